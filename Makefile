@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+# make            build/spoa-once            make test     everything, under sanitizers
+# make run        the demo on 127.0.0.1:8080 make check    warnings, layers, docs against tables, haproxy -c
+# make help       the other targets
+
+BUILD  ?= build
+VARIANT ?= release
+OBJ    := $(BUILD)/$(VARIANT)
+CC     ?= cc
+PKGS   := hiredis libconfig libmicrohttpd libsodium jansson libsystemd
+CSTD   := -std=c11 -D_GNU_SOURCE
+WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla
+INC    := -I. -Iagent -I$(BUILD)/gen
+CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LDFLAGS_asan := -fsanitize=address,undefined
+CFLAGS_check := -O2 -g -Werror
+CFLAGS_cover := -O0 -g --coverage
+LDFLAGS_cover := --coverage
+ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
+LIBS   = -lev -lmsgpackc $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+SPOP_SRC  := $(wildcard spop/*.c)
+AGENT_SRC := $(wildcard agent/*.c agent/*/*.c)
+SPOP_OBJ  := $(SPOP_SRC:%.c=$(OBJ)/%.o)
+AGENT_OBJ := $(AGENT_SRC:%.c=$(OBJ)/%.o)
+LIB_OBJ   := $(filter-out $(OBJ)/agent/main.o,$(AGENT_OBJ))
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+LUA_SRC   := $(wildcard tests/lua/test_*.c)
+FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
+UNIT_BIN  := $(UNIT_SRC:tests/%.c=$(OBJ)/tests/%)
+LUA_BIN   := $(LUA_SRC:tests/%.c=$(OBJ)/tests/%)
+FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(OBJ)/tests/%)
+TEST_LIB  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
+GEN       := $(BUILD)/gen/scripts_lua.h
+
+.PHONY: all
+all: $(OBJ)/spoa-once
+	@ln -sf $(VARIANT)/spoa-once $(BUILD)/spoa-once
+
+$(OBJ)/spoa-once: $(AGENT_OBJ) $(OBJ)/libspop.a
+	$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(OBJ)/libspop.a: $(SPOP_OBJ)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(OBJ)/libagent.a: $(LIB_OBJ)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
+	@mkdir -p $(@D)
+	tools/embed-lua redis-lua > $@.new && mv $@.new $@
+
+$(OBJ)/%.o: %.c | $(GEN)
+	@mkdir -p $(@D)
+	$(CC) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
+
+$(OBJ)/tests/unit/%: $(OBJ)/tests/unit/%.o $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
+	$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)
+$(OBJ)/tests/lua/%: $(OBJ)/tests/lua/%.o $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
+	$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)
+$(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(OBJ)/libagent.a $(OBJ)/libspop.a
+	$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
+
+.SECONDARY:
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
+
+# The targets people call. Each installs what it needs from Debian's packages.
+.PHONY: help run test check fmt lint coverage fuzz clean install
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+run: ## the demo: redis-server, payments backend, agent, HAProxy on 127.0.0.1:8080
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@exec tools/run-demo
+
+test: ## everything, under AddressSanitizer and UBSan
+	@tools/deps test
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory VARIANT=asan all test-programs
+	@rc=0; \
+	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
+	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
+	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	exit $$rc
+
+test-programs: $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
+
+run-programs: test-programs
+	tests/run $(BUILD)/logs $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
+
+check: ## before a commit: warnings as errors, layers, purity, docs against tables, haproxy -c, format
+	@tools/deps check
+	@$(MAKE) --no-print-directory VARIANT=check check-build
+	@$(MAKE) --no-print-directory all check-docs
+	clang-format --dry-run -Werror $(FORMATTED)
+
+FORMATTED = $(wildcard spop/*.[ch] agent/*.[ch] agent/*/*.[ch] tests/*/*.[ch])
+
+.PHONY: test-programs run-programs check-build check-docs
+check-build: $(AGENT_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(UNIT_SRC:%.c=$(OBJ)/%.o) $(LUA_SRC:%.c=$(OBJ)/%.o)
+
+check-docs: all
+	tools/check-layers
+	tools/check-pure $(OBJ)/libspop.a
+	tools/check-docs
+	tools/check-options $(BUILD)/spoa-once
+	tools/check-haproxy
+
+fmt: ## clang-format over every C file
+	@tools/deps check
+	clang-format -i $(FORMATTED)
+
+lint: ## cppcheck and clang-tidy
+	@tools/deps check
+	@$(MAKE) --no-print-directory $(GEN)
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem $(filter -I%,$(INC)) spop agent
+	clang-tidy --quiet --warnings-as-errors='*' $(SPOP_SRC) $(AGENT_SRC) -- $(CSTD) $(INC)
+
+coverage: ## line coverage of the unit and script tests
+	@tools/deps check
+	@$(MAKE) --no-print-directory VARIANT=cover test-programs
+	@$(MAKE) --no-print-directory VARIANT=cover run-programs
+	gcovr -r . --object-directory $(BUILD)/cover --exclude tests --txt
+
+PREFIX ?= /usr/local
+install: all ## binary and HAProxy files under PREFIX (/usr/local)
+	install -D -m 755 $(OBJ)/spoa-once $(DESTDIR)$(PREFIX)/sbin/spoa-once
+	install -d $(DESTDIR)$(PREFIX)/share/spoa-once
+	cp -r haproxy-conf $(DESTDIR)$(PREFIX)/share/spoa-once/
+
+clean: ## remove build/
+	rm -rf $(BUILD)

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: MIT
+/* A file becomes a configuration in four steps; each one goes on after a mistake, so that all are told:
+ *
+ *   text ──libconfig──► tree ──option tables──► values ──files──► secrets ──config_check──► configuration
+ *
+ * The tree is walked, not the tables: what stands in the file and in no table is a mistake, and every message
+ * has its line. libconfig's own @include is refused: its scanner ends the whole process when a file cannot be
+ * read, and a bad new file must leave a running agent alone. */
+#include "adapters/conffile.h"
+
+#include <libconfig.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapters/conftext.h"
+#include "domain/options.h"
+
+enum { FILE_MAX = 1 << 20, SHOWN_MAX = 80 };
+
+struct reader {
+    const char *file;
+    conffile_error_fn *report;
+    void *arg;
+    unsigned mistakes;
+    struct config *config;
+    config_setting_t *root;
+    char where[192]; /* "policy 'payments': limit 'client': " */
+    struct buf value;
+};
+
+/* Where the members of a group belong. */
+struct scope {
+    const char *name;   /* of the option table */
+    const char *prefix; /* in messages, before a path: "idempotency." */
+    void *base;
+};
+
+__attribute__((format(printf, 3, 4))) static void mistake(struct reader *r, const config_setting_t *s,
+                                                          const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    size_t at = (size_t)snprintf(text, sizeof text, "%s", r->where);
+    va_start(args, format);
+    vsnprintf(text + at, sizeof text - at, format, args);
+    va_end(args);
+    r->mistakes++;
+    r->report(r->arg, r->file, s ? s->line : 0, text);
+}
+
+/* A value for a message: one line, not too long. */
+static const char *shown(const struct option *o, const char *value, char out[SHOWN_MAX])
+{
+    size_t i = 0;
+    if (o && o->flags & OPTION_SECRET)
+        value = "***";
+    for (; value[i] && i < SHOWN_MAX - 4; i++)
+        out[i] = (unsigned char)value[i] < ' ' || value[i] == 127 ? '?' : value[i];
+    strcpy(out + i, value[i] ? "..." : "");
+    return out;
+}
+
+static bool is_list(const config_setting_t *s)
+{
+    return config_setting_is_list(s) || config_setting_is_array(s);
+}
+
+/* The words of a list, parted by commas; so no word may have one. */
+static int join_words(struct reader *r, const config_setting_t *s, char *err, size_t errlen)
+{
+    struct buf word;
+    int rc = 0;
+    buf_init(&word);
+    for (int i = 0; rc == 0 && i < config_setting_length(s); i++) {
+        const char *text = config_setting_get_string_elem(s, i);
+        if (!text) {
+            snprintf(err, errlen, "a list of texts in quotes is wanted");
+            rc = -1;
+        } else if ((rc = conftext_expand(text, &word, err, errlen)) == 0) {
+            buf_str(&r->value, i ? "," : "");
+            buf_str(&r->value, (const char *)word.data);
+        }
+    }
+    buf_free(&word);
+    buf_u8(&r->value, 0);
+    return rc;
+}
+
+/* The value as it is written, into r->value; what form it has. -1 with the reason in err. */
+static int take_value(struct reader *r, const config_setting_t *s, char *err, size_t errlen)
+{
+    char number[64];
+    buf_reset(&r->value);
+    switch (config_setting_type(s)) {
+    case CONFIG_TYPE_STRING:
+        return conftext_expand(config_setting_get_string(s), &r->value, err, errlen) ? -1 : (int)FORM_TEXT;
+    case CONFIG_TYPE_INT:
+    case CONFIG_TYPE_INT64: snprintf(number, sizeof number, "%lld", config_setting_get_int64(s)); break;
+    case CONFIG_TYPE_FLOAT: snprintf(number, sizeof number, "%g", config_setting_get_float(s)); break;
+    case CONFIG_TYPE_BOOL:
+        buf_str(&r->value, config_setting_get_bool(s) ? "true" : "false");
+        buf_u8(&r->value, 0);
+        return FORM_BOOL;
+    case CONFIG_TYPE_LIST:
+    case CONFIG_TYPE_ARRAY: return join_words(r, s, err, errlen) ? -1 : (int)FORM_LIST;
+    default: snprintf(err, errlen, "a value is wanted, not a group"); return -1;
+    }
+    buf_str(&r->value, number);
+    buf_u8(&r->value, 0);
+    return FORM_NUMBER;
+}
+
+static void read_option(struct reader *r, const struct scope *in, const struct option *o,
+                        const config_setting_t *s)
+{
+    char err[512], word[SHOWN_MAX];
+    int form = take_value(r, s, err, sizeof err);
+    if (form < 0 || r->value.failed) {
+        mistake(r, s, "option '%s%s': %s", in->prefix, o->path, form < 0 ? err : "out of memory");
+        return;
+    }
+    const char *value = (const char *)r->value.data;
+    if (!option_takes(o, (enum option_form)form))
+        option_wanted(o, err, sizeof err);
+    else if (option_set(o, in->base, value, err, sizeof err) == 0)
+        return;
+    mistake(r, s, "option '%s%s': value '%s': %s", in->prefix, o->path, shown(o, value, word), err);
+}
+
+static bool is_section(const struct option *table, const char *path)
+{
+    size_t len = strlen(path);
+    for (; table->path; table++) {
+        if (strncmp(table->path, path, len) == 0 && table->path[len] == '.')
+            return true;
+    }
+    return false;
+}
+
+typedef void read_below_fn(struct reader *r, config_setting_t *s, void *base);
+static read_below_fn read_haproxy, read_policies, read_idempotency, read_limits;
+
+/* The scopes that are no sections of one table. */
+static const struct below {
+    const char *scope;
+    read_below_fn *read;
+} below_scopes[] = {
+    {"haproxy",              read_haproxy    },
+    {"policies",             read_policies   },
+    {"policies.idempotency", read_idempotency},
+    {"policies.limits",      read_limits     },
+};
+
+static read_below_fn *below(const char *scope, const char *name)
+{
+    char full[320];
+    snprintf(full, sizeof full, "%s%s%s", scope, *scope ? "." : "", name);
+    for (size_t i = 0; i < sizeof below_scopes / sizeof *below_scopes; i++) {
+        if (strcmp(below_scopes[i].scope, full) == 0)
+            return below_scopes[i].read;
+    }
+    return NULL;
+}
+
+/* Is it a group? Else that is the mistake. */
+static bool want_group(struct reader *r, const config_setting_t *s, const char *name)
+{
+    if (config_setting_is_group(s))
+        return true;
+    mistake(r, s, "'%s': a group is wanted: %s = { option = value; };", name, name);
+    return false;
+}
+
+static void read_members(struct reader *r, const struct scope *in, config_setting_t *group,
+                         const char *section);
+
+static void read_member(struct reader *r, const struct scope *in, config_setting_t *s, const char *path)
+{
+    const struct option *table = option_table_of(in->name), *o = option_find(table, path);
+    read_below_fn *read = below(in->name, path);
+    char hint[512], word[SHOWN_MAX];
+    if (o) {
+        read_option(r, in, o, s);
+    } else if (read) {
+        read(r, s, in->base);
+    } else if (is_section(table, path)) {
+        if (want_group(r, s, path))
+            read_members(r, in, s, path);
+    } else {
+        option_hint(in->name, path, hint, sizeof hint);
+        mistake(r, s, "unknown option '%s%s': %s", in->prefix, shown(NULL, path, word), hint);
+    }
+}
+
+/* section: "redis" while the members of that group are read, else empty. */
+static void read_members(struct reader *r, const struct scope *in, config_setting_t *group,
+                         const char *section)
+{
+    char path[256];
+    for (int i = 0; i < config_setting_length(group); i++) {
+        config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
+        snprintf(path, sizeof path, "%s%s%s", section, *section ? "." : "", config_setting_name(s));
+        read_member(r, in, s, path);
+    }
+}
+
+static void read_scope(struct reader *r, const struct scope *in, config_setting_t *group)
+{
+    const struct option *o = option_table_of(in->name);
+    option_defaults(o, in->base);
+    read_members(r, in, group, "");
+    for (; o->path; o++) {
+        if (o->flags & OPTION_REQUIRED && !config_setting_get_member(group, o->path))
+            mistake(r, group, "option '%s%s' is missing. %s", in->prefix, o->path, o->help);
+    }
+}
+
+/* How many groups of a list are to be read; too many, or something else, is told. */
+static unsigned list_count(struct reader *r, const config_setting_t *s, unsigned max)
+{
+    const char *name = config_setting_name(s);
+    unsigned n = 0;
+    if (!is_list(s)) {
+        mistake(r, s, "'%s': a list is wanted: %s = ( { option = value; }, .. );", name, name);
+        return 0;
+    }
+    n = (unsigned)config_setting_length(s);
+    if (n <= max)
+        return n;
+    mistake(r, config_setting_get_elem(s, max), "'%s': there are %u, at most %u are possible", name, n, max);
+    return max;
+}
+
+/* The i-th group of a list; NULL, and told, if it is something else. */
+static config_setting_t *list_group(struct reader *r, const config_setting_t *s, unsigned i)
+{
+    config_setting_t *e = config_setting_get_elem(s, i);
+    if (config_setting_is_group(e))
+        return e;
+    mistake(r, e, "'%s': every element must be a group: { option = value; }", config_setting_name(s));
+    return NULL;
+}
+
+static void read_haproxy(struct reader *r, config_setting_t *s, void *base)
+{
+    struct config *c = base;
+    c->nhaproxy = list_count(r, s, CONFIG_HAPROXY_MAX);
+    for (unsigned i = 0; i < c->nhaproxy; i++) {
+        config_setting_t *e = list_group(r, s, i);
+        if (e)
+            read_scope(r, &(struct scope){"haproxy", "haproxy.", &c->haproxy[i]}, e);
+    }
+}
+
+/* Puts "policy 'payments': " behind what r->where says already; returns where to cut it off again. */
+static size_t enter(struct reader *r, const char *what, const config_setting_t *s, unsigned i)
+{
+    const char *name = NULL;
+    char word[SHOWN_MAX];
+    size_t at = strlen(r->where);
+    if (config_setting_is_group(s))
+        config_setting_lookup_string(s, "name", &name);
+    if (name)
+        snprintf(r->where + at, sizeof r->where - at, "%s '%s': ", what, shown(NULL, name, word));
+    else
+        snprintf(r->where + at, sizeof r->where - at, "%s %u: ", what, i + 1);
+    return at;
+}
+
+static void read_idempotency(struct reader *r, config_setting_t *s, void *base)
+{
+    struct policy *p = base;
+    p->idempotency.enabled = true;
+    option_defaults(option_table_of("policies.idempotency"), &p->idempotency);
+    if (want_group(r, s, "idempotency"))
+        read_scope(r, &(struct scope){"policies.idempotency", "idempotency.", &p->idempotency}, s);
+}
+
+static void read_limits(struct reader *r, config_setting_t *s, void *base)
+{
+    struct policy *p = base;
+    p->nlimits = list_count(r, s, CONFIG_LIMITS_MAX);
+    for (unsigned i = 0; i < p->nlimits; i++) {
+        config_setting_t *e = list_group(r, s, i);
+        if (!e)
+            continue;
+        size_t at = enter(r, "limit", e, i);
+        read_scope(r, &(struct scope){"policies.limits", "", &p->limits[i]}, e);
+        r->where[at] = '\0';
+    }
+}
+
+static void read_policies(struct reader *r, config_setting_t *s, void *base)
+{
+    struct config *c = base;
+    unsigned n = list_count(r, s, CONFIG_POLICIES_MAX);
+    c->policies = n ? calloc(n, sizeof *c->policies) : NULL;
+    if (n && !c->policies) {
+        mistake(r, s, "out of memory");
+        return;
+    }
+    c->npolicies = n;
+    for (unsigned i = 0; i < n; i++) {
+        config_setting_t *e = list_group(r, s, i);
+        if (!e)
+            continue;
+        size_t at = enter(r, "policy", e, i);
+        read_scope(r, &(struct scope){"policies", "", &c->policies[i]}, e);
+        r->where[at] = '\0';
+    }
+}
+
+/* The deepest setting on the way to a path; a value that is not written has the line of its group. */
+static config_setting_t *deepest(config_setting_t *s, const char *path)
+{
+    char name[CONFIG_NAME_MAX + 1];
+    while (path && *path && config_setting_is_group(s)) {
+        size_t len = strcspn(path, ".");
+        snprintf(name, sizeof name, "%.*s", (int)len, path);
+        config_setting_t *next = config_setting_get_member(s, name);
+        if (!next)
+            break;
+        s = next;
+        path += path[len] ? len + 1 : len;
+    }
+    return s;
+}
+
+static config_setting_t *element(config_setting_t *s, const char *list, int i)
+{
+    return config_setting_get_elem(config_setting_get_member(s, list), (unsigned)i);
+}
+
+static void on_rule(void *arg, const struct config_place *at, const char *text)
+{
+    struct reader *r = arg;
+    config_setting_t *s = r->root;
+    if (at->policy >= 0) {
+        s = element(s, "policies", at->policy);
+        enter(r, "policy", s, (unsigned)at->policy);
+    }
+    if (at->limit >= 0) {
+        s = element(s, "limits", at->limit);
+        enter(r, "limit", s, (unsigned)at->limit);
+    }
+    s = deepest(s, at->option);
+    if (at->option)
+        mistake(r, s, "option '%s': %s", at->option, text);
+    else
+        mistake(r, s, "%s", text);
+    r->where[0] = '\0';
+}
+
+static void read_secret(struct reader *r)
+{
+    struct config *c = r->config;
+    config_setting_t *s = deepest(r->root, "redis.password_file");
+    char err[256], word[SHOWN_MAX];
+    if (!*c->redis.password_file)
+        return;
+    if (*c->redis.password)
+        mistake(r, s, "option 'redis.password_file': only one of password and password_file is possible");
+    else if (conftext_secret(c->redis.password_file, c->redis.password, err, sizeof err))
+        mistake(r, s, "option 'redis.password_file': value '%s': the file %s",
+                shown(NULL, c->redis.password_file, word), err);
+}
+
+static void read_tree(struct reader *r, config_t *tree)
+{
+    r->root = config_root_setting(tree);
+    if (config_setting_length(r->root) == 0) {
+        mistake(r, NULL, "the file is empty: at least 'policies' is wanted");
+        return;
+    }
+    read_scope(r, &(struct scope){"", "", r->config}, r->root);
+    read_secret(r);
+    config_check(r->config, on_rule, r);
+}
+
+/* Line of the first @include, 0: none. */
+static unsigned include_line(const char *text)
+{
+    for (unsigned line = 1; text; line++) {
+        text += strspn(text, " \t");
+        if (strncmp(text, "@include", 8) == 0)
+            return line;
+        text = strchr(text, '\n');
+        text += text ? 1 : 0;
+    }
+    return 0;
+}
+
+static void read_text(struct reader *r, const char *text)
+{
+    config_t tree;
+    unsigned line = include_line(text);
+    if (line > 0) {
+        r->mistakes++;
+        r->report(r->arg, r->file, line, "'@include' is not possible: everything stands in one file");
+        return;
+    }
+    config_init(&tree);
+    if (config_read_string(&tree, text)) {
+        read_tree(r, &tree);
+    } else {
+        char said[256];
+        snprintf(said, sizeof said, "%s: a ';', a quote or a bracket is missing, at this line or before it",
+                 config_error_text(&tree));
+        r->mistakes++;
+        r->report(r->arg, r->file, (unsigned)config_error_line(&tree), said);
+    }
+    config_destroy(&tree);
+}
+
+struct config *conffile_read(const char *file, conffile_error_fn *report, void *arg)
+{
+    struct reader r = {.file = file, .report = report, .arg = arg, .config = config_new()};
+    struct buf text;
+    char err[256];
+    buf_init(&text);
+    buf_init(&r.value);
+    if (!r.config)
+        mistake(&r, NULL, "out of memory");
+    else if (conftext_load(file, FILE_MAX, &text, NULL, err, sizeof err))
+        mistake(&r, NULL, "the file %s", err);
+    else
+        read_text(&r, (const char *)text.data);
+    if (r.config)
+        snprintf(r.config->file, sizeof r.config->file, "%s", file);
+    buf_free(&text);
+    buf_free(&r.value);
+    if (r.mistakes == 0)
+        return r.config;
+    config_drop(r.config);
+    return NULL;
+}

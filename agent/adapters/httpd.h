@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/* A small HTTP server on a listening socket: the only file that knows libmicrohttpd. It runs on our loop
+ * (external epoll) and hands each whole request to one callback; the answer may come later.
+ *
+ *   request read, body dropped ──► httpd_fn ──► httpd_begin, httpd_add .., httpd_send ──► written
+ *                                     └── returns before httpd_send: suspended until then
+ *
+ * Bounds: connections (further ones wait in the kernel's backlog), HTTPD_CONNECTION_BYTES for the headers of
+ * each, idle time. A request that is suspended is not idle: its handler has a deadline of its own. */
+#ifndef HTTPD_H
+#define HTTPD_H
+
+#include <ev.h>
+#include "spop/cursor.h"
+
+/* Both the request's and the answer's headers must fit: twice a large tune.bufsize (64 KB), and room to
+ * work. Pages that a connection does not touch cost nothing. */
+enum { HTTPD_CONNECTION_BYTES = 192 * 1024 };
+
+struct httpd;
+struct httpd_request;
+
+/* method, path: NUL-terminated. The body of the request is read and dropped. The handler must see to it that
+ * httpd_send() is called once, now or later. It must not call httpd_free(). */
+typedef void httpd_fn(void *arg, struct httpd_request *q, const char *method, const char *path);
+
+/* listen_fd is owned from now on. NULL: out of memory. idle_s: seconds after which a silent connection is
+ * closed. */
+struct httpd *httpd_new(struct ev_loop *loop, int listen_fd, unsigned max_connections, unsigned idle_s,
+                        httpd_fn *fn, void *arg);
+/* Requests that are not answered are cut off; they must not be touched any more. */
+void httpd_free(struct httpd *h);
+
+/* Header of the request, NULL if there is none. */
+const char *httpd_header(struct httpd_request *q, const char *name);
+
+/* The answer: begin, headers in order, send. The body is copied. A second begin forgets the first. */
+void httpd_begin(struct httpd_request *q, unsigned status, const void *body, size_t len);
+/* False: this header cannot be sent (a line break or NUL in it, a name that is none, or one that the server
+ * itself must write: Content-Length, Transfer-Encoding, Connection); the answer goes without it. */
+bool httpd_add(struct httpd_request *q, struct spop_slice name, struct spop_slice value);
+/* The same for texts. */
+bool httpd_add_text(struct httpd_request *q, const char *name, const char *value);
+/* Without memory for the answer the connection is closed. */
+void httpd_send(struct httpd_request *q);
+
+/* Version of the library at run time. */
+const char *httpd_library_version(void);
+
+#endif

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+/* The link: one connection after another, and one timer that means something else in each state.
+ *
+ *            ┌──────────────── refused, lost, silent ────────────────┐
+ *            ▼                                                        │
+ *   down ──pause──► greeting (connect, then redis_greet.c) ──► ready ─┘
+ *            ▲          │ timer: took too long                   timer: TIME every 250 ms; silent for 2 s?
+ *            └──────────┘
+ *
+ * Freeing the hiredis context inside the connect callback is a use after free in 0.14: that callback only
+ * sends. After a failed connect hiredis frees the context itself and does not call the disconnect callback.
+ * A host name in redis.address is resolved by getaddrinfo() at each connect, which blocks. */
+#include "adapters/redis_inner.h"
+
+#include <hiredis/adapters/libev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "adapters/log.h"
+
+#define GREETING_LIMIT 2.0
+#define TICK           0.25
+#define PAUSE_FIRST    0.05
+
+enum { SILENCE_US = 2000000, PAUSE_DOUBLINGS = 16 };
+
+void redis_enter(struct redis *r)
+{
+    r->depth++;
+}
+
+void redis_leave(struct redis *r)
+{
+    if (--r->depth > 0 || !r->gone)
+        return;
+    redis_calls_clear(r);
+    buf_free(&r->out);
+    free(r);
+}
+
+static void set_timer(struct redis *r, double after, double repeat)
+{
+    ev_timer_stop(r->loop, &r->timer);
+    ev_timer_set(&r->timer, after, repeat);
+    ev_timer_start(r->loop, &r->timer);
+}
+
+/* Grows with each failure; the lower bits of the clock are the jitter that keeps agents apart. */
+static double pause_length(struct redis *r)
+{
+    double longest = r->reconnect_ms / 1000.0, pause = PAUSE_FIRST;
+    for (unsigned i = 0; i < r->failures && i < PAUSE_DOUBLINGS; i++)
+        pause *= 2;
+    if (pause > longest)
+        pause = longest;
+    return pause * (0.5 + (double)(redis_now_us() % 1024) / 2048);
+}
+
+/* Once for each reason: an outage of an hour is not 7,200 lines. */
+static void log_failure(struct redis *r, const char *step, const char *why)
+{
+    char said[sizeof r->said];
+    snprintf(said, sizeof said, "%s: %s", step, why);
+    if (strcmp(said, r->said) == 0)
+        return;
+    memcpy(r->said, said, sizeof said);
+    LOG(LOG_WARNING, "redis-down", log_text("address", r->address), log_text("step", step),
+        log_text("why", why));
+}
+
+/* There is no connection any more. */
+static void link_down(struct redis *r)
+{
+    bool was_ready = r->link == LINK_READY;
+    r->link = LINK_DOWN;
+    r->broken = false;
+    ev_timer_stop(r->loop, &r->timer);
+    redis_clock_stop(r);
+    metrics_set(r->metrics, METRIC_REDIS_UP, 0);
+    redis_enter(r);
+    redis_calls_lose(r);
+    if (was_ready && !r->gone)
+        r->events.lost(r->arg);
+    if (!r->gone && r->link == LINK_DOWN) {
+        set_timer(r, pause_length(r), 0.);
+        r->failures++;
+    }
+    redis_leave(r);
+}
+
+static void close_context(struct redis *r)
+{
+    redisAsyncContext *ac = r->ac;
+    r->ac = NULL;
+    if (!ac)
+        return;
+    ac->data = NULL; /* its callbacks say nothing any more */
+    redisAsyncFree(ac);
+}
+
+void redis_link_drop(struct redis *r, const char *step, const char *why)
+{
+    log_failure(r, step, why);
+    close_context(r);
+    link_down(r);
+}
+
+void redis_link_ready(struct redis *r)
+{
+    r->link = LINK_READY;
+    r->failures = 0;
+    r->said[0] = '\0';
+    metrics_set(r->metrics, METRIC_REDIS_UP, 1);
+    LOG(LOG_NOTICE, "redis-ready", log_text("address", r->address));
+    set_timer(r, TICK, TICK);
+    redis_enter(r);
+    r->events.ready(r->arg);
+    redis_leave(r);
+}
+
+static void on_connect(const redisAsyncContext *ac, int status)
+{
+    struct redis *r = ac->data;
+    if (!r)
+        return;
+    if (status == REDIS_OK) {
+        metrics_add(r->metrics, METRIC_REDIS_CONNECTS);
+        redis_clock_start(r);
+        redis_greet(r);
+        return;
+    }
+    r->ac = NULL;
+    log_failure(r, "connect", ac->errstr);
+    link_down(r);
+}
+
+static void on_disconnect(const redisAsyncContext *ac, int status)
+{
+    struct redis *r = ac->data;
+    if (!r)
+        return;
+    r->ac = NULL;
+    log_failure(r, "connection", status == REDIS_OK ? "closed" : ac->errstr);
+    link_down(r);
+}
+
+/* "unix@/path", "host:port", "[v6]:port": checked when the configuration was read. */
+static redisAsyncContext *open_context(const char *address)
+{
+    static const char local[] = "unix@";
+    char host[CONFIG_TEXT_MAX + 1];
+    if (strncmp(address, local, sizeof local - 1) == 0)
+        return redisAsyncConnectUnix(address + sizeof local - 1);
+    const char *colon = strrchr(address, ':');
+    bool six = *address == '[';
+    if (!colon || colon - address < (six ? 2 : 0))
+        return NULL;
+    snprintf(host, sizeof host, "%.*s", (int)(colon - address) - (six ? 2 : 0), address + (six ? 1 : 0));
+    return redisAsyncConnect(host, atoi(colon + 1));
+}
+
+static void link_connect(struct redis *r)
+{
+    redisAsyncContext *ac = open_context(r->address);
+    r->link = LINK_GREETING;
+    r->ac = ac;
+    if (!ac || ac->err || redisLibevAttach(r->loop, ac) != REDIS_OK) {
+        redis_link_drop(r, "connect", ac && ac->err ? ac->errstr : "no address, or out of memory");
+        return;
+    }
+    ac->data = r;
+    redisAsyncSetConnectCallback(ac, on_connect);
+    redisAsyncSetDisconnectCallback(ac, on_disconnect);
+    set_timer(r, GREETING_LIMIT, 0.);
+}
+
+/* Commands are on their way and nothing has come for long. */
+static bool is_silent(const struct redis *r)
+{
+    const struct redis_call *first = r->sent.first;
+    uint64_t now_us = redis_now_us();
+    return first && now_us - first->sent_us > SILENCE_US && now_us - r->clock.reply_us > SILENCE_US;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    struct redis *r = t->data;
+    (void)loop;
+    (void)revents;
+    switch (r->link) {
+    case LINK_DOWN: link_connect(r); return;
+    case LINK_GREETING: redis_link_drop(r, "greeting", "no answer for 2 s"); return;
+    case LINK_READY:
+        if (r->broken)
+            redis_link_drop(r, "connection", "out of memory");
+        else if (is_silent(r))
+            redis_link_drop(r, "connection", "no answer for 2 s");
+        else
+            redis_greet_time(r);
+    }
+}
+
+/* True if another connection must be made. */
+static bool take_config(struct redis *r, const struct config *c)
+{
+    bool same = strcmp(r->address, c->redis.address) == 0 && strcmp(r->username, c->redis.username) == 0 &&
+                strcmp(r->password, c->redis.password) == 0 && r->db == c->redis.db;
+    memcpy(r->address, c->redis.address, sizeof r->address);
+    memcpy(r->username, c->redis.username, sizeof r->username);
+    memcpy(r->password, c->redis.password, sizeof r->password);
+    r->db = c->redis.db;
+    r->reconnect_ms = c->redis.reconnect_ms;
+    r->max_pending = c->redis.max_pending;
+    return !same;
+}
+
+struct redis *redis_new(struct ev_loop *loop, const struct config *c, const struct redis_events *events,
+                        void *arg, struct metrics *metrics)
+{
+    struct redis *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    *r = (struct redis){.loop = loop, .events = *events, .arg = arg, .metrics = metrics};
+    take_config(r, c);
+    redis_calls_init(r);
+    ev_timer_init(&r->timer, on_timer, 0., 0.);
+    r->timer.data = r;
+    ev_set_priority(&r->timer,
+                    EV_MINPRI); /* after a pause of ours: what has come is read before it is missed */
+    set_timer(r, 0., 0.);
+    return r;
+}
+
+void redis_reconfigure(struct redis *r, const struct config *c)
+{
+    if (!take_config(r, c))
+        return;
+    redis_enter(r);
+    r->advised = false;
+    r->failures = 0;
+    if (r->link != LINK_DOWN)
+        redis_link_drop(r, "connection", "the configuration has changed");
+    if (!r->gone && r->link == LINK_DOWN)
+        set_timer(r, 0., 0.);
+    redis_leave(r);
+}
+
+void redis_free(struct redis *r)
+{
+    redis_enter(r);
+    r->gone = true;
+    close_context(r);
+    link_down(r);
+    redis_leave(r);
+}
+
+bool redis_ready(const struct redis *r)
+{
+    return r->link == LINK_READY;
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/* One pipelined connection to Redis: redis*.c are the only files that know hiredis.
+ *
+ *   down ──connect──► greeting (AUTH, SELECT, SCRIPT LOAD .., TIME) ──► ready ──loss──► down ──pause──► ..
+ *
+ * A call completes exactly once, and never before redis_submit() has returned: with its reply, with LATE when
+ * its deadline passes, or with LOST when the connection goes. All commands of one loop turn leave in one
+ * write. NOSCRIPT is healed here: the scripts are loaded again and the command is sent again (nothing had
+ * run). TIME is asked every 250 ms, so that the adapter knows Redis' clock and since when it has been served.
+ */
+#ifndef REDIS_H
+#define REDIS_H
+
+#include <ev.h>
+#include "domain/config.h"
+#include "domain/metrics.h"
+#include "spop/cursor.h"
+
+struct redis;
+struct redis_call;
+
+enum redis_status {
+    REDIS_BYTES, /* bulk or simple string */
+    REDIS_INT,
+    REDIS_NIL,
+    REDIS_ERROR, /* bytes: the error's text */
+    REDIS_LATE,  /* deadline passed; the command may still run */
+    REDIS_LOST,  /* connection lost; the command may have run */
+};
+
+struct redis_reply {
+    enum redis_status status;
+    struct spop_slice bytes; /* until the callback returns */
+    int64_t integer;
+};
+typedef void redis_reply_fn(void *arg, const struct redis_reply *reply);
+
+struct redis_events {
+    void (*ready)(void *arg); /* connected, greeted, scripts loaded */
+    void (*lost)(void *arg);  /* was ready and is no more; all calls have completed with LOST */
+};
+
+/* c is read at creation and by redis_reconfigure() only. NULL: out of memory. Connecting begins at once and
+ * goes on for ever. */
+struct redis *redis_new(struct ev_loop *loop, const struct config *c, const struct redis_events *events,
+                        void *arg, struct metrics *metrics);
+/* Address, user, password or db changed: the connection is made anew. */
+void redis_reconfigure(struct redis *r, const struct config *c);
+/* All calls complete with LOST first; lost() is not called. Allowed inside every callback of this header. */
+void redis_free(struct redis *r);
+
+bool redis_ready(const struct redis *r);
+/* Sends RESP of exactly one command. deadline: ev_now()-style seconds, 0 none. fn NULL: the reply is only
+ * counted. NULL, and fn is not called: not ready, or redis.max_pending calls are on their way already
+ * (counted). A call that was told LATE is on its way until its reply has come. */
+struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp deadline,
+                                redis_reply_fn *fn, void *arg);
+/* The caller goes away: fn will not be called. Only before the call has completed. */
+void redis_detach(struct redis_call *call);
+
+/* Redis' clock in µs as of now (last time seen plus monotonic time since); 0 if it was never seen. */
+uint64_t redis_clock_us(const struct redis *r);
+/* A reply carried Redis' time. */
+void redis_saw_clock(struct redis *r, uint64_t us);
+/* Redis time since which this agent has been served without a break of a second (PROTOCOL, claim); 0: not
+ * served now: no claim may be sent, for it would take over what others had no chance to extend. */
+uint64_t redis_contact_us(const struct redis *r);
+
+#endif

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+/* Calls: which reply is whose, when it is too late, and what NOSCRIPT asks for.
+ *
+ *   sent       in the order of the commands, which is the order of the replies
+ *   deadlines  sorted; a new one is nearly always the last: callers share a few budgets
+ *   healing    answered NOSCRIPT: nothing has run; sent again, in order, when the scripts are loaded
+ *
+ * Calls come from a free list: once warm, a call allocates nothing here. */
+#include "adapters/redis_inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEALS_MAX = 3 };
+
+static const enum metric status_metrics[] = {
+    [REDIS_BYTES] = METRIC_REDIS_COMMANDS, [REDIS_INT] = METRIC_REDIS_COMMANDS,
+    [REDIS_NIL] = METRIC_REDIS_COMMANDS,   [REDIS_ERROR] = METRIC_REDIS_ERRORS,
+    [REDIS_LATE] = METRIC_REDIS_LATE,      [REDIS_LOST] = METRIC_REDIS_LOST,
+};
+
+static void queue_init(struct redis_queue *q)
+{
+    q->first = NULL;
+    q->last = &q->first;
+}
+
+static void queue_add(struct redis_queue *q, struct redis_call *call)
+{
+    call->next = NULL;
+    *q->last = call;
+    q->last = &call->next;
+}
+
+static struct redis_call *queue_take(struct redis_queue *q)
+{
+    struct redis_call *call = q->first;
+    if (call && !(q->first = call->next))
+        q->last = &q->first;
+    return call;
+}
+
+/* Deadlines. */
+static void due_arm(struct redis *r)
+{
+    const struct redis_call *first = r->due_first;
+    if (!first || (r->due_armed_us && r->due_armed_us <= first->due_us))
+        return; /* what fires too early finds nothing to do and arms again */
+    uint64_t now_us = redis_now_us();
+    ev_timer_stop(r->loop, &r->due);
+    ev_timer_set(&r->due, first->due_us > now_us ? (double)(first->due_us - now_us) / 1e6 : 0., 0.);
+    ev_timer_start(r->loop, &r->due);
+    r->due_armed_us = first->due_us;
+}
+
+static void due_add(struct redis *r, struct redis_call *call, uint64_t due_us)
+{
+    struct redis_call *before = r->due_last;
+    while (before && before->due_us > due_us)
+        before = before->due_prev;
+    call->due_us = due_us;
+    call->due_prev = before;
+    call->due_next = before ? before->due_next : r->due_first;
+    *(call->due_next ? &call->due_next->due_prev : &r->due_last) = call;
+    *(before ? &before->due_next : &r->due_first) = call;
+    due_arm(r);
+}
+
+static void due_remove(struct redis *r, struct redis_call *call)
+{
+    if (call->due_us == 0)
+        return;
+    *(call->due_prev ? &call->due_prev->due_next : &r->due_first) = call->due_next;
+    *(call->due_next ? &call->due_next->due_prev : &r->due_last) = call->due_prev;
+    call->due_us = 0;
+}
+
+/* The one place where a caller is told. */
+static void tell(struct redis *r, struct redis_call *call, const struct redis_reply *reply)
+{
+    redis_reply_fn *fn = call->fn;
+    void *arg = call->arg;
+    bool over = call->over;
+    due_remove(r, call);
+    call->fn = NULL;
+    call->over = true;
+    if (over)
+        return;
+    metrics_add(r->metrics, status_metrics[reply->status]);
+    if (fn)
+        fn(arg, reply);
+}
+
+static struct redis_call *call_new(struct redis *r)
+{
+    struct redis_call *call = r->free;
+    if (call)
+        r->free = call->next;
+    else
+        call = calloc(1, sizeof *call);
+    if (!call)
+        return NULL;
+    struct buf copy = call->copy;
+    buf_reset(&copy);
+    *call = (struct redis_call){.owner = r, .copy = copy};
+    return call;
+}
+
+/* The struct may be handed out again at once: what it said must have been read before. */
+static void call_free(struct redis *r, struct redis_call *call)
+{
+    if (!call->step)
+        r->pending--;
+    call->next = r->free;
+    r->free = call;
+}
+
+static void finish(struct redis *r, struct redis_call *call, const struct redis_reply *reply)
+{
+    struct redis_call said = *call;
+    due_remove(r, call);
+    said.due_us = 0;
+    call_free(r, call);
+    tell(r, &said, reply);
+}
+
+static struct redis_reply error_reply(const char *text)
+{
+    return (struct redis_reply){
+        .status = REDIS_ERROR, .bytes = {text, strlen(text)}
+    };
+}
+
+static struct redis_reply reply_of(const redisReply *from)
+{
+    struct redis_reply reply = {
+        .bytes = {from->str, from->len}
+    };
+    switch (from->type) {
+    case REDIS_REPLY_STRING:
+    case REDIS_REPLY_STATUS: reply.status = REDIS_BYTES; return reply;
+    case REDIS_REPLY_ERROR: reply.status = REDIS_ERROR; return reply;
+    case REDIS_REPLY_INTEGER: return (struct redis_reply){.status = REDIS_INT, .integer = from->integer};
+    case REDIS_REPLY_NIL: return (struct redis_reply){.status = REDIS_NIL};
+    default: return error_reply("a reply of a type that no command of ours has");
+    }
+}
+
+/* NOSCRIPT. */
+static bool is_evalsha(const char *resp, size_t len)
+{
+    static const char word[] = "$7\r\nEVALSHA\r\n";
+    const char *line = memchr(resp, '\n', len);
+    return line && (size_t)(resp + len - ++line) >= sizeof word - 1 &&
+           memcmp(line, word, sizeof word - 1) == 0;
+}
+
+static bool can_heal(const struct redis_call *call, const redisReply *reply)
+{
+    static const char word[] = "NOSCRIPT";
+    return reply->type == REDIS_REPLY_ERROR && reply->len >= sizeof word - 1 &&
+           memcmp(reply->str, word, sizeof word - 1) == 0 && call->copy.len > 0 && !call->copy.failed &&
+           call->heals < HEALS_MAX && !call->over;
+}
+
+static void heal(struct redis *r, struct redis_call *call)
+{
+    call->heals++;
+    queue_add(&r->healing, call);
+    if (r->loading > 0)
+        return;
+    metrics_add(r->metrics, METRIC_REDIS_NOSCRIPT);
+    redis_greet_load(r);
+}
+
+static void on_reply(redisAsyncContext *ac, void *from, void *data)
+{
+    struct redis *r = ac->data;
+    struct redis_call *call = data;
+    if (!r || !from)
+        return; /* the end of the connection: told by redis_calls_lose() */
+    uint64_t now_us = redis_now_us();
+    queue_take(&r->sent);
+    redis_enter(r);
+    redis_clock_reply(r, call->sent_us, now_us);
+    if (call->timed && call->heals == 0)
+        metrics_latency(r->metrics, now_us - call->sent_us);
+    if (call->step) {
+        const struct redis_step *step = call->step;
+        unsigned item = call->item;
+        call_free(r, call);
+        redis_greet_reply(r, step, item, from);
+    } else if (can_heal(call, from)) {
+        heal(r, call);
+    } else {
+        struct redis_reply reply = reply_of(from);
+        finish(r, call, &reply);
+    }
+    r->clock.answered_us = 0;
+    redis_leave(r);
+}
+
+/* Behind all that were sent before. False: out of memory. */
+static bool transmit(struct redis *r, struct redis_call *call, const void *resp, size_t len)
+{
+    if (redisAsyncFormattedCommand(r->ac, on_reply, call, resp, len) != REDIS_OK)
+        return false;
+    call->sent_us = redis_now_us();
+    queue_add(&r->sent, call);
+    return true;
+}
+
+void redis_calls_own(struct redis *r, const struct redis_step *step, unsigned item)
+{
+    struct redis_call *call = r->out.failed ? NULL : call_new(r);
+    if (call) {
+        call->step = step;
+        call->item = item;
+        if (transmit(r, call, r->out.data, r->out.len))
+            return;
+        call_free(r, call);
+    }
+    r->broken = true;
+}
+
+void redis_calls_healed(struct redis *r, bool loaded)
+{
+    struct redis_reply failed = error_reply("NOSCRIPT the scripts could not be loaded");
+    struct redis_call *call;
+    while ((call = queue_take(&r->healing)))
+        if (!loaded || call->over || !transmit(r, call, call->copy.data, call->copy.len))
+            finish(r, call, &failed);
+}
+
+void redis_calls_lose(struct redis *r)
+{
+    struct redis_reply lost = {.status = REDIS_LOST};
+    struct redis_call *call;
+    r->loading = 0;
+    while ((call = queue_take(&r->healing)) || (call = queue_take(&r->sent)))
+        finish(r, call, &lost);
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct redis *r = t->data;
+    struct redis_reply late = {.status = REDIS_LATE};
+    uint64_t now_us = redis_now_us();
+    r->due_armed_us = 0;
+    redis_enter(r);
+    while (r->due_first && r->due_first->due_us <= now_us)
+        tell(r, r->due_first, &late);
+    if (!r->gone)
+        due_arm(r);
+    redis_leave(r);
+}
+
+void redis_calls_init(struct redis *r)
+{
+    queue_init(&r->sent);
+    queue_init(&r->healing);
+    ev_timer_init(&r->due, on_due, 0., 0.);
+    r->due.data = r;
+    ev_set_priority(&r->due, EV_MINPRI); /* what has come is read before anything is called late */
+}
+
+void redis_calls_clear(struct redis *r)
+{
+    ev_timer_stop(r->loop, &r->due);
+    for (struct redis_call *call = r->free, *next; call; call = next) {
+        next = call->next;
+        buf_free(&call->copy);
+        free(call);
+    }
+}
+
+struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp deadline,
+                                redis_reply_fn *fn, void *arg)
+{
+    if (r->link != LINK_READY)
+        return NULL;
+    if (r->pending >= r->max_pending) {
+        metrics_add(r->metrics, METRIC_REDIS_FULL);
+        return NULL;
+    }
+    struct redis_call *call = call_new(r);
+    if (!call)
+        return NULL;
+    r->pending++;
+    if (!transmit(r, call, resp, len)) {
+        call_free(r, call);
+        return NULL;
+    }
+    call->fn = fn;
+    call->arg = arg;
+    if (is_evalsha(resp, len))
+        buf_put(&call->copy, resp, len);
+    if (deadline > 0) {
+        double left = deadline - ev_time();
+        call->timed = true;
+        due_add(r, call, call->sent_us + (left > 0 ? (uint64_t)(left * 1e6) : 0));
+    }
+    return call;
+}
+
+void redis_detach(struct redis_call *call)
+{
+    due_remove(call->owner, call);
+    call->fn = NULL;
+    call->over = true;
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+/* The agent's own commands.
+ *
+ *   connected ──AUTH, SELECT, CONFIG GET .., SCRIPT LOAD .., TIME in one write──► all accepted: ready
+ *                                                                └─ one refused: logged, dropped, tried again
+ *
+ * TIME is the last step, so that its reply means that everything before it was accepted. The same steps serve
+ * later: SCRIPT LOAD heals NOSCRIPT, TIME keeps the clock. No text that could carry the password is logged.
+ */
+#include "adapters/redis_inner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "adapters/log.h"
+
+struct redis_step {
+    const char *name;
+    unsigned count; /* how many commands; each has an item number */
+    bool (*wanted)(const struct redis *r);
+    void (*write)(struct redis *r, unsigned item);
+    bool (*accept)(struct redis *r, unsigned item, const redisReply *reply);
+};
+
+/* Settings under which records can be lost (facts: settings users must have). */
+static const struct advice {
+    const char *setting, *wanted, *why;
+    enum log_level level;
+} advices[] = {
+    {"maxmemory-policy", "noeviction", "locks and records can be evicted: a key may run twice",   LOG_WARNING},
+    {"appendonly",       "yes",        "a restart of Redis forgets records: a key may run twice", LOG_NOTICE },
+};
+enum { ADVICES = sizeof advices / sizeof *advices };
+
+static void begin(struct redis *r, unsigned args)
+{
+    buf_reset(&r->out);
+    buf_str(&r->out, "*");
+    buf_dec(&r->out, args);
+    buf_str(&r->out, "\r\n");
+}
+
+static void arg(struct redis *r, const void *bytes, size_t len)
+{
+    buf_str(&r->out, "$");
+    buf_dec(&r->out, len);
+    buf_str(&r->out, "\r\n");
+    buf_put(&r->out, bytes, len);
+    buf_str(&r->out, "\r\n");
+}
+
+static void text(struct redis *r, const char *s)
+{
+    arg(r, s, strlen(s));
+}
+
+static bool always(const struct redis *r)
+{
+    (void)r;
+    return true;
+}
+
+static bool accept_ok(struct redis *r, unsigned item, const redisReply *reply)
+{
+    (void)r;
+    (void)item;
+    return reply->type == REDIS_REPLY_STATUS;
+}
+
+static bool wants_auth(const struct redis *r)
+{
+    return *r->password != '\0';
+}
+
+static void write_auth(struct redis *r, unsigned item)
+{
+    (void)item;
+    begin(r, *r->username ? 3 : 2);
+    text(r, "AUTH");
+    if (*r->username)
+        text(r, r->username);
+    text(r, r->password);
+}
+
+static bool wants_select(const struct redis *r)
+{
+    return r->db != 0;
+}
+
+static void write_select(struct redis *r, unsigned item)
+{
+    char db[16];
+    (void)item;
+    snprintf(db, sizeof db, "%u", (unsigned)r->db);
+    begin(r, 2);
+    text(r, "SELECT");
+    text(r, db);
+}
+
+static bool wants_advice(const struct redis *r)
+{
+    return !r->advised;
+}
+
+static void write_config(struct redis *r, unsigned item)
+{
+    begin(r, 3);
+    text(r, "CONFIG");
+    text(r, "GET");
+    text(r, advices[item].setting);
+}
+
+/* An ACL may forbid CONFIG: then nothing is said. */
+static bool accept_config(struct redis *r, unsigned item, const redisReply *reply)
+{
+    const struct advice *a = &advices[item];
+    r->advised |= item == ADVICES - 1 && reply->type != REDIS_REPLY_ERROR;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[1]->str)
+        return true;
+    if (strcmp(reply->element[1]->str, a->wanted) != 0)
+        LOG(a->level, "redis-setting", log_text("setting", a->setting),
+            log_text("value", reply->element[1]->str), log_text("wanted", a->wanted),
+            log_text("why", a->why));
+    return true;
+}
+
+static void write_load(struct redis *r, unsigned item)
+{
+    begin(r, 3);
+    text(r, "SCRIPT");
+    text(r, "LOAD");
+    arg(r, scripts[item].text, scripts[item].len);
+}
+
+static bool accept_load(struct redis *r, unsigned item, const redisReply *reply)
+{
+    (void)r;
+    return reply->type == REDIS_REPLY_STRING && strcmp(reply->str, scripts[item].sha) == 0;
+}
+
+static void write_time(struct redis *r, unsigned item)
+{
+    (void)item;
+    begin(r, 1);
+    text(r, "TIME");
+}
+
+static bool accept_time(struct redis *r, unsigned item, const redisReply *reply)
+{
+    (void)item;
+    r->clock.asked = false;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[0]->str ||
+        !reply->element[1]->str)
+        return false;
+    uint64_t s = strtoull(reply->element[0]->str, NULL, 10), us = strtoull(reply->element[1]->str, NULL, 10);
+    redis_clock_saw(r, s * 1000000 + us, r->clock.answered_us);
+    return true;
+}
+
+enum { STEP_AUTH, STEP_SELECT, STEP_CONFIG, STEP_LOAD, STEP_TIME, STEPS };
+
+static const struct redis_step steps[STEPS] = {
+    [STEP_AUTH] = {"AUTH",        1,       wants_auth,   write_auth,   accept_ok    },
+    [STEP_SELECT] = {"SELECT",      1,       wants_select, write_select, accept_ok    },
+    [STEP_CONFIG] = {"CONFIG GET",  ADVICES, wants_advice, write_config, accept_config},
+    [STEP_LOAD] = {"SCRIPT LOAD", SCRIPTS, always,       write_load,   accept_load  },
+    [STEP_TIME] = {"TIME",        1,       always,       write_time,   accept_time  },
+};
+
+static void send_step(struct redis *r, const struct redis_step *step)
+{
+    for (unsigned item = 0; item < step->count; item++) {
+        step->write(r, item);
+        redis_calls_own(r, step, item);
+    }
+}
+
+void redis_greet(struct redis *r)
+{
+    for (unsigned i = 0; i < STEPS; i++)
+        if (steps[i].wanted(r))
+            send_step(r, &steps[i]);
+}
+
+void redis_greet_load(struct redis *r)
+{
+    r->loading = SCRIPTS;
+    r->load_failed = false;
+    send_step(r, &steps[STEP_LOAD]);
+}
+
+void redis_greet_time(struct redis *r)
+{
+    if (r->clock.asked)
+        return;
+    r->clock.asked = true;
+    send_step(r, &steps[STEP_TIME]);
+}
+
+/* An old or renamed AUTH is answered with what it was given, in quotes ("unknown command .. with args
+ * beginning with: `secret'"): that part is left out. */
+static void refused(struct redis *r, const struct redis_step *step, unsigned item, const redisReply *reply)
+{
+    char why[200];
+    if (reply->type == REDIS_REPLY_ERROR)
+        snprintf(why, sizeof why, "%.*s", (int)strcspn(reply->str, step == &steps[STEP_AUTH] ? "`'\"" : ""),
+                 reply->str);
+    else if (step == &steps[STEP_LOAD])
+        snprintf(why, sizeof why, "script %s came back with another SHA-1 than the one built in",
+                 scripts[item].name);
+    else
+        snprintf(why, sizeof why, "an unexpected reply");
+    redis_link_drop(r, step->name, why);
+}
+
+static void loaded(struct redis *r, bool good)
+{
+    r->load_failed |= !good;
+    if (r->loading > 0 && --r->loading == 0)
+        redis_calls_healed(r, !r->load_failed);
+}
+
+void redis_greet_reply(struct redis *r, const struct redis_step *step, unsigned item, const redisReply *reply)
+{
+    bool good = step->accept(r, item, reply);
+    if (r->link == LINK_GREETING && !good)
+        refused(r, step, item, reply);
+    else if (r->link == LINK_GREETING && step == &steps[STEP_TIME] && !r->broken)
+        redis_link_ready(r);
+    else if (r->link == LINK_READY && step == &steps[STEP_LOAD])
+        loaded(r, good);
+}

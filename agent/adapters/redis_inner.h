@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+/* What the files redis*.c share, and nobody else sees.
+ *
+ *   redis.c        the link: connect, lose, pause; the public verbs
+ *   redis_greet.c  the agent's own commands: greeting, SCRIPT LOAD, TIME
+ *   redis_calls.c  calls: order, deadlines, NOSCRIPT
+ *   redis_clock.c  Redis' clock, and since when we have been served
+ *
+ *   free ──push──► sent ──reply──► free          sent ──NOSCRIPT──► healing ──scripts loaded──► sent
+ *
+ * A call that is over (late, or its caller has gone) stays where it is until its reply has been swallowed:
+ * replies are told apart by their order alone. All times are µs of the monotonic clock unless they are
+ * Redis'. */
+#ifndef REDIS_INNER_H
+#define REDIS_INNER_H
+
+#include "adapters/redis.h"
+
+#include <hiredis/async.h>
+#include <time.h>
+#include "domain/buf.h"
+#include "domain/script.h"
+
+struct redis_step;
+
+struct redis_call {
+    struct redis_call *next;                /* in free, sent or healing */
+    struct redis_call *due_prev, *due_next; /* in the list of deadlines, while due_us is not 0 */
+    struct redis *owner;
+    redis_reply_fn *fn;
+    void *arg;
+    const struct redis_step *step; /* one of our own commands; NULL: a caller's */
+    unsigned item;                 /* which of the step's */
+    uint64_t sent_us, due_us;      /* due_us 0: no deadline, or it is over */
+    struct buf copy;               /* an EVALSHA's bytes, to be sent again */
+    uint8_t heals;
+    bool timed; /* had a deadline: its latency is measured */
+    bool over;  /* nobody is told any more */
+};
+
+struct redis_queue {
+    struct redis_call *first, **last;
+};
+
+struct redis {
+    struct ev_loop *loop;
+    struct redis_events events;
+    void *arg;
+    struct metrics *metrics;
+    config_text address, username, password;
+    uint32_t db, reconnect_ms, max_pending;
+
+    enum redis_link { LINK_DOWN, LINK_GREETING, LINK_READY } link;
+    redisAsyncContext *ac; /* NULL while the link is down */
+    ev_timer timer;        /* down: the pause; greeting: its deadline; ready: the tick */
+    unsigned failures;     /* since it was ready */
+    char said[256];        /* the last failure that was logged: the same is not logged again */
+    unsigned depth;        /* callbacks on the stack */
+    bool gone;             /* redis_free() was called; freed when depth is 0 */
+    bool broken;           /* out of memory for one of our own commands: the timer ends the link */
+
+    struct redis_queue sent, healing;
+    struct redis_call *free;
+    struct redis_call *due_first, *due_last;
+    ev_timer due;
+    uint64_t due_armed_us; /* when `due` fires; 0: it is not armed */
+    unsigned pending;      /* callers' calls in sent and healing */
+
+    struct buf out;   /* where our own commands are written */
+    unsigned loading; /* SCRIPT LOADs on their way for the healing */
+    bool load_failed; /* one of them failed */
+    bool advised;     /* Redis' settings have been looked at */
+
+    struct {
+        uint64_t seen_us, at_us; /* Redis' time, and when it was seen */
+        uint64_t contact_us;     /* Redis' time; 0: not served */
+        uint64_t fresh_us;       /* a contact begins with a command sent after this */
+        uint64_t reply_us;       /* the last reply */
+        uint64_t answered_us;    /* when the command was sent whose reply is being handled; 0: none is */
+        bool asked;              /* TIME is on its way */
+    } clock;
+};
+
+static inline uint64_t redis_now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Around everything that may call back: redis_free() is safe in between. */
+void redis_enter(struct redis *r);
+void redis_leave(struct redis *r);
+
+/* redis.c */
+void redis_link_ready(struct redis *r);
+/* Ends the connection. Not inside the connect callback: hiredis 0.14 would use it after that. */
+void redis_link_drop(struct redis *r, const char *step, const char *why);
+
+/* redis_greet.c */
+void redis_greet(struct redis *r);
+void redis_greet_load(struct redis *r); /* all scripts, for the healing */
+void redis_greet_time(struct redis *r);
+void redis_greet_reply(struct redis *r, const struct redis_step *step, unsigned item,
+                       const redisReply *reply);
+
+/* redis_calls.c */
+void redis_calls_init(struct redis *r);
+void redis_calls_clear(struct redis *r);
+/* One of our own commands, in r->out. */
+void redis_calls_own(struct redis *r, const struct redis_step *step, unsigned item);
+/* The scripts are loaded, or could not be: what waited goes on. */
+void redis_calls_healed(struct redis *r, bool loaded);
+/* All of them are told LOST. */
+void redis_calls_lose(struct redis *r);
+
+/* redis_clock.c */
+void redis_clock_start(struct redis *r);
+void redis_clock_stop(struct redis *r);
+void redis_clock_reply(struct redis *r, uint64_t sent_us, uint64_t now_us);
+void redis_clock_saw(struct redis *r, uint64_t us, uint64_t sent_us);
+
+#endif

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "agent.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/listener.h"
+#include "adapters/log.h"
+#include "domain/options.h"
+#include "rooms/exporter.h"
+#include "rooms/notices.h"
+#include "rooms/session.h"
+#include "rooms/txn.h"
+#include "version.h"
+
+enum { HTTP_CONNECTIONS = 64, HTTP_IDLE_S = 30 };
+static const ev_tstamp drain_look = 0.05;
+/* A client that has not read its replay yet, a health checker that must see us go: so long we stay at the
+ * least. */
+static const ev_tstamp drain_least = 0.5;
+
+struct agent {
+    struct ev_loop *loop;
+    struct config *config;
+    struct metrics metrics;
+    struct gate gate;
+    struct sessions *sessions;
+    struct notices *notices;
+    struct exporter *exporter;
+    bool draining;
+    ev_timer drain;
+    ev_tstamp drain_began;
+};
+
+/* Opens one address that the configuration names; -1 (logged) or the socket. */
+static int open_socket(const char *option, const char *address, uint32_t mode,
+                       int open(const char *, uint32_t, char *, size_t))
+{
+    char err[256];
+    int fd = open(address, mode, err, sizeof err);
+    if (fd < 0)
+        LOG(LOG_ERROR, "listen-failed", log_text("option", option), log_text("error", err));
+    return fd;
+}
+
+static void on_redis_ready(void *arg)
+{
+    struct agent *a = arg;
+    completion_flush(a->gate.completion);
+    inflight_redis_ready(a->gate.inflight);
+}
+
+static void on_redis_lost(void *arg)
+{
+    (void)arg;
+}
+
+static bool is_ready(void *arg, const char **why)
+{
+    const struct agent *a = arg;
+    if (a->draining) {
+        *why = "draining";
+        return false;
+    }
+    if (!redis_ready(a->gate.redis)) {
+        *why = "redis";
+        return false;
+    }
+    return true;
+}
+
+static void before_metrics(void *arg)
+{
+    struct agent *a = arg;
+    metrics_set(&a->metrics, METRIC_SPOP_PENDING, a->gate.live);
+}
+
+static bool start_gate(struct agent *a)
+{
+    static const struct redis_events events = {on_redis_ready, on_redis_lost};
+    struct config *c = a->config;
+    struct gate *g = &a->gate;
+    g->loop = a->loop;
+    g->config = c;
+    g->metrics = &a->metrics;
+    return (g->redis = redis_new(a->loop, c, &events, a, &a->metrics)) &&
+           (g->completion = completion_new(a->loop, g->redis, c, &a->metrics)) &&
+           (g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics));
+}
+
+static bool start_notices(struct agent *a)
+{
+    const struct config *c = a->config;
+    if (c->notices.listen[0] == '\0')
+        return true;
+    int fd = open_socket("notices.listen", c->notices.listen, c->notices.mode, listener_datagram);
+    return fd >= 0 && (a->notices = notices_new(a->loop, fd, a->gate.inflight, &a->metrics));
+}
+
+static bool start_replay(struct agent *a)
+{
+    const struct config *c = a->config;
+    if (c->replay.listen[0] == '\0')
+        return true;
+    int fd = open_socket("replay.listen", c->replay.listen, c->replay.mode, listener_stream);
+    return fd >= 0 && (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, c, &a->metrics));
+}
+
+static bool start_exporter(struct agent *a)
+{
+    const struct config *c = a->config;
+    if (c->http.listen[0] == '\0')
+        return true;
+    int fd = open_socket("http.listen", c->http.listen, 0600, listener_stream);
+    const struct exporter_sources sources = {is_ready, before_metrics, a};
+    return fd >= 0 && (a->exporter = exporter_new(a->loop, fd, &a->metrics, &sources));
+}
+
+static bool start_sessions(struct agent *a)
+{
+    const struct config *c = a->config;
+    int fds[CONFIG_LISTEN_MAX];
+    unsigned n = 0;
+    while (n < c->spop.nlisten) {
+        fds[n] = open_socket("spop.listen", c->spop.listen[n], c->spop.mode, listener_stream);
+        if (fds[n] < 0)
+            break;
+        n++;
+    }
+    if (n == c->spop.nlisten && (a->sessions = sessions_new(&a->gate, fds, n)))
+        return true;
+    while (n > 0)
+        close(fds[--n]);
+    return false;
+}
+
+struct agent *agent_new(struct ev_loop *loop, struct config *c)
+{
+    struct agent *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->loop = loop;
+    a->config = config_hold(c);
+    if (!start_gate(a) || !start_notices(a) || !start_replay(a) || !start_exporter(a) || !start_sessions(a)) {
+        agent_free(a);
+        return NULL;
+    }
+    LOG(LOG_NOTICE, "started", log_text("version", SPOA_ONCE_VERSION), log_text("file", c->file),
+        log_int("policies", c->npolicies), log_int("pid", getpid()));
+    return a;
+}
+
+/* The first option that differs and that only a restart can change; NULL: none. */
+static const char *restart_needed(const struct config *old, const struct config *new)
+{
+    for (const struct option *o = option_table_of(""); o->path; o++)
+        if (!(o->flags & OPTION_RELOAD) &&
+            !option_same(o, (const char *)old + o->offset, (const char *)new + o->offset))
+            return o->path;
+    return NULL;
+}
+
+bool agent_reload(struct agent *a, struct config *c)
+{
+    const char *fixed = restart_needed(a->config, c);
+    if (fixed) {
+        metrics_add(&a->metrics, METRIC_RELOADS_BAD);
+        LOG(LOG_ERROR, "reload-refused", log_text("option", fixed),
+            log_text("why", "this option changes with a restart only; the old configuration stays"));
+        return false;
+    }
+    struct config *old = a->config;
+    a->config = a->gate.config = config_hold(c);
+    log_setup(c->log.format, c->log.level);
+    redis_reconfigure(a->gate.redis, c);
+    completion_reconfigure(a->gate.completion, c);
+    inflight_reconfigure(a->gate.inflight, c);
+    if (a->gate.replay)
+        replay_reconfigure(a->gate.replay, c);
+    config_drop(old);
+    metrics_add(&a->metrics, METRIC_RELOADS);
+    LOG(LOG_NOTICE, "reloaded", log_text("file", c->file), log_int("policies", c->npolicies));
+    return true;
+}
+
+void agent_reload_failed(struct agent *a, const char *file)
+{
+    metrics_add(&a->metrics, METRIC_RELOADS_BAD);
+    LOG(LOG_ERROR, "reload-refused", log_text("file", file), log_text("why", "the old configuration stays"));
+}
+
+/* Executions that still run are other agents' business from now on, or ours after the restart: HAProxy's
+ * table names them. What must not be lost is what only we know: answers on their way, and words that Redis
+ * has not confirmed. */
+static void on_drain(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)revents;
+    struct agent *a = w->data;
+    ev_tstamp waited = ev_now(loop) - a->drain_began;
+    bool idle = a->gate.live == 0 && sessions_idle(a->sessions) && completion_idle(a->gate.completion);
+    if ((!idle || waited < drain_least) && waited < a->config->stop.drain_ms / 1000.0)
+        return;
+    LOG(LOG_NOTICE, "stopped", log_text("drained", idle ? "yes" : "no"), log_int("waiting", a->gate.live));
+    ev_break(loop, EVBREAK_ALL);
+}
+
+void agent_drain(struct agent *a)
+{
+    if (a->draining) {
+        ev_break(a->loop, EVBREAK_ALL);
+        return;
+    }
+    a->draining = true;
+    sessions_drain(a->sessions);
+    a->drain_began = ev_now(a->loop);
+    ev_timer_init(&a->drain, on_drain, 0, drain_look);
+    a->drain.data = a;
+    ev_timer_start(a->loop, &a->drain);
+    LOG(LOG_NOTICE, "draining", log_int("waiting", a->gate.live));
+}
+
+void agent_free(struct agent *a)
+{
+    const struct config *c = a->config;
+    ev_timer_stop(a->loop, &a->drain);
+    sessions_free(a->sessions);
+    if (a->exporter)
+        exporter_free(a->exporter);
+    if (a->notices)
+        notices_free(a->notices);
+    if (a->gate.inflight)
+        inflight_free(a->gate.inflight);
+    /* Calls end with LOST here, and the transactions that waited for them end; so the replay room goes after
+     * it. */
+    if (a->gate.redis)
+        redis_free(a->gate.redis);
+    if (a->gate.completion)
+        completion_free(a->gate.completion);
+    if (a->gate.replay)
+        replay_free(a->gate.replay);
+    txn_free_spare(&a->gate);
+    if (a->sessions)
+        for (unsigned i = 0; i < c->spop.nlisten; i++)
+            listener_remove(c->spop.listen[i]);
+    if (a->gate.replay)
+        listener_remove(c->replay.listen);
+    if (a->notices)
+        listener_remove(c->notices.listen);
+    if (a->exporter)
+        listener_remove(c->http.listen);
+    config_drop(a->config);
+    free(a);
+}

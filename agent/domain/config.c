@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/* Birth and end of a configuration: born with the defaults of the tables, ended by its last holder. */
+#include "domain/config.h"
+
+#include <stdlib.h>
+
+#include "domain/options.h"
+
+struct config *config_new(void)
+{
+    struct config *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->refs = 1;
+    option_defaults(option_table_of(""), c);
+    return c;
+}
+
+struct config *config_hold(struct config *c)
+{
+    c->refs++;
+    return c;
+}
+
+void config_drop(struct config *c)
+{
+    if (!c || --c->refs > 0)
+        return;
+    free(c->policies);
+    free(c);
+}

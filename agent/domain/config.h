@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/* The configuration as the agent uses it: plain values, filled from the option tables (domain/options).
+ *
+ *   config ─┬─ log, spop, replay, http, notices, redis, problems, inflight, completion   one struct each
+ *           ├─ haproxy[]    runtime sockets
+ *           └─ policies[] ─┬─ idempotency
+ *                          └─ limits[]
+ *
+ * One configuration lives as long as somebody holds it: a transaction that began under the old one ends under
+ * it. */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CONFIG_NAME_MAX = 63,
+    CONFIG_TEXT_MAX = 255,
+    CONFIG_LISTEN_MAX = 8,
+    CONFIG_HAPROXY_MAX = 8,
+    CONFIG_POLICIES_MAX = 64,
+    CONFIG_LIMITS_MAX = 8,
+    CONFIG_TERMS_MAX = 4,
+    CONFIG_DROP_MAX = 64,
+    CONFIG_RECORD_DEFAULT_S = 86400, /* record TTL where the policy of a token is not known here */
+};
+
+typedef char config_name[CONFIG_NAME_MAX + 1];
+typedef char config_text[CONFIG_TEXT_MAX + 1];
+
+struct text_list {
+    unsigned n;
+    config_text item[CONFIG_DROP_MAX];
+};
+
+struct status_set {
+    uint64_t bits[8]; /* bit s - 100 for status s, 100..599 */
+};
+
+enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE };
+enum on_unknown { ON_UNKNOWN_RELEASE, ON_UNKNOWN_HOLD };
+enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
+enum log_format { LOG_TEXT, LOG_JSON };
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
+
+struct idempotency {
+    bool enabled;          /* the section is there */
+    config_name principal; /* "none", "ip", or the name of a message argument */
+    bool required;         /* a missing key is refused (400) */
+    config_text methods;   /* "any", or a list: "POST, PATCH" */
+    uint32_t lock_s;       /* lock TTL */
+    uint32_t record_s;     /* record TTL */
+    enum fingerprint fingerprint;
+    config_text store;        /* "default", "stripe", or a list: "2xx, 3xx, 404" */
+    config_text definite;     /* under hold: which of 500, 502, 503, 504 are known outcomes; may be empty */
+    struct status_set stored; /* compiled from store */
+    struct status_set known;  /* compiled from definite */
+    enum on_unknown on_unknown;
+    enum inflight_mode inflight;
+    uint32_t max_stored; /* bytes of body; larger ones become tombstones */
+};
+
+struct limit {
+    config_name name;
+    config_text rate;  /* "100/min" */
+    config_text key;   /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
+    uint32_t burst;    /* requests; 0 in the file means: as many as the rate's number */
+    uint32_t quota;    /* the rate's number */
+    uint32_t window_s; /* the rate's time */
+    double increment;  /* ticks of 100 ns for one request, whole, rounded up (docs/wire.md) */
+    double capacity;   /* burst * increment */
+    unsigned nterms;
+    config_name terms[CONFIG_TERMS_MAX]; /* compiled from key */
+};
+
+struct policy {
+    config_name name;
+    uint32_t hash; /* policy_hash(name) */
+    struct idempotency idempotency;
+    unsigned nlimits;
+    struct limit limits[CONFIG_LIMITS_MAX];
+};
+
+struct config {
+    unsigned refs;
+    config_text file;
+    struct {
+        enum log_format format;
+        enum log_level level;
+    } log;
+    struct {
+        unsigned nlisten;
+        config_text listen[CONFIG_LISTEN_MAX]; /* "unix@/path", "127.0.0.1:9000" */
+        uint32_t mode;                         /* of the unix socket, octal */
+        uint32_t max_connections;
+        uint32_t max_frame;   /* bytes offered at most */
+        uint32_t max_pending; /* messages of one connection that wait for their ACK */
+        uint32_t idle_ms;     /* a connection without a frame for so long is closed; 0: never */
+        uint32_t maxrewrite;  /* HAProxy's tune.maxrewrite */
+    } spop;
+    struct {
+        config_text listen;
+        uint32_t mode;
+        uint32_t memory;       /* bytes of answers kept for the listener */
+        uint32_t keep_ms;      /* how long */
+        struct text_list drop; /* headers that are never stored */
+    } replay;
+    struct {
+        config_text listen; /* metrics, health, version */
+    } http;
+    struct {
+        config_text listen; /* datagram socket for HAProxy's log; empty: none */
+        uint32_t mode;
+    } notices;
+    struct {
+        config_text address; /* "127.0.0.1:6379", "unix@/path" */
+        config_text username, password, password_file;
+        uint32_t db;
+        uint32_t deadline_ms;  /* of a decision */
+        uint32_t reconnect_ms; /* longest pause between two attempts */
+        uint32_t max_pending;  /* commands on their way */
+    } redis;
+    struct {
+        config_text base; /* problem types are base + word */
+    } problems;
+    struct {
+        uint32_t poll_ms;
+        uint32_t max_entries; /* of one listing */
+    } inflight;
+    struct {
+        uint32_t max_entries, max_bytes; /* words that wait for Redis' confirmation */
+        uint32_t
+            response_ms; /* how long a response message waits for it; below the response engine's timeout */
+    } completion;
+    struct {
+        uint32_t drain_ms; /* at SIGTERM */
+    } stop;
+    unsigned nhaproxy;
+    struct haproxy_socket {
+        config_text socket; /* path of the runtime socket */
+    } haproxy[CONFIG_HAPROXY_MAX];
+    unsigned npolicies;
+    struct policy *policies; /* npolicies of them */
+};
+
+struct config *config_new(void); /* defaults from the tables; one reference */
+struct config *config_hold(struct config *c);
+void config_drop(struct config *c);
+
+/* Where a mistake is: -1, or NULL, where that does not apply. */
+struct config_place {
+    int policy, limit;
+    const char *option; /* path as it stands in the file: "redis.deadline", "idempotency.lock", "rate" */
+};
+typedef void config_mistake_fn(void *arg, const struct config_place *at, const char *text);
+
+/* Compiles what is derived (hashes, status sets, rates, terms; lock rounded up to what a token can say) and
+ * checks the rules between values (PROTOCOL, Timing rules). Returns the number of mistakes. */
+unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+/* What one option cannot know: values that follow from others, and rules between values (PROTOCOL, Timing
+ * rules). A value that is missing or was refused is empty here and passed over: it has been reported already.
+ *
+ *   lock     >= redis.deadline + 3 polls + 1s    a claim outlives its own decision and a missed poll
+ *   lock / 3 >  redis.reconnect                  an agent is back before a claim is anybody's
+ *   record   >  lock + lock / 3                  a lapsed claim is still a known key
+ *   burst * window / quota <= 30 days            a group's TTL is 32 bits of ms (docs/wire.md, claim)
+ *
+ * Increment and capacity are whole ticks of 100 ns, rounded up: never more than the rate (docs/wire.md). */
+#include "domain/config.h"
+
+#include <string.h>
+
+#include "domain/policy.h"
+#include "domain/text.h"
+#include "domain/token.h"
+#include "domain/units.h"
+
+enum { POLLS = 3, MARGIN_MS = 1000, TICKS_PER_SECOND = 10000000 };
+
+struct check {
+    struct config *config;
+    config_mistake_fn *fn;
+    void *arg;
+    unsigned mistakes;
+    struct config_place at;
+    struct text text;
+    char memory[512];
+};
+
+/* A mistake's text is put between begin() and report(). */
+static struct text *begin(struct check *k, const char *option)
+{
+    k->at.option = option;
+    text_init(&k->text, k->memory, sizeof k->memory);
+    return &k->text;
+}
+
+static void report(struct check *k)
+{
+    k->mistakes++;
+    k->fn(k->arg, &k->at, k->memory);
+}
+
+static void say(struct check *k, const char *option, const char *text)
+{
+    text_str(begin(k, option), text);
+    report(k);
+}
+
+static void put_ms(struct text *t, const char *before, uint64_t ms)
+{
+    text_str(t, before);
+    text_dec(t, (int64_t)ms);
+    text_str(t, "ms");
+}
+
+static void put_seconds(struct text *t, const char *before, uint64_t s)
+{
+    text_str(t, before);
+    text_dec(t, (int64_t)s);
+    text_str(t, "s");
+}
+
+static void check_lock(struct check *k, const struct idempotency *i)
+{
+    const struct config *c = k->config;
+    uint64_t polls = POLLS * (uint64_t)c->inflight.poll_ms;
+    uint64_t need = c->redis.deadline_ms + polls + MARGIN_MS;
+    if ((uint64_t)i->lock_s * 1000 >= need)
+        return;
+    struct text *t = begin(k, "idempotency.lock");
+    put_seconds(t, "", i->lock_s);
+    put_ms(t, " is too short: redis.deadline (", c->redis.deadline_ms);
+    put_ms(t, "), three times inflight.poll (", polls);
+    put_seconds(t, ") and 1s must fit: at least ", (need + 999) / 1000);
+    report(k);
+}
+
+/* Only a polled claim has a heartbeat that could come too late. */
+static void check_heartbeat(struct check *k, const struct idempotency *i)
+{
+    uint64_t pause = k->config->redis.reconnect_ms;
+    if (i->inflight != INFLIGHT_POLL || pause * 3 < (uint64_t)i->lock_s * 1000)
+        return;
+    struct text *t = begin(k, "idempotency.lock");
+    put_seconds(t, "", i->lock_s);
+    put_ms(t, " is too short: a third of it must be longer than redis.reconnect (", pause);
+    put_seconds(t, "): at least ", pause * 3 / 1000 + 1);
+    report(k);
+}
+
+static void check_record(struct check *k, const struct idempotency *i)
+{
+    uint64_t lapse = (uint64_t)i->lock_s * 4; /* thirds of a second: lock and heartbeat */
+    if ((uint64_t)i->record_s * 3 > lapse)
+        return;
+    struct text *t = begin(k, "idempotency.record");
+    put_seconds(t, "", i->record_s);
+    put_seconds(t, " is too short: a record must outlive its lock (", i->lock_s);
+    put_seconds(t, ") and a third of it: at least ", lapse / 3 + 1);
+    report(k);
+}
+
+static void check_definite(struct check *k, const struct idempotency *i)
+{
+    for (unsigned status = 100; status < 600; status++) {
+        if (status_in(&i->known, status) && !status_may_be_unknown(status)) {
+            text_dec(begin(k, "idempotency.definite"), status);
+            text_str(&k->text, ": only 500, 502, 503 and 504 can be unknown, so only they can be listed");
+            report(k);
+            return;
+        }
+    }
+}
+
+static void check_idempotency(struct check *k, struct idempotency *i)
+{
+    struct spop_slice bad;
+    i->lock_s = token_ttl_seconds(token_ttl_code(i->lock_s));
+    status_set_parse(i->store, &i->stored, &bad);
+    status_set_parse(i->definite, &i->known, &bad);
+    check_lock(k, i);
+    check_heartbeat(k, i);
+    check_record(k, i);
+    check_definite(k, i);
+    if (i->inflight == INFLIGHT_POLL && k->config->nhaproxy == 0)
+        say(k, "idempotency.inflight",
+            "\"poll\" needs HAProxy's runtime socket: haproxy = ( { socket = \"/run/haproxy/admin.sock\"; } "
+            "); "
+            "without one, \"lease\"");
+    if (!*k->config->replay.listen)
+        say(k, "idempotency",
+            "stored answers are served by the replay listener: replay.listen must not be empty");
+}
+
+static void compile_terms(struct limit *l)
+{
+    const char *at = l->key;
+    struct spop_slice word;
+    l->nterms = 0;
+    while (*l->key && l->nterms < CONFIG_TERMS_MAX && unit_next_word(&at, &word)) {
+        struct text t;
+        text_init(&t, l->terms[l->nterms++], sizeof l->terms[0]);
+        text_put(&t, word.ptr, word.len);
+    }
+}
+
+static void check_limit(struct check *k, struct limit *l)
+{
+    compile_terms(l);
+    if (unit_rate(l->rate, &l->quota, &l->window_s))
+        return;
+    uint64_t window = (uint64_t)l->window_s * TICKS_PER_SECOND;
+    if (l->burst == 0)
+        l->burst = l->quota;
+    l->increment = (double)((window + l->quota - 1) / l->quota);
+    l->capacity = l->burst * l->increment;
+    if ((uint64_t)l->burst * l->window_s <= (uint64_t)l->quota * RATE_WINDOW_MAX)
+        return;
+    text_dec(begin(k, "burst"), l->burst);
+    text_str(&k->text, " is too large: at ");
+    text_str(&k->text, l->rate);
+    text_str(&k->text, " it takes more than 30 days to come back");
+    report(k);
+}
+
+static void check_limit_name(struct check *k, const struct policy *p, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (*p->limits[n].name && strcmp(p->limits[i].name, p->limits[n].name) == 0) {
+            say(k, "name", "this policy has a limit of that name already");
+            return;
+        }
+    }
+}
+
+/* Tokens name a policy by its hash, so two names must not share one. */
+static void check_policy_name(struct check *k, unsigned n)
+{
+    const struct policy *all = k->config->policies;
+    for (unsigned i = 0; i < n; i++) {
+        if (!*all[n].name || !*all[i].name || all[i].hash != all[n].hash)
+            continue;
+        if (strcmp(all[i].name, all[n].name) == 0) {
+            say(k, "name", "there is a policy of that name already");
+        } else {
+            text_str(begin(k, "name"), "has the same hash as '");
+            text_str(&k->text, all[i].name);
+            text_str(&k->text, "': one of them must be called otherwise");
+            report(k);
+        }
+        return;
+    }
+}
+
+static void check_policy(struct check *k, unsigned n)
+{
+    struct policy *p = &k->config->policies[n];
+    k->at = (struct config_place){.policy = (int)n, .limit = -1};
+    p->hash = policy_hash(p->name);
+    check_policy_name(k, n);
+    if (p->idempotency.enabled)
+        check_idempotency(k, &p->idempotency);
+    if (*p->name && !p->idempotency.enabled && p->nlimits == 0)
+        say(k, NULL, "has neither idempotency nor limits: it would do nothing");
+    for (unsigned i = 0; i < p->nlimits; i++) {
+        k->at.limit = (int)i;
+        check_limit_name(k, p, i);
+        check_limit(k, &p->limits[i]);
+    }
+}
+
+unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
+{
+    struct check k = {
+        .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1}
+    };
+    if (c->spop.maxrewrite >= c->spop.max_frame)
+        say(&k, "spop.maxrewrite",
+            "must be smaller than spop.max_frame: nothing would be left for a request");
+    if (c->npolicies == 0)
+        say(&k, "policies", "at least one policy is wanted");
+    for (unsigned i = 0; i < c->npolicies; i++)
+        check_policy(&k, i);
+    return k.mistakes;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#include "domain/digest.h"
+
+#include <string.h>
+
+void digest_begin(struct digest *d, size_t size, const char *domain)
+{
+    d->size = size;
+    crypto_generichash_init(&d->state, NULL, 0, size);
+    digest_field(d, domain, strlen(domain));
+}
+
+void digest_field(struct digest *d, const void *bytes, size_t len)
+{
+    uint8_t prefix[8];
+    for (unsigned i = 0; i < sizeof prefix; i++)
+        prefix[i] = (uint8_t)((uint64_t)len >> (8 * i));
+    crypto_generichash_update(&d->state, prefix, sizeof prefix);
+    if (len > 0)
+        crypto_generichash_update(&d->state, bytes, len);
+}
+
+void digest_end(struct digest *d, uint8_t *out)
+{
+    crypto_generichash_final(&d->state, out, d->size);
+}
+
+void digest_short(const char *domain, const void *bytes, size_t len, uint8_t *out, size_t want)
+{
+    struct digest d;
+    uint8_t full[64];
+    digest_begin(&d, sizeof full, domain);
+    digest_field(&d, bytes, len);
+    digest_end(&d, full);
+    memcpy(out, full, want);
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/* Digests of fields: BLAKE2b (libsodium's crypto_generichash) over length-prefixed fields, so that no text of
+ * one field can be taken for another's, and no tenant can craft a key that lands on another's record. */
+#ifndef DIGEST_H
+#define DIGEST_H
+
+#include <sodium.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct digest {
+    crypto_generichash_state state;
+    size_t size;
+};
+
+/* size: 16 to 64 bytes come out. domain names the use ("record", "fingerprint", ..) and is part of the
+ * digest. */
+void digest_begin(struct digest *d, size_t size, const char *domain);
+void digest_field(struct digest *d, const void *bytes, size_t len);
+void digest_end(struct digest *d, uint8_t *out);
+
+/* One field, done at once; out gets the first `want` bytes (want <= 64). */
+void digest_short(const char *domain, const void *bytes, size_t len, uint8_t *out, size_t want);
+
+#endif

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "domain/evidence.h"
+
+#include "domain/fingerprint.h"
+
+#include <string.h>
+
+enum { FINAL_MIN = 200, FINAL_MAX = 599, NO_CONTENT = 204, NOT_MODIFIED = 304 };
+
+/* No body whatever the headers say (RFC 9112, section 6.3). */
+static bool has_no_body(const struct response_facts *f)
+{
+    return (f->method.len == 4 && memcmp(f->method.ptr, "HEAD", 4) == 0) || f->status == NO_CONTENT ||
+           f->status == NOT_MODIFIED;
+}
+
+/* The length is proof, waited or not; but only of a body that is in the message. */
+static bool is_whole(const struct response_facts *f)
+{
+    if (has_no_body(f))
+        return f->body.len == 0;
+    return f->content_length >= 0 && f->body_len == f->content_length &&
+           f->body.len == (size_t)f->content_length;
+}
+
+/* May what was seen be committed once a notice says that the end was clean? */
+static bool may_be_whole(const struct response_facts *f, size_t buffer_limit)
+{
+    return f->waited && f->content_length < 0 && f->body.len == (size_t)f->body_len &&
+           body_fits(f->body_len, (int64_t)f->headers.len, buffer_limit);
+}
+
+enum response_word evidence_of_response(const struct policy *p, const struct response_facts *f,
+                                        size_t buffer_limit, bool *keep)
+{
+    *keep = false;
+    /* 101: a tunnel runs on for as long as it likes, its key is not free before its end. */
+    if (!p || f->status < FINAL_MIN || f->status > FINAL_MAX)
+        return RESPONSE_ANSWERED;
+    if (policy_class(&p->idempotency, (unsigned)f->status) != STATUS_STORABLE)
+        return RESPONSE_UNSTORABLE;
+    /* Even an answer without headers has the two bytes that end the list. */
+    if (f->headers.len == 0 || f->body.len > p->idempotency.max_stored)
+        return RESPONSE_ANSWERED;
+    if (is_whole(f))
+        return RESPONSE_COMPLETE;
+    *keep = may_be_whole(f, buffer_limit);
+    return RESPONSE_ANSWERED;
+}
+
+char evidence_letter(const struct policy *p, bool hold, unsigned status)
+{
+    static const char letters[] = {[STATUS_STORABLE] = 'T', [STATUS_RETRYABLE] = 'F', [STATUS_UNKNOWN] = 'H'};
+    if (status == 0)
+        return hold ? 'H' : 'F';
+    /* What a tunnel or a foreign policy did is not known to be undone: never again is safe. */
+    if (!p || status < FINAL_MIN || status > FINAL_MAX)
+        return 'T';
+    struct idempotency claimed = p->idempotency;
+    claimed.on_unknown = hold ? ON_UNKNOWN_HOLD : ON_UNKNOWN_RELEASE;
+    return letters[policy_class(&claimed, status)];
+}
+
+void evidence_of_end(const struct policy *p, const struct token *t, unsigned gpt0, enum ending e,
+                     struct word *w)
+{
+    bool hold = t->flags & TOKEN_HOLD;
+    char letter = evidence_letter(p, hold, gpt0);
+    *w = (struct word){.script = SCRIPT_RESOLVE, .token = *t, .status = gpt0, .letter = letter};
+    w->ttl_s = p ? p->idempotency.record_s : EVIDENCE_TTL_UNKNOWN;
+    if (e == ENDING_NEVER_SENT) {
+        w->script = SCRIPT_RELEASE;
+        w->letter = 'n';
+    } else if (e == ENDING_CUT && !hold) {
+        w->script = SCRIPT_RELEASE;
+        w->letter = 'c';
+    } else if (e == ENDING_CLEAN && letter == 'T') {
+        w->script = SCRIPT_COMPLETE; /* of what `answered` kept; nothing kept: a tombstone, as by resolve */
+        w->letter = '\0';
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/* What HAProxy told us in one message: the arguments, typed and named. One table of arguments drives the
+ * reading (docs/wire.md, SPOE messages). Slices point into the frame: use them before the callback returns.
+ */
+#ifndef FACTS_H
+#define FACTS_H
+
+#include "spop/notify.h"
+
+enum { FACTS_EXTRA_MAX = 16 };
+
+enum message_kind { MESSAGE_REQUEST, MESSAGE_RESPONSE, MESSAGE_REFUSED, MESSAGE_UNKNOWN };
+enum message_kind message_kind(struct spop_slice name);
+
+struct request_facts {
+    struct spop_slice policy, rid, process, method, host, path, query, type;
+    struct spop_slice key, key2, sha;
+    int64_t keys, keys2;                        /* missing: 0 */
+    int64_t sent, timeout;                      /* missing: 0 */
+    int64_t body_len, content_length, head_len; /* missing: -1 */
+    int64_t err;                                /* missing: 0 */
+    struct spop_value src;                      /* SPOP_IPV4, SPOP_IPV6 or SPOP_NULL */
+    unsigned nextra;                            /* arguments that the table does not name */
+    struct spop_arg extra[FACTS_EXTRA_MAX];
+};
+
+struct response_facts {
+    struct spop_slice token, method, headers, body;
+    int64_t status;
+    int64_t body_len, content_length; /* missing: -1 */
+    bool waited;
+};
+
+/* Takes all arguments of the message from the payload. 0; -1 the frame is malformed; -2 an argument is wrong,
+ * and *bad says which and why ("argument sha: binary wanted, string came"); the payload is then past the
+ * message all the same. A missing required argument is a mistake of the second kind. */
+struct facts_error {
+    char text[160];
+};
+int facts_read_request(struct spop_cursor *payload, struct spop_message *m, struct request_facts *f,
+                       struct facts_error *bad);
+int facts_read_response(struct spop_cursor *payload, struct spop_message *m, struct response_facts *f,
+                        struct facts_error *bad);
+/* Passes over a message. 0, or -1 malformed. */
+int facts_skip(struct spop_cursor *payload, struct spop_message *m);
+
+/* Text of a named argument, for principals and limit keys: a named field of the table, or an extra. Integers
+ * are written as decimal, addresses as their bytes, into scratch (at least 24 bytes). Empty slice: missing or
+ * empty. */
+struct spop_slice facts_text(const struct request_facts *f, const char *name, char scratch[24]);
+
+#endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+/* What makes two requests with one key the same request (ACCEPTANCE I9, I10, I12).
+ *
+ *   raw       method, host in lower case, path, query, content type, SHA-256 of the body
+ *   headers   the same with the content length instead of the SHA-256
+ *   none      nothing: all zeros, every request is the same
+ *
+ * `raw` needs the whole body: HAProxy hashes what fits its buffer and says nothing when that was not all
+ * (facts Q1). With a Content-Length the body is whole if that many bytes came; without one, if there would
+ * have been room for more. */
+#ifndef FINGERPRINT_H
+#define FINGERPRINT_H
+
+#include "domain/config.h"
+#include "domain/facts.h"
+#include "domain/problem.h"
+
+/* Did the buffer have room left? In HAProxy's buffer a head takes its bytes and about 8 more for each header:
+ * twice its bytes is never less. Negative: unknown, then no. */
+bool body_fits(int64_t body_len, int64_t head_len, size_t buffer_limit);
+
+/* PROBLEM_NONE, BODY_TOO_LARGE, or UNAVAILABLE with *detail: HAProxy did not send what it takes. */
+enum problem fingerprint_make(enum fingerprint kind, const struct request_facts *f, size_t buffer_limit,
+                              uint8_t out[16], const char **detail);
+
+#endif

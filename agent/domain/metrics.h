@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/* Counters of the agent: one table drives the numbers, the exposition and docs/metrics.md.
+ * X(symbol, kind, name, labels, help). Rows of one name stand together; only the first one's help is shown.
+ */
+#ifndef METRICS_H
+#define METRICS_H
+
+#include "domain/buf.h"
+
+#define METRIC_TABLE(X)                                                                                      \
+    X(CLAIM_GO, counter, "spoa_once_claims_total", "outcome=\"go\"", "Decisions of the gate by outcome.")    \
+    X(CLAIM_YOURS, counter, "spoa_once_claims_total", "outcome=\"yours\"", "")                               \
+    X(CLAIM_REPLAY, counter, "spoa_once_claims_total", "outcome=\"replay\"", "")                             \
+    X(CLAIM_MISMATCH, counter, "spoa_once_claims_total", "outcome=\"mismatch\"", "")                         \
+    X(CLAIM_BUSY, counter, "spoa_once_claims_total", "outcome=\"busy\"", "")                                 \
+    X(CLAIM_TOMB, counter, "spoa_once_claims_total", "outcome=\"tombstone\"", "")                            \
+    X(CLAIM_UNKNOWN, counter, "spoa_once_claims_total", "outcome=\"unknown\"", "")                           \
+    X(CLAIM_LIMITED, counter, "spoa_once_claims_total", "outcome=\"limited\"", "")                           \
+    X(CLAIM_LATE, counter, "spoa_once_claims_total", "outcome=\"late\"", "")                                 \
+    X(CLAIM_FOREIGN, counter, "spoa_once_claims_total", "outcome=\"foreign\"", "")                           \
+    X(CLAIM_ERROR, counter, "spoa_once_claims_total", "outcome=\"error\"", "")                               \
+    X(REQUEST_PASSED, counter, "spoa_once_requests_total", "plan=\"pass\"", "Request messages by plan.")     \
+    X(REQUEST_DENIED, counter, "spoa_once_requests_total", "plan=\"deny\"", "")                              \
+    X(REQUEST_CLAIMED, counter, "spoa_once_requests_total", "plan=\"claim\"", "")                            \
+    X(REQUEST_UNPOLLED, counter, "spoa_once_unpolled_total", "",                                             \
+      "Requests refused: nobody polls their HAProxy process.")                                               \
+    X(REQUEST_STALE, counter, "spoa_once_stale_total", "",                                                   \
+      "Request messages that came after HAProxy had given up.")                                              \
+    X(RESPONSE_COMPLETE, counter, "spoa_once_responses_total", "word=\"complete\"",                          \
+      "Response messages by the word that followed.")                                                        \
+    X(RESPONSE_UNSTORABLE, counter, "spoa_once_responses_total", "word=\"unstorable\"", "")                  \
+    X(RESPONSE_ANSWERED, counter, "spoa_once_responses_total", "word=\"answered\"", "")                      \
+    X(RESPONSE_UNCONFIRMED, counter, "spoa_once_responses_unconfirmed_total", "",                            \
+      "Response messages answered before Redis confirmed the outcome.")                                      \
+    X(REFUSED, counter, "spoa_once_refused_total", "", "Messages refused: HAProxy gave up on a claim.")      \
+    X(LOST_LOCK, counter, "spoa_once_lost_locks_total", "",                                                  \
+      "Words refused because another execution owns the key.")                                               \
+    X(EXTENDED, counter, "spoa_once_extends_total", "result=\"done\"", "Leases extended, by result.")        \
+    X(EXTEND_LOST, counter, "spoa_once_extends_total", "result=\"lost\"", "")                                \
+    X(RESOLVED_FREE, counter, "spoa_once_resolved_total", "as=\"free\"",                                     \
+      "Executions resolved from HAProxy's table.")                                                           \
+    X(RESOLVED_HELD, counter, "spoa_once_resolved_total", "as=\"held\"", "")                                 \
+    X(RESOLVED_TOMB, counter, "spoa_once_resolved_total", "as=\"tombstone\"", "")                            \
+    X(RESOLVED_COMMIT, counter, "spoa_once_resolved_total", "as=\"committed\"", "")                          \
+    X(NOTICES, counter, "spoa_once_notices_total", "", "Notices received.")                                  \
+    X(NOTICES_BAD, counter, "spoa_once_notices_bad_total", "",                                               \
+      "Lines on the notice socket that could not be read.")                                                  \
+    X(POLLS, counter, "spoa_once_polls_total", "result=\"ok\"", "Listings of HAProxy's tables.")             \
+    X(POLL_FAILED, counter, "spoa_once_polls_total", "result=\"failed\"", "")                                \
+    X(POLLER, gauge, "spoa_once_poller", "", "HAProxy sockets that this agent polls.")                       \
+    X(INFLIGHT, gauge, "spoa_once_inflight", "", "Executions in flight at the last listing.")                \
+    X(WORKERS, gauge, "spoa_once_haproxy_workers", "", "HAProxy workers this agent is connected to.")        \
+    X(COMPLETIONS, gauge, "spoa_once_completions", "", "Words that wait for Redis' confirmation.")           \
+    X(COMPLETION_BYTES, gauge, "spoa_once_completion_bytes", "", "Bytes of those words.")                    \
+    X(COMPLETION_RETRIES, counter, "spoa_once_completion_retries_total", "", "Words sent again.")            \
+    X(COMPLETION_DROPPED, counter, "spoa_once_completions_dropped_total", "",                                \
+      "Words dropped because the queue was full.")                                                           \
+    X(REDIS_UP, gauge, "spoa_once_redis_up", "", "1 while Redis is connected and its scripts are loaded.")   \
+    X(REDIS_CONNECTS, counter, "spoa_once_redis_connects_total", "", "Connections to Redis.")                \
+    X(REDIS_COMMANDS, counter, "spoa_once_redis_commands_total", "result=\"ok\"", "Commands by result.")     \
+    X(REDIS_ERRORS, counter, "spoa_once_redis_commands_total", "result=\"error\"", "")                       \
+    X(REDIS_LATE, counter, "spoa_once_redis_commands_total", "result=\"late\"", "")                          \
+    X(REDIS_LOST, counter, "spoa_once_redis_commands_total", "result=\"lost\"", "")                          \
+    X(REDIS_FULL, counter, "spoa_once_redis_commands_total", "result=\"full\"", "")                          \
+    X(REDIS_NOSCRIPT, counter, "spoa_once_redis_noscript_total", "",                                         \
+      "Script loads that NOSCRIPT asked for.")                                                               \
+    X(REPLAY_SERVED, counter, "spoa_once_replays_total", "from=\"memory\"",                                  \
+      "Answers of the replay listener.")                                                                     \
+    X(REPLAY_FETCHED, counter, "spoa_once_replays_total", "from=\"redis\"", "")                              \
+    X(REPLAY_GONE, counter, "spoa_once_replays_total", "from=\"gone\"", "")                                  \
+    X(REPLAY_BYTES, gauge, "spoa_once_replay_bytes", "", "Bytes of answers kept for the replay listener.")   \
+    X(REPLAY_EVICTED, counter, "spoa_once_replay_evicted_total", "",                                         \
+      "Answers dropped early because memory was full.")                                                      \
+    X(SPOP_CONNECTIONS, gauge, "spoa_once_spop_connections", "", "SPOP connections open.")                   \
+    X(SPOP_ACCEPTED, counter, "spoa_once_spop_accepted_total", "", "SPOP connections accepted.")             \
+    X(SPOP_REJECTED, counter, "spoa_once_spop_rejected_total", "", "SPOP connections refused: too many.")    \
+    X(SPOP_CHECKS, counter, "spoa_once_spop_checks_total", "", "Health checks answered.")                    \
+    X(SPOP_FRAMES, counter, "spoa_once_spop_frames_total", "", "Frames received.")                           \
+    X(SPOP_ACKS, counter, "spoa_once_spop_acks_total", "", "ACKs written.")                                  \
+    X(SPOP_ERRORS, counter, "spoa_once_spop_errors_total", "",                                               \
+      "SPOP connections ended by us because of an error.")                                                   \
+    X(SPOP_FULL, counter, "spoa_once_spop_full_total", "", "Messages refused: too many of their connection waited.") \
+    X(SPOP_WEDGED, counter, "spoa_once_spop_wedged_total", "",                                               \
+      "SPOP connections closed because HAProxy had stopped reading.")                                        \
+    X(SPOP_BAD_MESSAGES, counter, "spoa_once_spop_bad_messages_total", "",                                   \
+      "Messages with a missing or wrong argument, or unknown.")                                              \
+    X(SPOP_PENDING, gauge, "spoa_once_spop_pending", "", "Messages that wait for their ACK.")                \
+    X(RELOADS, counter, "spoa_once_reloads_total", "result=\"ok\"", "Reloads of the configuration.")         \
+    X(RELOADS_BAD, counter, "spoa_once_reloads_total", "result=\"bad\"", "")
+
+enum metric {
+#define X(symbol, kind, name, labels, help) METRIC_##symbol,
+    METRIC_TABLE(X)
+#undef X
+        METRICS
+};
+
+/* Redis latency of decisions: upper bounds in µs, last bucket is +Inf (domain/metrics.c has the bounds). */
+enum { METRIC_LATENCY_BUCKETS = 14 };
+
+struct metrics {
+    uint64_t value[METRICS];
+    uint64_t latency[METRIC_LATENCY_BUCKETS]; /* not cumulated; metrics_write() cumulates */
+    uint64_t latency_sum_us;
+};
+
+static inline void metrics_add(struct metrics *m, enum metric id)
+{
+    m->value[id]++;
+}
+static inline void metrics_set(struct metrics *m, enum metric id, uint64_t v)
+{
+    m->value[id] = v;
+}
+void metrics_latency(struct metrics *m, uint64_t us);
+
+/* Appends the Prometheus text format (version 0.0.4) with HELP and TYPE lines. */
+void metrics_write(const struct metrics *m, struct buf *out);
+
+#endif

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "domain/notice.h"
+
+#include <string.h>
+
+enum { DIGITS_MAX = 9 }; /* of a number in a line: 11 days in ms */
+
+/* The next word; words are separated by single blanks. Empty: none. */
+static struct spop_slice next_word(struct spop_slice *line)
+{
+    const char *blank = line->len > 0 ? memchr(line->ptr, ' ', line->len) : NULL;
+    struct spop_slice word = {line->ptr, blank ? (size_t)(blank - line->ptr) : line->len};
+    size_t used = word.len + (blank != NULL);
+    line->ptr += used;
+    line->len -= used;
+    return word;
+}
+
+static int number(struct spop_slice s, long *out)
+{
+    bool minus = s.len > 0 && s.ptr[0] == '-';
+    long v = 0;
+    if (s.len == minus || s.len - minus > DIGITS_MAX)
+        return -1;
+    for (size_t i = minus; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return -1;
+        v = v * 10 + (s.ptr[i] - '0');
+    }
+    *out = minus ? -v : v;
+    return 0;
+}
+
+static bool says(struct spop_slice s, const char *text)
+{
+    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
+}
+
+/* A datagram may end with a line feed or a NUL, as the syslog transport has it. */
+static struct spop_slice chomp(struct spop_slice s)
+{
+    while (s.len > 0 && (s.ptr[s.len - 1] == '\n' || s.ptr[s.len - 1] == '\r' || s.ptr[s.len - 1] == '\0'))
+        s.len--;
+    return s;
+}
+
+int notice_read(const char *line, size_t len, struct notice *n)
+{
+    struct spop_slice rest = chomp((struct spop_slice){line, len});
+    long status;
+    *n = (struct notice){0};
+    if (!says(next_word(&rest), "once/1"))
+        return -1;
+    struct spop_slice token = next_word(&rest);
+    if (says(token, "-"))
+        return 1;
+    if (token.len != TOKEN_TEXT || token_read(token.ptr, token.len, &n->token) < 0)
+        return -1;
+    memcpy(n->token_text, token.ptr, TOKEN_TEXT);
+    struct spop_slice ts = next_word(&rest);
+    if (ts.len != sizeof n->ts || number(next_word(&rest), &n->tc) < 0 ||
+        number(next_word(&rest), &status) < 0 || status > 999)
+        return -1;
+    memcpy(n->ts, ts.ptr, sizeof n->ts);
+    n->status = status > 0 ? (unsigned)status : 0;
+    n->process = next_word(&rest);
+    return n->process.len > 0 ? 0 : -1;
+}
+
+enum ending notice_ending(const struct notice *n)
+{
+    /* Termination states that tell something (HAProxy's configuration manual, 8.5); the rest do not. */
+    static const struct {
+        char ts[2];
+        enum ending ending;
+    } states[] = {
+        {{'-', '-'}, ENDING_CLEAN},
+        {{'S', 'D'}, ENDING_CUT  },
+        {{'s', 'D'}, ENDING_CUT  },
+        {{'s', 'H'}, ENDING_CUT  },
+        {{'s', 'R'}, ENDING_CUT  },
+        {{'P', 'H'}, ENDING_CUT  },
+    };
+    if (n->tc == -1)
+        return ENDING_NEVER_SENT;
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (memcmp(n->ts, states[i].ts, sizeof n->ts) == 0)
+            return states[i].ending;
+    return ENDING_OTHER;
+}

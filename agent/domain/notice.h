@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/* A notice: HAProxy's log line about an execution that was not settled (docs/wire.md, Notices).
+ *
+ *   once/1 TOKEN TS TC STATUS PROCESS [anything]
+ */
+#ifndef NOTICE_H
+#define NOTICE_H
+
+#include "domain/token.h"
+#include "spop/cursor.h"
+
+struct notice {
+    struct token token;
+    char token_text[TOKEN_TEXT + 1];
+    char ts[2];
+    long tc;         /* ms; -1: never connected */
+    unsigned status; /* 0: HAProxy had none */
+    struct spop_slice process;
+};
+
+/* 0; -1 not a notice of ours; 1 a line of ours that is not about an execution (token `-`). Slices point into
+ * the line. */
+int notice_read(const char *line, size_t len, struct notice *n);
+
+/* How a notice says it ended. */
+enum ending { ENDING_UNSAID, ENDING_CLEAN, ENDING_CUT, ENDING_NEVER_SENT, ENDING_OTHER };
+enum ending notice_ending(const struct notice *n);
+
+#endif

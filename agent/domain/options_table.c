@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+/* The options. Whoever adds one adds its field to domain/config.h and its row here, and prints the reference
+ * anew.
+ *
+ *   file                                            table       base
+ *   redis = { deadline = "300ms"; };                config      struct config
+ *   haproxy = ( { socket = "/run/..."; } );         haproxy     one element of config.haproxy
+ *   policies = ( { name = "payments";               policies    struct policy
+ *       idempotency = { lock = "30s"; };            idempotency struct idempotency
+ *       limits = ( { rate = "6/min"; } ); } );      limits      struct limit
+ */
+#include "domain/options.h"
+
+enum {
+    START = 0,
+    REQUIRED = OPTION_REQUIRED,
+    OPTIONAL = OPTION_OPTIONAL,
+    SECRET = OPTION_SECRET,
+    RELOAD = OPTION_RELOAD,
+};
+
+/* A row: a value of a range, one word of some, or anything of its type. */
+#define ROW(path, type, field, deflt, min, max, words, flags, help)                                          \
+    {                                                                                                        \
+        path, OPT_##type, offsetof(BASE, field), deflt, min, max, words, flags, help                         \
+    }
+#define RANGE(path, type, field, deflt, min, max, flags, help)                                               \
+    ROW(path, type, field, deflt, min, max, NULL, flags, help)
+#define CHOICE(path, field, deflt, words, flags, help)                                                       \
+    ROW(path, ENUM, field, deflt, NULL, NULL, words, flags, help)
+#define PLAIN(path, type, field, deflt, flags, help)                                                         \
+    ROW(path, type, field, deflt, NULL, NULL, NULL, flags, help)
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const fingerprints[] = {"raw", "headers", "none", NULL};
+static const char *const on_unknowns[] = {"release", "hold", NULL};
+static const char *const inflight_modes[] = {"poll", "lease", NULL};
+
+/* ACCEPTANCE I5: what belongs to one connection, one moment or one try, and what would hand one client's
+ * session to another. Retry-After stays: with a 202 it belongs to the answer. */
+static const char never_replayed[] =
+    "set-cookie, set-cookie2, date, age, via, www-authenticate, proxy-authenticate, authentication-info, "
+    "ratelimit*, x-ratelimit*, x-rate-limit*, request-id, x-request-id, x-correlation-id, traceparent, "
+    "tracestate, x-trace-id, x-b3-*, b3, server-timing";
+
+#define BASE struct config
+static const struct option config_options[] = {
+    CHOICE("log.format", log.format, "text", log_formats, RELOAD, "How a log line is written."),
+    CHOICE("log.level", log.level, "info", log_levels, RELOAD, "The least important event that is logged."),
+
+    PLAIN("spop.listen", LISTEN, spop.listen, "unix@/run/spoa-once/spop.sock", START,
+          "Where HAProxy's SPOE filters connect to."),
+    RANGE("spop.mode", MODE, spop.mode, "0660", "0600", "0777", START, "Permissions of those unix sockets."),
+    RANGE("spop.max_connections", COUNT, spop.max_connections, "1024", "1", "65536", RELOAD,
+          "SPOP connections at one time; more are refused."),
+    RANGE("spop.max_frame", SIZE, spop.max_frame, "64k", "4k", "1m", RELOAD,
+          "Largest frame; HAProxy's own offer (tune.bufsize less 4) counts if it is smaller."),
+    RANGE("spop.max_pending", COUNT, spop.max_pending, "1024", "1", "65536", RELOAD,
+          "Messages of one connection that wait for their answer."),
+    RANGE("spop.idle", MSEC, spop.idle_ms, "10m", "0s", "1d", RELOAD,
+          "A connection without a frame for so long is closed; 0s: never. Longer than HAProxy's timeout "
+          "idle."),
+    RANGE("spop.maxrewrite", SIZE, spop.maxrewrite, "1024", "0", "64k", RELOAD,
+          "HAProxy's tune.maxrewrite: what its buffers keep free."),
+
+    PLAIN("replay.listen", STREAM, replay.listen, "unix@/run/spoa-once/replay.sock", OPTIONAL | START,
+          "Where HAProxy's backend once_replay fetches stored answers; needed with idempotency."),
+    RANGE("replay.mode", MODE, replay.mode, "0660", "0600", "0777", START,
+          "Permissions of that unix socket."),
+    RANGE("replay.memory", SIZE, replay.memory, "64m", "0", "2g", RELOAD,
+          "Answers kept in memory until they are fetched; others come from Redis."),
+    RANGE("replay.keep", MSEC, replay.keep_ms, "5s", "10ms", "1m", RELOAD,
+          "How long such an answer is kept."),
+    PLAIN("replay.drop", HEADERS, replay.drop, never_replayed, OPTIONAL | RELOAD,
+          "Headers that are never stored, beside those of one connection. Replaces the whole list."),
+
+    PLAIN("http.listen", STREAM, http.listen, "127.0.0.1:9180", OPTIONAL | START,
+          "Metrics, health and version; empty: none."),
+
+    PLAIN("notices.listen", DATAGRAM, notices.listen, "", OPTIONAL | START,
+          "Where HAProxy's log lines arrive as hints; empty: none. Wanted with on_unknown = \"hold\"."),
+    RANGE("notices.mode", MODE, notices.mode, "0660", "0600", "0777", START,
+          "Permissions of that unix socket."),
+
+    PLAIN("redis.address", SERVER, redis.address, "127.0.0.1:6379", RELOAD,
+          "The Redis that holds the records."),
+    PLAIN("redis.username", TEXT, redis.username, "", OPTIONAL | RELOAD,
+          "User of Redis' ACL; empty: the default user."),
+    PLAIN("redis.password", TEXT, redis.password, "", OPTIONAL | SECRET | RELOAD,
+          "Better from ${ENV} or a file."),
+    PLAIN("redis.password_file", PATH, redis.password_file, "", OPTIONAL | RELOAD,
+          "File with the password, not readable by everybody; a newline at its end does not count."),
+    RANGE("redis.db", COUNT, redis.db, "0", "0", "65535", RELOAD, "Number of the database."),
+    RANGE("redis.deadline", MSEC, redis.deadline_ms, "300ms", "10ms", "10s", RELOAD,
+          "For one decision; less than the processing timeout of HAProxy's engine."),
+    RANGE("redis.reconnect", MSEC, redis.reconnect_ms, "500ms", "10ms", "1m", RELOAD,
+          "Longest pause between two attempts to connect; less than a third of every lock."),
+    RANGE("redis.max_pending", COUNT, redis.max_pending, "10000", "1", "1000000", RELOAD,
+          "Commands on their way; more are refused at once."),
+
+    PLAIN("problems.base", URI, problems.base, "/docs/problems#", RELOAD,
+          "Problem types are this and a word (RFC 9457)."),
+
+    RANGE("inflight.poll", MSEC, inflight.poll_ms, "250ms", "50ms", "333ms", RELOAD,
+          "How often HAProxy's tables are read; three polls must fit into their expire of 1s."),
+    RANGE("inflight.max_entries", COUNT, inflight.max_entries, "100000", "100", "1000000", RELOAD,
+          "Entries of one listing; at least the size of HAProxy's tables."),
+
+    RANGE("completion.max_entries", COUNT, completion.max_entries, "10000", "10", "1000000", RELOAD,
+          "Outcomes that wait for Redis' confirmation; more are dropped and counted."),
+    RANGE("completion.max_bytes", SIZE, completion.max_bytes, "64m", "1m", "2g", RELOAD,
+          "Memory of those outcomes."),
+    RANGE("completion.response", MSEC, completion.response_ms, "400ms", "10ms", "10s", RELOAD,
+          "How long a client's answer waits for its record; less than the response engine's timeout."),
+
+    RANGE("stop.drain", MSEC, stop.drain_ms, "30s", "0s", "1h", RELOAD,
+          "How long the agent goes on serving after SIGTERM."),
+    {.path = NULL},
+};
+
+#undef BASE
+#define BASE struct haproxy_socket
+static const struct option haproxy_options[] = {
+    PLAIN("socket", PATH, socket, NULL, REQUIRED | RELOAD,
+          "Path of the runtime socket (stats socket, level admin)."),
+    {.path = NULL},
+};
+
+#undef BASE
+#define BASE struct policy
+static const struct option policy_options[] = {
+    PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD,
+          "What HAProxy names in the argument policy. Part of every record's key: a renamed policy begins "
+          "anew."),
+    {.path = NULL},
+};
+
+#undef BASE
+#define BASE struct idempotency
+static const struct option idempotency_options[] = {
+    PLAIN("principal", NAME, principal, NULL, REQUIRED | RELOAD,
+          "Whose key it is: \"none\" (one space for all), \"ip\", or the name of a message argument."),
+    PLAIN("required", BOOL, required, "false", RELOAD,
+          "A request without a key is refused (400); else it passes unprotected."),
+    PLAIN("methods", METHODS, methods, "POST, PATCH", RELOAD, "What is protected: methods, or \"any\"."),
+    RANGE("lock", SEC, lock_s, "30s", "2s", "3968s", RELOAD,
+          "How long a claim lives without a heartbeat; over 31s it is rounded up by at most a sixteenth."),
+    RANGE("record", SEC, record_s, "24h", "3s", "365d", RELOAD, "How long an outcome is kept."),
+    CHOICE(
+        "fingerprint", fingerprint, "raw", fingerprints, RELOAD,
+        "What a retry must repeat: everything with the body's bytes, everything but the body, or nothing."),
+    PLAIN("store", STATUSES, store, "default", RELOAD,
+          "Which answers are stored: \"default\", \"stripe\" (500 too), statuses such as \"2xx, 404\"."),
+    PLAIN("definite", STATUSES, definite, "", OPTIONAL | RELOAD,
+          "Under \"hold\": which of 500, 502, 503 and 504 say that nothing was done."),
+    CHOICE("on_unknown", on_unknown, "release", on_unknowns, RELOAD,
+           "An outcome that nobody saw: the next try runs, or nobody runs it until an operator decides."),
+    CHOICE("inflight", inflight, "poll", inflight_modes, RELOAD,
+           "\"poll\": HAProxy's table keeps a claim alive. \"lease\": only the lock, which must outlast "
+           "any request."),
+    RANGE("max_stored", SIZE, max_stored, "64k", "0", "1m", RELOAD,
+          "Largest body that is stored; a larger one leaves a tombstone."),
+    {.path = NULL},
+};
+
+#undef BASE
+#define BASE struct limit
+static const struct option limit_options[] = {
+    PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD, "Shown in RateLimit-Policy and in problems."),
+    PLAIN("rate", RATE, rate, NULL, REQUIRED | RELOAD,
+          "Requests per time: s, min, hour, day, or a number of them."),
+    RANGE("burst", COUNT, burst, "0", "0", "1000000", RELOAD,
+          "Requests at once; 0: as many as the rate's number."),
+    PLAIN("key", TERMS, key, NULL, REQUIRED | RELOAD,
+          "What is counted apart: \"global\", \"policy\", \"ip\" (IPv6 by /64), names of message arguments; "
+          "several: \"ip, user\"."),
+    {.path = NULL},
+};
+
+const struct option_table option_tables[] = {
+    {.scope = "",                 .about = "`section = { option = value; };`", .options = config_options},
+    {.scope = "haproxy",
+     .about =
+         "A list, one group for each HAProxy: `haproxy = ( { socket = \"/run/haproxy/admin.sock\"; } );`", .options = haproxy_options},
+    {.scope = "policies",
+     .about = "A list, one group for each policy: `policies = ( { name = \"payments\"; } );`",
+     .options = policy_options},
+    {.scope = "policies.idempotency",
+     .about = "A group in a policy: `idempotency = { principal = \"none\"; };`",
+     .options = idempotency_options},
+    {.scope = "policies.limits",
+     .about = "A list in a policy: `limits = ( { name = \"client\"; rate = \"6/min\"; key = \"ip\"; } );`",
+     .options = limit_options},
+    {.scope = NULL  },
+};

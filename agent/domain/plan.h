@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/* From facts and policy to what is to be done: pass by, refuse, or ask Redis. Pure; borrows nothing from the
+ * frame.
+ *
+ *   facts + config ──► plan ──► claim (domain/script) ──► outcome ──► verdict
+ *
+ *   policy unknown                        deny unavailable
+ *   idempotency, and the method is protected:
+ *       key, principal, rid and process,
+ *       fingerprint, in this order        deny with the problem of the first that is wrong
+ *       no key, none required             no record
+ *   limits: one subject each
+ *   record or limits                      claim
+ *   neither                               pass
+ *
+ * Limits (token bucket): a limit keeps one time, the theoretical arrival time (TAT), in ticks of 100 ns. Used
+ * are level = max(0, TAT - now) ticks of capacity = burst * increment; a request adds one increment (window /
+ * quota) and passes if level + increment <= capacity. The level is a time, no count: after a reload with
+ * another rate the same time is still used up, floor((capacity - level) / increment) requests remain, and a
+ * level over a smaller capacity counts as that capacity. */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include "domain/config.h"
+#include "domain/facts.h"
+#include "domain/idemkey.h"
+#include "domain/problem.h"
+#include "domain/token.h"
+
+enum { PLAN_KEY_MAX = IDEMKEY_MAX, PLAN_PROCESS_MAX = 128 };
+
+enum plan_kind { PLAN_PASS, PLAN_DENY, PLAN_CLAIM };
+
+struct plan_limit {
+    const struct limit *limit;
+    struct record_id subject;
+};
+
+struct plan {
+    enum plan_kind kind;
+    /* With PLAN_DENY. UNAVAILABLE: the site's configuration is wrong, detail says where; log it. */
+    enum problem problem;
+    const char *detail; /* with PLAN_DENY: static text for the problem's detail, NULL: none */
+    const struct policy *policy;
+    bool has_record; /* idempotency applies */
+    struct record_id id;
+    uint8_t fingerprint[16];
+    uint8_t rid[8];
+    char key[PLAN_KEY_MAX + 1]; /* as understood (ACCEPTANCE I17) */
+    size_t key_len;
+    char process[PLAN_PROCESS_MAX + 1];
+    unsigned nlimits;
+    struct plan_limit limits[CONFIG_LIMITS_MAX]; /* those with the same subject follow each other */
+};
+
+/* buffer_limit: bytes of headers and body that HAProxy can hold: bufsize (max frame + 4) less
+ * tune.maxrewrite. */
+void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
+                  struct plan *out);
+
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/* What a policy means: lookups and classes of statuses. Pure. */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include "domain/config.h"
+#include "spop/cursor.h"
+
+/* First four bytes of the digest of the name, little-endian: the same in every agent and every version. */
+uint32_t policy_hash(const char *name);
+const struct policy *policy_find(const struct config *c, struct spop_slice name); /* NULL: none */
+const struct policy *policy_by_hash(const struct config *c, uint32_t hash);       /* NULL: none */
+
+bool status_in(const struct status_set *s, unsigned status);
+/* "2xx, 3xx, 404" into the set; "default" and "stripe" are presets (ACCEPTANCE I19). 0, or -1 with the bad
+ * word in *bad. */
+int status_set_parse(const char *text, struct status_set *s, struct spop_slice *bad);
+
+/* The statuses that a gateway or a dying backend may say without knowing the outcome: 500, 502, 503, 504. */
+bool status_may_be_unknown(unsigned status);
+
+/* Is this method protected? ("any", or in the list.) */
+bool policy_protects(const struct idempotency *i, struct spop_slice method);
+
+/* What an answer of that status means for the key. */
+enum status_class {
+    STATUS_STORABLE,  /* stored; where the body is not kept: tombstone, class letter 'T' */
+    STATUS_RETRYABLE, /* not stored, the key is free again: 'F' */
+    STATUS_UNKNOWN,   /* under hold: nobody may run it: 'H' */
+};
+enum status_class policy_class(const struct idempotency *i, unsigned status);
+
+#endif

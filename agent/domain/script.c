@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+/* RESP by template: what does not change of a command is one string, made by the preprocessor; keys have a
+ * fixed length; so only the lengths of a few arguments are written at run time.
+ *
+ *   *N $7 EVALSHA $40 <sha> $1 <keys>   $46 once:{TAG}:r:DIGEST ..   $44 <token> ..
+ *   `------- template ---------------'  `- key, in place ---------'  `- arguments, packed
+ */
+#include "domain/script.h"
+
+#include <string.h>
+
+#include "scripts_lua.h"
+
+_Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a row in SCRIPT_TABLE");
+
+enum {
+    CLAIM_FIXED = 51, /* bytes of the claim's first argument without the process */
+    GROUP_FIXED = 5,  /* of one group */
+    LIMIT_FIXED = 25, /* of one limit in it */
+    LIMIT_BUCKET = 1, /* kind */
+    TELL_ME = 8,      /* the claim's flag */
+    TICKS_PER_MS = 10000,
+    PENDING_MS = 60000,     /* a pending value that is renamed at once */
+    GROUP_SLACK_MS = 60000, /* a group outlives its last TAT by this: the clock may step back a little */
+};
+
+const struct script scripts[SCRIPTS] = {
+#define X(symbol, file) {#file, lua_##file, sizeof lua_##file - 1, LUA_SHA_##file},
+    SCRIPT_TABLE(X)
+#undef X
+};
+
+/* Behind `*N`. */
+#define EVALSHA(file) "\r\n$7\r\nEVALSHA\r\n$40\r\n" LUA_SHA_##file "\r\n$1\r\n"
+
+/* What each word says behind its token; N in the template counts EVALSHA, sha, the number of keys, the keys,
+ * the token, the rest. */
+enum { SAYS_STATUS = 1, SAYS_LETTER = 2, SAYS_LOCATION = 4, LETTER_FIRST = 8 };
+
+static const struct {
+    const char *head;
+    uint8_t keys, says;
+} words[SCRIPTS] = {
+    [SCRIPT_ANSWERED] = {"*9" EVALSHA(answered) "2\r\n",    2, SAYS_STATUS | SAYS_LOCATION},
+    [SCRIPT_COMPLETE] = {"*9" EVALSHA(complete) "2\r\n",    2, SAYS_STATUS | SAYS_LOCATION},
+    [SCRIPT_UNSTORABLE] = {"*9" EVALSHA(unstorable) "2\r\n",  2, SAYS_STATUS | SAYS_LETTER  },
+    [SCRIPT_RELEASE] = {"*8" EVALSHA(release) "2\r\n",     2, SAYS_LETTER | LETTER_FIRST },
+    [SCRIPT_RESOLVE] = {"*9" EVALSHA(resolve) "2\r\n",     2, SAYS_STATUS | SAYS_LETTER  },
+    [SCRIPT_RELEASE_RID] = {"*6" EVALSHA(release_rid) "1\r\n", 1, 0                          },
+};
+
+/* `$len` of an argument whose bytes follow. */
+static void put_len(struct buf *out, size_t len)
+{
+    buf_str(out, "$");
+    buf_dec(out, len);
+    buf_str(out, "\r\n");
+}
+
+static void put_arg(struct buf *out, const void *bytes, size_t len)
+{
+    put_len(out, len);
+    buf_put(out, bytes, len);
+    buf_str(out, "\r\n");
+}
+
+static void put_number(struct buf *out, uint64_t v)
+{
+    size_t digits = 1;
+    for (uint64_t rest = v; rest >= 10; rest /= 10)
+        digits++;
+    put_len(out, digits);
+    buf_dec(out, v);
+    buf_str(out, "\r\n");
+}
+
+/* kind: 'r' record, 'l' limit group. Both keys are 46 bytes long. */
+static void put_key(struct buf *out, const struct record_id *id, char kind)
+{
+    buf_str(out, "$46\r\nonce:{");
+    buf_hex(out, id->tag, sizeof id->tag);
+    buf_put(out, (char[]){'}', ':', kind, ':'}, 4);
+    buf_hex(out, id->digest, sizeof id->digest);
+    buf_str(out, "\r\n");
+}
+
+static void put_pending_key(struct buf *out, const struct record_id *id, uint64_t fence)
+{
+    uint8_t digits[8];
+    for (unsigned i = 0; i < sizeof digits; i++)
+        digits[i] = (uint8_t)(fence >> (56 - 8 * i));
+    buf_str(out, "$63\r\nonce:{");
+    buf_hex(out, id->tag, sizeof id->tag);
+    buf_str(out, "}:p:");
+    buf_hex(out, id->digest, sizeof id->digest);
+    buf_str(out, ":");
+    buf_hex(out, digits, sizeof digits);
+    buf_str(out, "\r\n");
+}
+
+/* How many limits from the i-th on share its subject: one group, one key. */
+static unsigned group_size(const struct plan *p, unsigned i)
+{
+    unsigned n = 1;
+    while (i + n < p->nlimits &&
+           memcmp(&p->limits[i + n].subject, &p->limits[i].subject, sizeof p->limits[i].subject) == 0)
+        n++;
+    return n;
+}
+
+static unsigned group_count(const struct plan *p)
+{
+    unsigned groups = 0;
+    for (unsigned i = 0; i < p->nlimits; i += group_size(p, i))
+        groups++;
+    return groups;
+}
+
+/* A group's value says nothing any more when its largest bucket has refilled. */
+static uint32_t group_ttl_ms(const struct plan *p, unsigned from, unsigned n)
+{
+    double ticks = 0;
+    for (unsigned i = from; i < from + n; i++)
+        if (p->limits[i].limit->capacity > ticks)
+            ticks = p->limits[i].limit->capacity;
+    double ms = ticks / TICKS_PER_MS + GROUP_SLACK_MS;
+    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
+{
+    put_len(out, (size_t)groups * GROUP_FIXED + (size_t)p->nlimits * LIMIT_FIXED);
+    for (unsigned i = 0, n; i < p->nlimits; i += n) {
+        n = group_size(p, i);
+        buf_u32(out, group_ttl_ms(p, i, n));
+        buf_u8(out, (uint8_t)n);
+        for (unsigned k = i; k < i + n; k++) {
+            buf_u8(out, LIMIT_BUCKET);
+            buf_f64(out, p->limits[k].limit->increment);
+            buf_f64(out, p->limits[k].limit->capacity);
+            buf_f64(out, 0);
+        }
+    }
+    buf_str(out, "\r\n");
+}
+
+static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
+                      bool tell_me)
+{
+    const struct idempotency *i = &p->policy->idempotency;
+    size_t np = strlen(p->process);
+    put_len(out, CLAIM_FIXED + np);
+    buf_u8(out, p->has_record);
+    buf_f64(out, (double)deadline_us);
+    buf_f64(out, (double)contact_us);
+    buf_put(out, p->fingerprint, sizeof p->fingerprint);
+    buf_put(out, p->rid, sizeof p->rid);
+    buf_u32(out, i->lock_s * 1000);
+    buf_u32(out, i->record_s);
+    buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0)));
+    buf_u8(out, (uint8_t)np);
+    buf_put(out, p->process, np);
+    buf_str(out, "\r\n");
+}
+
+void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
+                  bool tell_me)
+{
+    unsigned groups = group_count(p), keys = groups + p->has_record;
+    buf_str(out, "*");
+    buf_dec(out, 5 + keys);
+    buf_str(out, EVALSHA(claim));
+    buf_dec(out, keys);
+    buf_str(out, "\r\n");
+    for (unsigned i = 0; i < p->nlimits; i += group_size(p, i))
+        put_key(out, &p->limits[i].subject, 'l');
+    if (p->has_record)
+        put_key(out, &p->id, 'r');
+    put_claim(out, p, deadline_us, contact_us, tell_me);
+    put_groups(out, p, groups);
+}
+
+/* While something runs, its pending value lives as long as a lease and its grace; extend renews it. */
+static uint64_t pending_ms(const struct word *w)
+{
+    uint64_t lock_ms = (uint64_t)token_ttl_seconds(w->token.ttl) * 1000;
+    return w->script == SCRIPT_ANSWERED ? lock_ms + 2 * (lock_ms / 3) : PENDING_MS;
+}
+
+static void put_pending(struct buf *out, const struct word *w)
+{
+    buf_str(out, "*5\r\n$3\r\nSET\r\n");
+    put_pending_key(out, &w->token.id, w->token.fence);
+    put_arg(out, w->pending.ptr, w->pending.len);
+    buf_str(out, "$2\r\nPX\r\n");
+    put_number(out, pending_ms(w));
+}
+
+static void put_token(struct buf *out, const struct token *t)
+{
+    uint8_t bytes[TOKEN_BYTES];
+    token_pack(t, bytes);
+    buf_put(out, bytes, sizeof bytes);
+}
+
+/* The arguments of a word in the order of docs/wire.md. */
+static void put_word_args(struct buf *out, const struct word *w)
+{
+    unsigned says = words[w->script].says;
+    if (w->script == SCRIPT_RELEASE_RID) {
+        put_arg(out, w->token.rid, sizeof w->token.rid);
+    } else {
+        put_len(out, TOKEN_BYTES);
+        put_token(out, &w->token);
+        buf_str(out, "\r\n");
+    }
+    if (says & SAYS_STATUS)
+        put_number(out, w->status);
+    if (says & LETTER_FIRST)
+        put_arg(out, &w->letter, 1);
+    put_number(out, w->ttl_s);
+    if ((says & SAYS_LETTER) && !(says & LETTER_FIRST))
+        put_arg(out, &w->letter, 1);
+    if (says & SAYS_LOCATION)
+        put_arg(out, w->location.ptr, w->location.len <= SCRIPT_LOCATION_MAX ? w->location.len : 0);
+}
+
+unsigned script_word(struct buf *out, const struct word *w)
+{
+    bool set = (words[w->script].says & SAYS_LOCATION) && w->pending.len > 0;
+    if (set)
+        put_pending(out, w);
+    buf_str(out, words[w->script].head);
+    put_key(out, &w->token.id, 'r');
+    if (words[w->script].keys == 2)
+        put_pending_key(out, &w->token.id, w->token.fence);
+    put_word_args(out, w);
+    return set ? 2 : 1;
+}
+
+void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint32_t ttl_s)
+{
+    buf_str(out, "*");
+    buf_dec(out, 5 + 2 * (uint64_t)n);
+    static const char head[] = "\r\n$7\r\nEVALSHA\r\n$40\r\n" LUA_SHA_extend "\r\n";
+    buf_put(out, head, sizeof head - 1);
+    put_number(out, 2 * (uint64_t)n);
+    for (unsigned i = 0; i < n; i++) {
+        put_key(out, &tokens[i].id, 'r');
+        put_pending_key(out, &tokens[i].id, tokens[i].fence);
+    }
+    put_len(out, (size_t)n * TOKEN_BYTES);
+    for (unsigned i = 0; i < n; i++)
+        put_token(out, &tokens[i]);
+    buf_str(out, "\r\n");
+    put_number(out, ttl_s);
+}
+
+void script_get(struct buf *out, const struct record_id *id)
+{
+    buf_str(out, "*2\r\n$3\r\nGET\r\n");
+    put_key(out, id, 'r');
+}
+
+void script_token(const struct plan *p, uint64_t fence, struct token *t)
+{
+    *t = (struct token){
+        .flags = p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0,
+        .id = p->id,
+        .fence = fence,
+        .policy = p->policy->hash,
+        .ttl = token_ttl_code(p->policy->idempotency.lock_s),
+    };
+    memcpy(t->rid, p->rid, sizeof t->rid);
+    memcpy(t->fingerprint, p->fingerprint, sizeof t->fingerprint);
+}

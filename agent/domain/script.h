@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/* The commands that go to Redis: one claim, and the words about an execution (docs/wire.md, Scripts;
+ * PROTOCOL, Words). Everything is written as RESP into a buffer that the caller reuses; nothing is formatted
+ * on the hot path but lengths. */
+#ifndef SCRIPT_H
+#define SCRIPT_H
+
+#include "domain/buf.h"
+#include "domain/outcome.h"
+#include "domain/plan.h"
+#include "domain/token.h"
+
+/* One row for each file of redis-lua/ that is a script. */
+#define SCRIPT_TABLE(X)                                                                                      \
+    X(CLAIM, claim)                                                                                          \
+    X(EXTEND, extend)                                                                                        \
+    X(ANSWERED, answered)                                                                                    \
+    X(COMPLETE, complete)                                                                                    \
+    X(UNSTORABLE, unstorable)                                                                                \
+    X(RELEASE, release)                                                                                      \
+    X(RESOLVE, resolve)                                                                                      \
+    X(RELEASE_RID, release_rid)
+
+enum script_id {
+#define X(symbol, file) SCRIPT_##symbol,
+    SCRIPT_TABLE(X)
+#undef X
+        SCRIPTS
+};
+
+struct script {
+    const char *name;
+    const char *text; /* as it is loaded, lib.lua in front */
+    size_t len;
+    char sha[41]; /* SHA-1 of text, hex */
+};
+extern const struct script scripts[SCRIPTS];
+
+/* EVALSHA of the gate. deadline_us and contact_us are Redis times; 0: none. One command. */
+void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
+                  bool tell_me);
+
+/* A longer Location is left out: the claim's reply could not carry it. */
+enum { SCRIPT_LOCATION_MAX = 2048 };
+
+struct word {
+    enum script_id script; /* ANSWERED .. RELEASE_RID */
+    struct token token;    /* RELEASE_RID: only id and rid */
+    unsigned status;
+    char letter;                /* UNSTORABLE 'H'/'F'; RELEASE 'c'/'n'/'o'; RESOLVE 'T'/'F'/'H' */
+    uint32_t ttl_s;             /* record TTL for a record that must be rebuilt */
+    struct spop_slice location; /* ANSWERED, COMPLETE */
+    struct spop_slice
+        pending; /* ANSWERED, COMPLETE: what record_pack_done() wrote, is SET first; empty: nothing to SET */
+};
+
+/* Appends the command(s) of a word; returns how many (1, or 2 with the SET in front): the last one's reply
+ * counts. */
+unsigned script_word(struct buf *out, const struct word *w);
+
+/* Appends one `extend` for n tokens (n <= SCRIPT_EXTEND_MAX). Reply: n bytes. */
+enum { SCRIPT_EXTEND_MAX = 100 };
+void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint32_t ttl_s);
+
+/* GET of a record. */
+void script_get(struct buf *out, const struct record_id *id);
+
+/* Token of a claim that was granted. */
+void script_token(const struct plan *p, uint64_t fence, struct token *t);
+
+#endif

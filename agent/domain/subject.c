@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "domain/subject.h"
+
+#include "domain/digest.h"
+
+#include <string.h>
+
+enum { SCRATCH = 24 }; /* what facts_text() wants */
+
+struct spop_slice subject_address(const struct spop_value *src)
+{
+    static const char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (char)0xff, (char)0xff};
+    struct spop_slice a = src->bytes;
+    if (src->type != SPOP_IPV4 && src->type != SPOP_IPV6)
+        return (struct spop_slice){0};
+    if (a.len != 16)
+        return a;
+    if (memcmp(a.ptr, mapped, sizeof mapped) == 0)
+        return (struct spop_slice){a.ptr + 12, 4};
+    return (struct spop_slice){a.ptr, 8};
+}
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* Text of a principal or a term: `ip`, or an argument's name. */
+static struct spop_slice text_of(const struct request_facts *f, const char *name, char scratch[SCRATCH])
+{
+    return same(name, "ip") ? subject_address(&f->src) : facts_text(f, name, scratch);
+}
+
+static struct spop_slice slice(const char *text)
+{
+    return (struct spop_slice){text, strlen(text)};
+}
+
+static void field(struct digest *d, struct spop_slice s)
+{
+    digest_field(d, s.ptr, s.len);
+}
+
+static void tag(struct record_id *id, struct spop_slice s)
+{
+    digest_short("tag", s.ptr, s.len, id->tag, sizeof id->tag);
+}
+
+bool subject_record(const struct policy *p, const struct request_facts *f, struct spop_slice key,
+                    struct record_id *id)
+{
+    const char *principal = p->idempotency.principal;
+    bool none = same(principal, "none");
+    char scratch[SCRATCH];
+    struct spop_slice who = none ? (struct spop_slice){0} : text_of(f, principal, scratch);
+    struct digest d;
+    if (!none && who.len == 0)
+        return false;
+    digest_begin(&d, sizeof id->digest, "record");
+    field(&d, slice(p->name));
+    field(&d, slice(principal));
+    field(&d, who);
+    field(&d, key);
+    digest_end(&d, id->digest);
+    tag(id, none ? key : who);
+    return true;
+}
+
+static bool is_global(const struct limit *l)
+{
+    for (unsigned i = 0; i < l->nterms; i++)
+        if (same(l->terms[i], "global"))
+            return true;
+    return false;
+}
+
+/* The term whose text gives the TAG. What is shared by policies must not depend on one of them. */
+static const char *tag_term(const struct policy *p, const struct limit *l, bool global)
+{
+    const char *first = NULL;
+    for (unsigned i = 0; i < l->nterms; i++) {
+        const char *term = l->terms[i];
+        if (same(term, "global") || same(term, "policy"))
+            continue;
+        if (!global && same(term, p->idempotency.principal))
+            return term;
+        if (!first)
+            first = term;
+    }
+    return first;
+}
+
+static struct spop_slice term_text(const struct policy *p, const struct request_facts *f, const char *term,
+                                   char scratch[SCRATCH])
+{
+    if (same(term, "global"))
+        return (struct spop_slice){0};
+    if (same(term, "policy"))
+        return slice(p->name);
+    return text_of(f, term, scratch);
+}
+
+void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
+                   struct record_id *id)
+{
+    bool global = is_global(l);
+    const char *name = global ? l->name : p->name;
+    const char *tagged = tag_term(p, l, global);
+    char scratch[SCRATCH];
+    struct digest d;
+    digest_begin(&d, sizeof id->digest, "limit");
+    field(&d, slice(global ? "global" : "policy"));
+    field(&d, slice(name));
+    for (unsigned i = 0; i < l->nterms; i++) {
+        field(&d, slice(l->terms[i]));
+        field(&d, term_text(p, f, l->terms[i], scratch));
+    }
+    digest_end(&d, id->digest);
+    tag(id, tagged ? text_of(f, tagged, scratch) : slice(name));
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/* Whose request it is: names the record of a key and the groups of limits (docs/wire.md, Keys).
+ *
+ *   record   digest = policy, principal, its text, key
+ *            TAG    = of the principal's text (of the key where the principal is `none`)
+ *   limits   digest = `policy` and its name, or `global` and the limit's; then each term and its text
+ *            TAG    = of the text of the term that is the policy's principal, else of the first term about
+ * the client, else of that name
+ *
+ * So limits with equal terms in one policy share a group, a limit with the term `global` is shared by all
+ * policies that have one of that name, and a client's limits lie in the slot of its records. A term without a
+ * text (no user, no source address) counts as the empty text: the anonymous share one bucket.
+ *
+ * Addresses: IPv6 counts by /64, the part that a client cannot choose; an IPv4 address mapped into IPv6
+ * (a listener on `::`) is that IPv4 address. */
+#ifndef SUBJECT_H
+#define SUBJECT_H
+
+#include "domain/config.h"
+#include "domain/facts.h"
+#include "domain/token.h"
+
+/* false: the principal is missing. */
+bool subject_record(const struct policy *p, const struct request_facts *f, struct spop_slice key,
+                    struct record_id *id);
+void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
+                   struct record_id *id);
+
+/* The part of an address that names a client; points into the value. Empty: no address. */
+struct spop_slice subject_address(const struct spop_value *src);
+
+#endif

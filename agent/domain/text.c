@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include "domain/text.h"
+
+#include <string.h>
+
+void text_init(struct text *t, char *memory, size_t cap)
+{
+    *t = (struct text){.at = memory, .cap = cap};
+    memory[0] = '\0';
+}
+
+void text_put(struct text *t, const char *bytes, size_t len)
+{
+    if (t->full || len >= t->cap - t->len) {
+        t->full = true;
+        return;
+    }
+    if (len > 0)
+        memcpy(t->at + t->len, bytes, len);
+    t->len += len;
+    t->at[t->len] = '\0';
+}
+
+void text_str(struct text *t, const char *s)
+{
+    text_put(t, s, strlen(s));
+}
+
+void text_dec(struct text *t, int64_t v)
+{
+    char digits[20]; /* sign and 19 digits */
+    size_t at = sizeof digits;
+    uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v; /* INT64_MIN has no positive twin */
+    do
+        digits[--at] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (v < 0)
+        digits[--at] = '-';
+    text_put(t, digits + at, sizeof digits - at);
+}
+
+void text_cut(struct text *t, size_t len)
+{
+    t->len = len;
+    t->at[len] = '\0';
+    t->full = false;
+}

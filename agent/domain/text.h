@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+/* Text written into memory that the caller owns: bounded, always NUL-terminated, no allocation, no printf.
+ *
+ * A put that does not fit whole writes nothing and sets `full`; so a writer can note `len`, write a member,
+ * and take it back with text_cut() if it turned out too long. */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+    char *at;
+    size_t cap, len; /* cap counts the NUL */
+    bool full;
+};
+
+/* cap: at least 1. */
+void text_init(struct text *t, char *memory, size_t cap);
+void text_put(struct text *t, const char *bytes, size_t len);
+void text_str(struct text *t, const char *s);
+/* Decimal digits. */
+void text_dec(struct text *t, int64_t v);
+/* Back to `len` characters; no longer full. */
+void text_cut(struct text *t, size_t len);
+
+#endif

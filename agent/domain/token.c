@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/* Layout as in token.h; text is base64url without padding (RFC 4648, section 5). Reading is strict: one text
+ * for each value, so that a token can be compared as text. */
+#include "domain/token.h"
+
+#include <string.h>
+
+enum { TOKEN_VERSION = 1, REPLAY_BYTES = 26, MANTISSA_BITS = 5, MANTISSA_MAX = 31, EXPONENT_MAX = 7 };
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static int letter_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '-')
+        return 62;
+    return c == '_' ? 63 : -1;
+}
+
+static void text_write(const uint8_t *in, size_t n, char *out)
+{
+    unsigned bits = 0, have = 0;
+    for (size_t i = 0; i < n; i++) {
+        bits = bits << 8 | in[i];
+        for (have += 8; have >= 6; have -= 6)
+            *out++ = alphabet[bits >> (have - 6) & 63];
+        bits &= 63;
+    }
+    if (have > 0)
+        *out++ = alphabet[bits << (6 - have) & 63];
+    *out = '\0';
+}
+
+/* len letters to n bytes; -1: a foreign letter, or bits set behind the last byte. */
+static int text_read(const char *text, size_t len, uint8_t *out, size_t n)
+{
+    unsigned bits = 0, have = 0;
+    size_t done = 0;
+    for (size_t i = 0; i < len; i++) {
+        int v = letter_value(text[i]);
+        if (v < 0)
+            return -1;
+        bits = (bits << 6 | (unsigned)v) & 0xfff;
+        have += 6;
+        if (have >= 8 && done < n) {
+            have -= 8;
+            out[done++] = (uint8_t)(bits >> have);
+        }
+    }
+    return done == n && (bits & ((1U << have) - 1)) == 0 ? 0 : -1;
+}
+
+static void put_le(uint8_t *out, uint64_t v, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        out[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint64_t get_le(const uint8_t *in, unsigned bytes)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < bytes; i++)
+        v |= (uint64_t)in[i] << (8 * i);
+    return v;
+}
+
+void token_pack(const struct token *t, uint8_t out[TOKEN_BYTES])
+{
+    out[0] = (uint8_t)(TOKEN_VERSION << 4 | (t->flags & 15));
+    memcpy(out + 1, t->id.tag, 2);
+    memcpy(out + 3, t->id.digest, 16);
+    put_le(out + 19, t->fence, 8);
+    memcpy(out + 27, t->rid, 8);
+    memcpy(out + 35, t->fingerprint, 4);
+    put_le(out + 39, t->policy, 4);
+    out[43] = t->ttl;
+}
+
+int token_unpack(const uint8_t in[TOKEN_BYTES], struct token *t)
+{
+    if (in[0] >> 4 != TOKEN_VERSION)
+        return -1;
+    t->flags = in[0] & 15;
+    memcpy(t->id.tag, in + 1, 2);
+    memcpy(t->id.digest, in + 3, 16);
+    t->fence = get_le(in + 19, 8);
+    memcpy(t->rid, in + 27, 8);
+    memcpy(t->fingerprint, in + 35, 4);
+    t->policy = (uint32_t)get_le(in + 39, 4);
+    t->ttl = in[43];
+    return 0;
+}
+
+void token_write(const struct token *t, char out[TOKEN_TEXT + 1])
+{
+    uint8_t bytes[TOKEN_BYTES];
+    token_pack(t, bytes);
+    text_write(bytes, sizeof bytes, out);
+}
+
+int token_read(const char *text, size_t len, struct token *t)
+{
+    uint8_t bytes[TOKEN_BYTES];
+    if (len != TOKEN_TEXT || text_read(text, len, bytes, sizeof bytes) < 0)
+        return -1;
+    return token_unpack(bytes, t);
+}
+
+uint8_t token_ttl_code(uint32_t seconds)
+{
+    if (seconds == 0)
+        seconds = 1;
+    for (unsigned exponent = 0; exponent <= EXPONENT_MAX; exponent++) {
+        uint64_t mantissa = ((uint64_t)seconds + (1U << exponent) - 1) >> exponent;
+        if (mantissa <= MANTISSA_MAX)
+            return (uint8_t)(exponent << MANTISSA_BITS | mantissa);
+    }
+    return EXPONENT_MAX << MANTISSA_BITS | MANTISSA_MAX;
+}
+
+uint32_t token_ttl_seconds(uint8_t code)
+{
+    uint32_t seconds = (uint32_t)(code & MANTISSA_MAX) << (code >> MANTISSA_BITS);
+    return seconds ? seconds : 1;
+}
+
+void replay_id_write(const struct record_id *id, uint64_t fence, char out[REPLAY_TEXT + 1])
+{
+    uint8_t bytes[REPLAY_BYTES];
+    memcpy(bytes, id->tag, 2);
+    memcpy(bytes + 2, id->digest, 16);
+    put_le(bytes + 18, fence, 8);
+    text_write(bytes, sizeof bytes, out);
+}
+
+int replay_id_read(const char *text, size_t len, struct record_id *id, uint64_t *fence)
+{
+    uint8_t bytes[REPLAY_BYTES];
+    if (len != REPLAY_TEXT || text_read(text, len, bytes, sizeof bytes) < 0)
+        return -1;
+    memcpy(id->tag, bytes, 2);
+    memcpy(id->digest, bytes + 2, 16);
+    *fence = get_le(bytes + 18, 8);
+    return 0;
+}

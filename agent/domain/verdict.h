@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/* From an outcome to the variables that HAProxy gets (docs/wire.md, Variables). Pure: writes actions into an
+ * open ACK.
+ *
+ *   outcome                     verdict   with
+ *   go, yours                   go        token, fence, key, execution    (pass: the plan has only limits)
+ *   replay                      replay    replay
+ *   mismatch, busy, tombstone,
+ *   unknown, limited, late,
+ *   foreign                     deny      status, problem, retry_after
+ */
+#ifndef VERDICT_H
+#define VERDICT_H
+
+#include "domain/outcome.h"
+#include "spop/writer.h"
+
+/* X(symbol, name, type): the variables, in the order of docs/wire.md. `make check` holds it against this. */
+#define VARIABLE_TABLE(X)                                                                                    \
+    X(VERDICT, "verdict", string)                                                                            \
+    X(TOKEN, "token", string)                                                                                \
+    X(FENCE, "fence", integer)                                                                               \
+    X(KEY, "key", string)                                                                                    \
+    X(EXECUTION, "execution", string)                                                                        \
+    X(REPLAY, "replay", string)                                                                              \
+    X(STATUS, "status", integer)                                                                             \
+    X(PROBLEM, "problem", string)                                                                            \
+    X(RETRY_AFTER, "retry_after", integer)                                                                   \
+    X(RATELIMIT, "ratelimit", string)                                                                        \
+    X(RATELIMIT_POLICY, "ratelimit_policy", string)                                                          \
+    X(REASON, "reason", string)                                                                              \
+    X(SETTLED, "settled", boolean)                                                                           \
+    X(RECORDED, "recorded", boolean)
+
+/* The plan passes by: no record, no limit. */
+void verdict_pass(struct spop_writer *w, const struct plan *p);
+/* Refused without Redis, or because Redis could not decide. retry_s 0: none is given. base: problems.base. */
+void verdict_deny(struct spop_writer *w, const char *base, enum problem p, const char *detail,
+                  unsigned retry_s);
+/* What the gate said. GO, YOURS: `go` with token, fence, key, execution (or `pass` where the plan has only
+ * limits); REPLAY: `replay` with the replay id; the others `deny`. Rate-limit fields where there are levels.
+ */
+void verdict_outcome(struct spop_writer *w, const char *base, const struct plan *p, const struct outcome *o);
+/* Answer to a response message. */
+void verdict_response(struct spop_writer *w, bool settled, bool recorded);
+
+/* The word that names an outcome in logs and metrics. */
+const char *outcome_word(enum outcome_kind k);
+
+#endif

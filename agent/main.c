@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+/* spoa-once: what the command line says, signals, and one agent on one loop.
+ *
+ *   SIGTERM, SIGINT  drain, then end; a second one ends at once      SIGHUP  reload; the old configuration
+ * stays if the new is bad */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <hiredis/hiredis.h>
+#include <libconfig.h>
+#include <microhttpd.h>
+#include <msgpack.h>
+
+#include "adapters/conffile.h"
+#include "adapters/log.h"
+#include "agent.h"
+#include "cmdline.h"
+#include "domain/buf.h"
+#include "domain/options.h"
+#include "version.h"
+
+static void print_version(unsigned verbose)
+{
+    printf("spoa-once " SPOA_ONCE_VERSION "\n");
+    if (verbose < 2)
+        return;
+    printf(
+        "libev %d.%d, hiredis %d.%d.%d, msgpack-c %s, libconfig %d.%d.%d, libmicrohttpd %s, libsodium %s\n",
+        ev_version_major(), ev_version_minor(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
+        msgpack_version(), LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION,
+        MHD_get_version(), sodium_version_string());
+    printf("SPOP 2.0, record version 1, compiler %s\n", __VERSION__);
+}
+
+static void print_options(void)
+{
+    struct buf b;
+    buf_init(&b);
+    options_print(&b);
+    fwrite(b.data, 1, b.len, stdout);
+    buf_free(&b);
+}
+
+static void say_mistake(void *arg, const char *file, unsigned line, const char *text)
+{
+    (void)arg;
+    if (line)
+        fprintf(stderr, "%s:%u: %s\n", file, line, text);
+    else
+        fprintf(stderr, "%s: %s\n", file, text);
+}
+
+static void log_mistake(void *arg, const char *file, unsigned line, const char *text)
+{
+    (void)arg;
+    LOG(LOG_ERROR, "config", log_text("file", file), log_int("line", line), log_text("error", text));
+}
+
+struct process {
+    struct agent *agent;
+    const struct command_line *line;
+    ev_signal term, intr, hup;
+};
+
+static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct process *p = w->data;
+    sd_notify(0, "STOPPING=1");
+    agent_drain(p->agent);
+}
+
+static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct process *p = w->data;
+    sd_notify(0, "RELOADING=1");
+    struct config *c = conffile_read(p->line->file, log_mistake, NULL);
+    if (c) {
+        agent_reload(p->agent, c);
+        config_drop(c);
+    } else {
+        agent_reload_failed(p->agent, p->line->file);
+    }
+    sd_notify(0, "READY=1");
+}
+
+static void watch(struct ev_loop *loop, ev_signal *w, int number,
+                  void (*fn)(struct ev_loop *, ev_signal *, int), struct process *p)
+{
+    ev_signal_init(w, fn, number);
+    w->data = p;
+    ev_signal_start(loop, w);
+}
+
+/* The parent of a daemon waits here until the child has started, or has not, and says so by its exit. */
+static int become_daemon(void)
+{
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return -1;
+    pid_t child = fork();
+    if (child < 0)
+        return -1;
+    if (child > 0) {
+        char started;
+        close(pipe_fds[1]);
+        _exit(read(pipe_fds[0], &started, 1) == 1 ? 0 : 1);
+    }
+    close(pipe_fds[0]);
+    setsid();
+    return pipe_fds[1];
+}
+
+/* Tells the waiting parent, and lets go of the terminal: a log that goes to a file or a pipe goes on. */
+static void daemon_started(int parent)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, 0);
+        if (isatty(1))
+            dup2(null, 1);
+        if (isatty(2))
+            dup2(null, 2);
+        close(null);
+    }
+    if (write(parent, "1", 1) != 1)
+        LOG(LOG_WARNING, "daemon", log_text("error", "the parent has gone"));
+    close(parent);
+}
+
+static bool write_pid(const char *file)
+{
+    FILE *f = fopen(file, "we");
+    if (!f || fprintf(f, "%d\n", (int)getpid()) < 0 || fclose(f) != 0) {
+        fprintf(stderr, "spoa-once: cannot write the pid file %s: %s\n", file, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static int serve(struct config *c, const struct command_line *line)
+{
+    int parent = line->daemon ? become_daemon() : -1;
+    if (line->daemon && parent < 0) {
+        fprintf(stderr, "spoa-once: cannot go to the background: %s\n", strerror(errno));
+        return 1;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    struct ev_loop *loop = ev_default_loop(0);
+    struct process p = {.line = line};
+    if (!loop || !(p.agent = agent_new(loop, c)))
+        return 1;
+    if (line->pidfile && !write_pid(line->pidfile)) {
+        agent_free(p.agent);
+        return 1;
+    }
+    watch(loop, &p.term, SIGTERM, on_stop, &p);
+    watch(loop, &p.intr, SIGINT, on_stop, &p);
+    watch(loop, &p.hup, SIGHUP, on_reload, &p);
+    if (line->daemon)
+        daemon_started(parent);
+    sd_notify(0, "READY=1");
+    ev_run(loop, 0);
+    agent_free(p.agent);
+    if (line->pidfile)
+        unlink(line->pidfile);
+    ev_loop_destroy(loop);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line;
+    int ended = cmdline_read(argc, argv, &line);
+    if (ended >= 0)
+        return ended;
+    if (line.print == 'v' || line.print == 'O') {
+        line.print == 'v' ? print_version(line.verbose) : print_options();
+        return 0;
+    }
+    if (sodium_init() < 0) {
+        fprintf(stderr, "spoa-once: libsodium cannot be started: is /dev/urandom there?\n");
+        return 1;
+    }
+    struct config *c = conffile_read(line.file, say_mistake, NULL);
+    if (!c)
+        return 1;
+    int rc = 0;
+    if (!line.check) {
+        log_setup(c->log.format, line.quiet && c->log.level > LOG_WARNING ? LOG_WARNING : c->log.level);
+        rc = serve(c, &line);
+    } else if (!line.quiet) {
+        printf("%s: the configuration is valid\n", line.file);
+    }
+    config_drop(c);
+    return rc;
+}

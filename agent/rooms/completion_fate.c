@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/* One table for the scripts' letters, one for errors.
+ *
+ * An error that an operator or a failover can end is waited for as long as it takes: the outcome of an
+ * execution is worth more than a little memory. One that says that the key holds something else never ends.
+ * What is not known is tried a few times. */
+#include "rooms/completion_fate.h"
+
+#include <string.h>
+
+#define PAUSE_FIRST   0.1
+#define PAUSE_LONGEST 2.0
+
+static const struct {
+    char letter;
+    enum fate fate;
+    const char *why;
+} letters[] = {
+    {'S', FATE_DONE,    ""                                                  },
+    {'N', FATE_DONE,    ""                                                  },
+    {'L', FATE_OTHER,   "another execution owns the key"                    },
+    {'X', FATE_REFUSED, "a record of an unknown version or shape, untouched"},
+    {0,   FATE_REFUSED, "a reply that no script of ours gives"              },
+};
+
+/* How often a word is tried that gets this error; 0: for ever. The first row that fits counts. */
+static const struct {
+    const char *text;
+    unsigned tries;
+} errors[] = {
+    {"OOM",         0},
+    {"READONLY",    0},
+    {"LOADING",     0},
+    {"MISCONF",     0},
+    {"NOREPLICAS",  0},
+    {"BUSY",        0},
+    {"MASTERDOWN",  0},
+    {"CLUSTERDOWN", 0},
+    {"TRYAGAIN",    0},
+    {"NOAUTH",      0},
+    {"NOPERM",      0},
+    {"NOSCRIPT",    0},
+    {"WRONGTYPE",   1},
+    {"",            5},
+};
+
+static enum fate fate_of_letter(struct spop_slice reply, struct spop_slice *why)
+{
+    unsigned i = 0;
+    while (letters[i].letter && !(reply.len == 1 && *reply.ptr == letters[i].letter))
+        i++;
+    *why = (struct spop_slice){letters[i].why, strlen(letters[i].why)};
+    return letters[i].fate;
+}
+
+static enum fate fate_of_error(struct spop_slice text, unsigned tries)
+{
+    unsigned i = 0;
+    for (;; i++) {
+        size_t len = strlen(errors[i].text);
+        if (text.len >= len && memcmp(text.ptr, errors[i].text, len) == 0)
+            break;
+    }
+    return errors[i].tries == 0 || tries + 1 < errors[i].tries ? FATE_LATER : FATE_REFUSED;
+}
+
+enum fate fate_of(const struct redis_reply *reply, unsigned tries, struct spop_slice *why)
+{
+    *why = reply->bytes;
+    switch (reply->status) {
+    case REDIS_BYTES: return fate_of_letter(reply->bytes, why);
+    case REDIS_ERROR: return fate_of_error(reply->bytes, tries);
+    case REDIS_LATE:
+    case REDIS_LOST: return FATE_AGAIN;
+    default: return fate_of_letter((struct spop_slice){NULL, 0}, why);
+    }
+}
+
+double fate_pause(unsigned errors_so_far)
+{
+    double pause = PAUSE_FIRST;
+    for (unsigned i = 1; i < errors_so_far && pause < PAUSE_LONGEST; i++)
+        pause *= 2;
+    return pause < PAUSE_LONGEST ? pause : PAUSE_LONGEST;
+}

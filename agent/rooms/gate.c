@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+#include "rooms/gate.h"
+
+void gate_take_back(struct gate *g, const struct grant *grant)
+{
+    const struct word w = {
+        .script = SCRIPT_RELEASE,
+        .token = grant->token,
+        .letter = 'n',
+        .ttl_s = grant->ttl_s,
+    };
+    completion_put(g->completion, &w, 0, NULL, NULL);
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/* The rooms that a transaction needs, and grants that are on their way to HAProxy. */
+#ifndef GATE_H
+#define GATE_H
+
+#include "domain/config.h"
+#include "rooms/completion.h"
+#include "rooms/inflight.h"
+#include "rooms/replay.h"
+
+/* One for the agent; borrowed by every session. */
+struct gate {
+    struct ev_loop *loop;
+    struct config *config; /* of transactions that begin now */
+    struct redis *redis;
+    struct completion *completion;
+    struct inflight *inflight;
+    struct replay *replay; /* NULL: there is no replay listener, as no policy needs one */
+    struct metrics *metrics;
+    unsigned live;     /* transactions that have not ended */
+    struct txn *spare; /* ended ones, kept for the next request */
+};
+
+/* A `go` that HAProxy has not been told yet: until one byte of its ACK has left it can be taken back. */
+struct grant {
+    struct token token;
+    ev_tstamp deadline; /* ev_time(): the `go` must not leave later */
+    uint32_t ttl_s;     /* record TTL */
+};
+
+/* Nobody was told: the key is released as never sent (PROTOCOL, Evidence). */
+void gate_take_back(struct gate *g, const struct grant *grant);
+
+#endif

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+#include "rooms/heartbeat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapters/log.h"
+#include "domain/evidence.h"
+#include "domain/script.h"
+#include "rooms/monotonic.h"
+
+enum { CODES = 256 };
+/* Policies that we do not know may have short locks: nothing that runs stays unseen for longer. */
+#define LIST_EVERY 1.0
+/* A reply later than this is no longer waited for. */
+#define PATIENCE 1.0
+
+struct running {
+    struct token token;
+    uint32_t ttl_s;
+};
+
+struct heartbeat {
+    struct teller *teller;
+    struct metrics *metrics;
+    const struct config *config;
+    double due[CODES];
+    bool now_due[CODES]; /* in this poll */
+    bool seen[CODES];    /* a policy of ours has it, or a token in the last listing */
+    double list_at;
+    struct running *batch; /* scratch */
+    size_t cap;
+    struct buf command;
+    struct log_gate gate;
+};
+
+struct heartbeat *heartbeat_new(struct teller *teller, struct metrics *metrics)
+{
+    struct heartbeat *h = calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    h->teller = teller;
+    h->metrics = metrics;
+    buf_init(&h->command);
+    return h;
+}
+
+void heartbeat_free(struct heartbeat *h)
+{
+    if (!h)
+        return;
+    buf_free(&h->command);
+    free(h->batch);
+    free(h);
+}
+
+static void see_policies(struct heartbeat *h)
+{
+    memset(h->seen, 0, sizeof h->seen);
+    for (unsigned i = 0; i < h->config->npolicies; i++) {
+        const struct idempotency *id = &h->config->policies[i].idempotency;
+        if (id->enabled)
+            h->seen[token_ttl_code(id->lock_s)] = true;
+    }
+}
+
+void heartbeat_configure(struct heartbeat *h, const struct config *config)
+{
+    h->config = config;
+    see_policies(h);
+    heartbeat_again(h);
+}
+
+void heartbeat_again(struct heartbeat *h)
+{
+    memset(h->due, 0, sizeof h->due);
+    h->list_at = 0;
+}
+
+/* Half a heartbeat. */
+static double interval(unsigned code)
+{
+    return token_ttl_seconds((uint8_t)code) / 6.0;
+}
+
+bool heartbeat_begin(struct heartbeat *h, double now)
+{
+    bool list = now >= h->list_at;
+    for (unsigned i = 0; i < CODES; i++)
+        list = list || (h->seen[i] && now >= h->due[i]);
+    memset(h->now_due, 0, sizeof h->now_due);
+    if (!list)
+        return false;
+    h->list_at = now + LIST_EVERY;
+    for (unsigned i = 0; i < CODES; i++) {
+        h->now_due[i] = now >= h->due[i];
+        if (h->now_due[i])
+            h->due[i] = now + interval(i);
+    }
+    see_policies(h);
+    return true;
+}
+
+static void count(struct heartbeat *h, struct spop_slice reply)
+{
+    unsigned lost = 0;
+    for (size_t i = 0; i < reply.len; i++) {
+        bool gone = reply.ptr[i] == 'L' || reply.ptr[i] == 'X';
+        metrics_add(h->metrics, gone ? METRIC_EXTEND_LOST : METRIC_EXTENDED);
+        lost += gone;
+    }
+    if (lost && log_gate_open(&h->gate, 1, monotonic_now()))
+        LOG(LOG_WARNING, "extend-lost", log_int("executions", lost), log_int("left_out", h->gate.left_out));
+}
+
+static void on_extended(void *arg, struct spop_slice reply)
+{
+    struct heartbeat *h = arg;
+    if (reply.ptr)
+        count(h, reply);
+    else
+        heartbeat_again(h);
+}
+
+static int by_ttl(const void *a, const void *b)
+{
+    const struct running *x = a, *y = b;
+    return (x->ttl_s > y->ttl_s) - (x->ttl_s < y->ttl_s);
+}
+
+/* One command for each batch of tokens with the same record TTL. */
+static void extend(struct heartbeat *h, size_t n)
+{
+    struct token tokens[SCRIPT_EXTEND_MAX];
+    qsort(h->batch, n, sizeof *h->batch, by_ttl);
+    for (size_t at = 0; at < n;) {
+        unsigned k = 0;
+        uint32_t ttl_s = h->batch[at].ttl_s;
+        while (at < n && k < SCRIPT_EXTEND_MAX && h->batch[at].ttl_s == ttl_s)
+            tokens[k++] = h->batch[at++].token;
+        buf_reset(&h->command);
+        script_extend(&h->command, tokens, k, ttl_s);
+        if (!teller_say(h->teller, &h->command, PATIENCE, on_extended, h))
+            heartbeat_again(h);
+    }
+}
+
+static bool make_room(struct heartbeat *h, size_t n)
+{
+    if (n <= h->cap)
+        return true;
+    struct running *batch = realloc(h->batch, n * sizeof *batch);
+    if (!batch)
+        return false;
+    h->batch = batch;
+    h->cap = n;
+    return true;
+}
+
+static uint32_t record_ttl(const struct heartbeat *h, uint32_t policy)
+{
+    const struct policy *p = policy_by_hash(h->config, policy);
+    return p && p->idempotency.record_s ? p->idempotency.record_s : EVIDENCE_TTL_UNKNOWN;
+}
+
+unsigned heartbeat_running(struct heartbeat *h, struct listing *l)
+{
+    unsigned ours = 0;
+    size_t n = 0;
+    struct listing_entry e;
+    if (!make_room(h, l->n)) {
+        heartbeat_again(h);
+        return 0;
+    }
+    while (listing_next(l, &e)) {
+        struct running *r = &h->batch[n];
+        if (token_read(e.key.ptr, e.key.len, &r->token) != 0)
+            continue;
+        ours++;
+        h->seen[r->token.ttl] = true;
+        r->ttl_s = record_ttl(h, r->token.policy);
+        n += h->now_due[r->token.ttl];
+    }
+    if (n > 0)
+        extend(h, n);
+    return ours;
+}

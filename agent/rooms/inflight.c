@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include "rooms/inflight.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapters/log.h"
+#include "rooms/endings.h"
+#include "rooms/heartbeat.h"
+#include "rooms/monotonic.h"
+#include "rooms/site.h"
+#include "rooms/waits.h"
+
+/* A poll that a notice asks for comes no sooner than this after the last one, nor sooner than that one's
+ * answers took, four times over: a storm of notices must not keep HAProxy busy with listings. */
+#define POLL_GAP 0.010
+enum { GAP_FACTOR = 4, STATUS_LEAST = 100, STATUS_MOST = 599 };
+
+struct inflight {
+    struct ev_loop *loop;
+    struct redis *redis;
+    struct config *config;
+    struct metrics *metrics;
+    struct worker_settings settings;
+    struct teller *teller;
+    struct heartbeat *heartbeat;
+    struct endings *endings;
+    struct waits *waits;
+    unsigned nsites;
+    struct site *sites[CONFIG_HAPROXY_MAX];
+    ev_timer timer;
+    double polled_at, took; /* last poll */
+    bool look;              /* a notice came: also look at what another agent polls */
+    struct log_gate strange_gate;
+    unsigned running; /* listed so far in the last poll that asked */
+};
+
+/* The next poll is as soon as it may be. */
+static void poll_soon(struct inflight *i)
+{
+    double gap = i->took * GAP_FACTOR > POLL_GAP ? i->took * GAP_FACTOR : POLL_GAP;
+    double wait = i->polled_at + gap - monotonic_now();
+    wait = wait > 0 ? wait : 0;
+    if (wait >= ev_timer_remaining(i->loop, &i->timer))
+        return;
+    ev_timer_stop(i->loop, &i->timer);
+    ev_timer_set(&i->timer, wait, i->settings.poll);
+    ev_timer_start(i->loop, &i->timer);
+}
+
+static void set_gauges(struct inflight *i)
+{
+    unsigned workers = 0, elected = 0;
+    for (unsigned n = 0; n < i->nsites; n++) {
+        workers += site_workers(i->sites[n]);
+        elected += site_elected(i->sites[n]);
+    }
+    metrics_set(i->metrics, METRIC_WORKERS, workers);
+    metrics_set(i->metrics, METRIC_POLLER, elected);
+}
+
+static void on_poll(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct inflight *i = t->data;
+    bool confirmed = teller_confirmed(i->teller, i->settings.poll);
+    bool more = false, look = i->look;
+    i->polled_at = monotonic_now();
+    i->look = false;
+    for (unsigned n = 0; n < i->nsites; n++)
+        more |= site_begin(i->sites[n], confirmed);
+    if (more)
+        heartbeat_again(i->heartbeat);
+    bool running = redis_ready(i->redis) && heartbeat_begin(i->heartbeat, i->polled_at);
+    set_gauges(i);
+    i->running = running ? 0 : i->running;
+    for (unsigned n = 0; n < i->nsites; n++)
+        if (!site_poll(i->sites[n], running, look) && running)
+            heartbeat_again(i->heartbeat);
+    endings_sweep(i->endings, i->polled_at);
+}
+
+static void on_news(void *arg)
+{
+    poll_soon(arg);
+}
+
+/* Does this entry say that an execution of ours has ended? */
+static bool is_ending(struct inflight *i, const struct listing_entry *e, enum worker_list list,
+                      struct token *t)
+{
+    bool answered = e->gpt0 >= STATUS_LEAST && e->gpt0 <= STATUS_MOST;
+    if (!listing_ended(e) || (!answered && (e->gpt0 != 0 || list == WORKER_UNSETTLED)))
+        return false;
+    if (token_read(e->key.ptr, e->key.len, t) == 0)
+        return true;
+    if (log_gate_open(&i->strange_gate, 1, monotonic_now()))
+        LOG(LOG_WARNING, "token-not-ours", log_bytes("key", e->key),
+            log_int("left_out", i->strange_gate.left_out));
+    return false;
+}
+
+/* Entries of once_unsettled leave it once Redis has confirmed their word. */
+static void walk_ended(struct inflight *i, struct worker *w, bool mine, enum worker_list list,
+                       struct listing *l)
+{
+    struct listing_entry e;
+    struct token t;
+    while (listing_next(l, &e)) {
+        if (!is_ending(i, &e, list, &t))
+            continue;
+        bool confirmed = endings_seen(i->endings, &t, (unsigned)e.gpt0, mine, monotonic_now());
+        if (confirmed && list == WORKER_UNSETTLED)
+            worker_clear(w, e.key);
+    }
+}
+
+static void on_listed(void *arg, struct worker *w, bool mine, enum worker_list list, struct listing *l)
+{
+    struct inflight *i = arg;
+    i->took = monotonic_now() - i->polled_at;
+    if (!l && list == WORKER_RUNNING)
+        heartbeat_again(i->heartbeat);
+    if (!l)
+        return;
+    if (list != WORKER_RUNNING)
+        walk_ended(i, w, mine, list, l);
+    else
+        metrics_set(i->metrics, METRIC_INFLIGHT, i->running += heartbeat_running(i->heartbeat, l));
+    if (list == WORKER_ENDED)
+        waits_check(i->waits);
+}
+
+static const struct site_events site_events = {.news = on_news, .listed = on_listed};
+
+bool inflight_knows(const struct inflight *i, const char *process)
+{
+    struct process p;
+    if (process_read(process, strlen(process), &p) != 0)
+        return false;
+    for (unsigned n = 0; n < i->nsites; n++)
+        if (site_knows(i->sites[n], &p))
+            return true;
+    return false;
+}
+
+static bool is_known(void *arg, const char *process)
+{
+    return inflight_knows(arg, process);
+}
+
+static void seek(void *arg)
+{
+    struct inflight *i = arg;
+    for (unsigned n = 0; n < i->nsites; n++)
+        site_connect(i->sites[n]);
+}
+
+static const struct waits_events waits_events = {.known = is_known, .seek = seek};
+
+/* Sites of the new configuration: those that it has already stay as they are. */
+static void set_sites(struct inflight *i)
+{
+    const struct config *c = i->config;
+    struct site *old[CONFIG_HAPROXY_MAX];
+    unsigned nold = i->nsites;
+    memcpy(old, i->sites, sizeof old);
+    i->nsites = 0;
+    for (unsigned n = 0; n < c->nhaproxy; n++) {
+        struct site *s = NULL;
+        for (unsigned k = 0; k < nold && !s; k++) {
+            if (old[k] && strcmp(site_path(old[k]), c->haproxy[n].socket) == 0) {
+                s = old[k];
+                old[k] = NULL;
+            }
+        }
+        if (!s)
+            s = site_new(i->loop, c->haproxy[n].socket, &i->settings, &site_events, i, i->metrics);
+        if (s)
+            i->sites[i->nsites++] = s;
+    }
+    for (unsigned k = 0; k < nold; k++)
+        site_free(old[k]);
+}
+
+static void configure(struct inflight *i, struct config *config)
+{
+    i->config = config_hold(config);
+    i->settings.poll = config->inflight.poll_ms / 1000.0;
+    i->settings.max_entries = config->inflight.max_entries;
+    heartbeat_configure(i->heartbeat, config);
+    endings_configure(i->endings, config);
+    set_sites(i);
+    ev_timer_stop(i->loop, &i->timer);
+    ev_timer_set(&i->timer, 0., i->settings.poll);
+    ev_timer_start(i->loop, &i->timer);
+}
+
+struct inflight *inflight_new(struct ev_loop *loop, struct redis *redis, struct completion *completion,
+                              struct config *config, struct metrics *metrics)
+{
+    struct inflight *i = calloc(1, sizeof *i);
+    if (!i)
+        return NULL;
+    i->loop = loop;
+    i->redis = redis;
+    i->metrics = metrics;
+    ev_timer_init(&i->timer, on_poll, 0., 0.);
+    i->timer.data = i;
+    i->teller = teller_new(loop, redis);
+    i->heartbeat = heartbeat_new(i->teller, metrics);
+    i->endings = endings_new(i->teller, completion, metrics);
+    i->waits = waits_new(loop, &waits_events, i);
+    if (!i->teller || !i->heartbeat || !i->endings || !i->waits) {
+        inflight_free(i);
+        return NULL;
+    }
+    configure(i, config);
+    return i;
+}
+
+void inflight_free(struct inflight *i)
+{
+    if (!i)
+        return;
+    ev_timer_stop(i->loop, &i->timer);
+    waits_free(i->waits);
+    for (unsigned n = 0; n < i->nsites; n++)
+        site_free(i->sites[n]);
+    teller_free(i->teller);
+    endings_free(i->endings);
+    heartbeat_free(i->heartbeat);
+    if (i->config)
+        config_drop(i->config);
+    free(i);
+}
+
+void inflight_reconfigure(struct inflight *i, struct config *config)
+{
+    struct config *old = i->config;
+    configure(i, config);
+    config_drop(old);
+}
+
+struct inflight_wait *inflight_find(struct inflight *i, const char *process, inflight_known_fn *fn, void *arg)
+{
+    return waits_add(i->waits, process, fn, arg);
+}
+
+/* A notice of a process that no site reaches counts by itself. */
+static bool is_gone(const struct inflight *i, struct spop_slice process)
+{
+    struct process p;
+    if (process_read(process.ptr, process.len, &p) != 0)
+        return false;
+    for (unsigned n = 0; n < i->nsites; n++)
+        if (site_reaches(i->sites[n], &p))
+            return false;
+    return true;
+}
+
+void inflight_notice(struct inflight *i, const struct notice *n)
+{
+    endings_notice(i->endings, n, is_gone(i, n->process), monotonic_now());
+    i->look = true;
+    poll_soon(i);
+}
+
+void inflight_redis_ready(struct inflight *i)
+{
+    heartbeat_again(i->heartbeat);
+    poll_soon(i);
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/* HAProxy's tables: what runs is extended, what has ended unsettled is resolved (PROTOCOL: The tables,
+ * Evidence, Timing).
+ *
+ *   inflight ─┬─ site ───── worker, worker, ..   one runtime socket; one connection to each HAProxy process
+ *             │     └────── election             who polls it
+ *             ├─ heartbeat ─┐
+ *             ├─ endings ───┴─ teller            the words that follow, straight to Redis
+ *             └─ waits                           requests of a process that nobody polls yet
+ */
+#ifndef INFLIGHT_H
+#define INFLIGHT_H
+
+#include "domain/evidence.h"
+#include "rooms/completion.h"
+
+struct inflight;
+
+/* NULL: out of memory. */
+struct inflight *inflight_new(struct ev_loop *loop, struct redis *redis, struct completion *completion,
+                              struct config *config, struct metrics *metrics);
+/* Gives up the lock files. Those that still wait are told false. */
+void inflight_free(struct inflight *i);
+void inflight_reconfigure(struct inflight *i, struct config *config);
+
+/* Is this process polled, by us or by the elected agent (its lock file is fresh and names it)? */
+bool inflight_knows(const struct inflight *i, const char *process);
+/* Connects to the site's sockets to look for a process that is not known yet; fn is called exactly once,
+ * never before this returns, within 100 ms: whether it is known now. Waiters of one process share the
+ * attempt. NULL, and fn is not called: out of memory. */
+typedef void inflight_known_fn(void *arg, bool known);
+struct inflight_wait *inflight_find(struct inflight *i, const char *process, inflight_known_fn *fn,
+                                    void *arg);
+/* The caller goes away: fn will not be called. */
+void inflight_forget(struct inflight_wait *w);
+
+/* A notice came: the next poll is now. */
+void inflight_notice(struct inflight *i, const struct notice *n);
+/* Redis is ready again: list and extend at once. */
+void inflight_redis_ready(struct inflight *i);
+
+#endif

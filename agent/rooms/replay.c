@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+/* Serving stored answers: from memory, else from Redis, else not at all.
+ *
+ *   request ──bad id──► 400
+ *      │ kept, same fence ──► answer
+ *      ▼
+ *   GET record ──LATE, LOST, nil, not DONE, other fence, not to be read──► 503
+ *      └── same fence ──► kept, answer
+ *
+ *   buckets[digest] ──► kept ◄──► kept        (a chain for each bucket)
+ *   order: oldest ◄──────► kept ◄──► newest   (memory and time take from the oldest)
+ *
+ * A finished record does not change until it expires, so what is kept is exact; the fence tells whether it is
+ * the one that HAProxy means. */
+#include "rooms/replay.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+#include "domain/script.h"
+
+enum {
+    REPLAY_CONNECTIONS = 1024, /* of one HAProxy: far above its pool of idle connections */
+    REPLAY_IDLE_S = 60,
+    REPLAY_BUCKETS = 8192, /* digests are evenly spread; a full memory of small answers has short chains */
+};
+
+struct kept {
+    TAILQ_ENTRY(kept) order;
+    LIST_ENTRY(kept) chain;
+    struct record_id id;
+    ev_tstamp since;
+    size_t len;
+    uint8_t bytes[];
+};
+_Static_assert(sizeof(struct kept) <= REPLAY_OVERHEAD, "what is counted must cover what is used");
+
+struct fetch {
+    LIST_ENTRY(fetch) link;
+    struct replay *replay;
+    struct httpd_request *request;
+    struct redis_call *call;
+    struct record_id id;
+    uint64_t fence;
+};
+
+struct replay {
+    struct ev_loop *loop;
+    struct httpd *httpd;
+    struct redis *redis;
+    struct metrics *metrics;
+    size_t memory, used;
+    ev_tstamp keep, deadline; /* seconds */
+    config_text problem_base;
+    ev_timer expiry;
+    struct buf command;
+    LIST_HEAD(, fetch) fetches;
+    TAILQ_HEAD(order, kept) order;
+    LIST_HEAD(bucket, kept) buckets[REPLAY_BUCKETS];
+};
+
+static struct bucket *bucket_of(struct replay *r, const struct record_id *id)
+{
+    return &r->buckets[(id->digest[0] | (unsigned)id->digest[1] << 8) % REPLAY_BUCKETS];
+}
+
+static struct kept *kept_find(struct replay *r, const struct record_id *id)
+{
+    struct kept *k;
+    LIST_FOREACH(k, bucket_of(r, id), chain)
+    if (memcmp(&k->id, id, sizeof *id) == 0)
+        return k;
+    return NULL;
+}
+
+static void set_used(struct replay *r, size_t used)
+{
+    r->used = used;
+    metrics_set(r->metrics, METRIC_REPLAY_BYTES, used);
+}
+
+static void kept_drop(struct replay *r, struct kept *k)
+{
+    TAILQ_REMOVE(&r->order, k, order);
+    LIST_REMOVE(k, chain);
+    set_used(r, r->used - REPLAY_OVERHEAD - k->len);
+    free(k);
+}
+
+/* Drops the oldest until `cost` more bytes fit. */
+static void make_room(struct replay *r, size_t cost)
+{
+    while (r->used > r->memory - cost) {
+        kept_drop(r, TAILQ_FIRST(&r->order));
+        metrics_add(r->metrics, METRIC_REPLAY_EVICTED);
+    }
+}
+
+static void start_expiry(struct replay *r)
+{
+    struct kept *oldest = TAILQ_FIRST(&r->order);
+    if (!oldest || ev_is_active(&r->expiry))
+        return;
+    ev_tstamp left = oldest->since + r->keep - ev_now(r->loop);
+    ev_timer_set(&r->expiry, left > 0 ? left : 0, 0);
+    ev_timer_start(r->loop, &r->expiry);
+}
+
+static void on_expiry(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    struct replay *r = w->data;
+    struct kept *k;
+    (void)revents;
+    while ((k = TAILQ_FIRST(&r->order)) && ev_now(loop) - k->since >= r->keep)
+        kept_drop(r, k);
+    start_expiry(r);
+}
+
+/* The same answer again, as in a storm of retries: nothing is copied, it only becomes the newest. */
+static bool kept_renew(struct replay *r, const struct record_id *id, const void *record, size_t len)
+{
+    struct kept *k = kept_find(r, id);
+    if (!k)
+        return false;
+    if (k->len != len || memcmp(k->bytes, record, len) != 0) {
+        kept_drop(r, k);
+        return false;
+    }
+    TAILQ_REMOVE(&r->order, k, order);
+    TAILQ_INSERT_TAIL(&r->order, k, order);
+    k->since = ev_now(r->loop);
+    return true;
+}
+
+void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len)
+{
+    if (kept_renew(r, id, record, len))
+        return;
+    if (r->memory < REPLAY_OVERHEAD || len > r->memory - REPLAY_OVERHEAD) {
+        metrics_add(r->metrics, METRIC_REPLAY_EVICTED);
+        return;
+    }
+    make_room(r, REPLAY_OVERHEAD + len);
+    struct kept *k = malloc(sizeof *k + len);
+    if (!k)
+        return;
+    *k = (struct kept){.id = *id, .since = ev_now(r->loop), .len = len};
+    memcpy(k->bytes, record, len);
+    TAILQ_INSERT_TAIL(&r->order, k, order);
+    LIST_INSERT_HEAD(bucket_of(r, id), k, chain);
+    set_used(r, r->used + REPLAY_OVERHEAD + len);
+    start_expiry(r);
+}
+
+static bool is_replaced(struct spop_slice name)
+{
+    static const char *const names[] = {"cache-control", "idempotent-replayed"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == name.len && strncasecmp(names[i], name.ptr, name.len) == 0)
+            return true;
+    return false;
+}
+
+/* False: these bytes are not the finished record that is meant; nothing was sent. */
+static bool answer(struct httpd_request *q, const void *bytes, size_t len, uint64_t fence)
+{
+    struct record record;
+    struct stored stored;
+    if (record_open(bytes, len, &record) < 0 || record.state != RECORD_DONE || record.fence != fence ||
+        stored_open(record.payload, &stored) < 0 || stored.status < 200 || stored.status > 599)
+        return false;
+    struct spop_slice at = stored.headers, name, value;
+    int more;
+    httpd_begin(q, stored.status, stored.body.ptr, stored.body.len);
+    while ((more = stored_header(&at, &name, &value)) > 0)
+        if (!is_replaced(name) && !httpd_add(q, name, value))
+            return false;
+    if (more < 0)
+        return false;
+    httpd_add_text(q, "Idempotent-Replayed", "true");
+    httpd_add_text(q, "Cache-Control", "no-store");
+    httpd_send(q);
+    return true;
+}
+
+static void refuse(struct httpd_request *q, unsigned status, json_t *problem)
+{
+    char *text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
+    httpd_begin(q, status, text, text ? strlen(text) : 0);
+    httpd_add_text(q, "Content-Type", "application/problem+json");
+    httpd_add_text(q, "Cache-Control", "no-store");
+    if (status == 503)
+        httpd_add_text(q, "Retry-After", "1");
+    httpd_send(q);
+    free(text);
+    json_decref(problem);
+}
+
+static void refuse_id(struct httpd_request *q)
+{
+    refuse(q, 400,
+           json_pack("{s:s,s:s,s:i,s:s}", "type", "about:blank", "title", "Bad request", "status", 400,
+                     "detail", "The header Once-Replay names no stored answer"));
+}
+
+static void refuse_gone(struct replay *r, struct httpd_request *q)
+{
+    metrics_add(r->metrics, METRIC_REPLAY_GONE);
+    refuse(q, 503,
+           json_pack("{s:s+,s:s,s:i,s:s}", "type", r->problem_base, problem_word(PROBLEM_UNAVAILABLE),
+                     "title", problem_title(PROBLEM_UNAVAILABLE), "status", 503, "detail",
+                     "The stored answer cannot be fetched now"));
+}
+
+static void fetch_free(struct fetch *f)
+{
+    LIST_REMOVE(f, link);
+    free(f);
+}
+
+static void on_record(void *arg, const struct redis_reply *reply)
+{
+    struct fetch *f = arg;
+    struct replay *r = f->replay;
+    struct spop_slice bytes = reply->bytes;
+    if (reply->status == REDIS_BYTES && answer(f->request, bytes.ptr, bytes.len, f->fence)) {
+        metrics_add(r->metrics, METRIC_REPLAY_FETCHED);
+        replay_keep(r, &f->id, bytes.ptr, bytes.len);
+    } else {
+        refuse_gone(r, f->request);
+    }
+    fetch_free(f);
+}
+
+static bool fetch_start(struct replay *r, struct httpd_request *q, const struct record_id *id, uint64_t fence)
+{
+    struct fetch *f = malloc(sizeof *f);
+    if (!f)
+        return false;
+    *f = (struct fetch){.replay = r, .request = q, .id = *id, .fence = fence};
+    LIST_INSERT_HEAD(&r->fetches, f, link);
+    buf_reset(&r->command);
+    script_get(&r->command, id);
+    if (!r->command.failed)
+        f->call = redis_submit(r->redis, r->command.data, r->command.len, ev_now(r->loop) + r->deadline,
+                               on_record, f);
+    if (f->call)
+        return true;
+    fetch_free(f);
+    return false;
+}
+
+static void on_request(void *arg, struct httpd_request *q, const char *method, const char *path)
+{
+    struct replay *r = arg;
+    struct record_id id;
+    uint64_t fence;
+    const char *text = httpd_header(q, "Once-Replay");
+    (void)method;
+    (void)path;
+    if (!text || replay_id_read(text, strlen(text), &id, &fence) < 0) {
+        refuse_id(q);
+        return;
+    }
+    const struct kept *k = kept_find(r, &id);
+    if (k && answer(q, k->bytes, k->len, fence))
+        metrics_add(r->metrics, METRIC_REPLAY_SERVED);
+    else if (!fetch_start(r, q, &id, fence))
+        refuse_gone(r, q);
+}
+
+void replay_reconfigure(struct replay *r, const struct config *c)
+{
+    r->memory = c->replay.memory;
+    r->keep = c->replay.keep_ms / 1000.0;
+    r->deadline = c->redis.deadline_ms / 1000.0;
+    memcpy(r->problem_base, c->problems.base, sizeof r->problem_base);
+    make_room(r, 0);
+    ev_timer_stop(r->loop, &r->expiry);
+    start_expiry(r);
+}
+
+struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, const struct config *c,
+                          struct metrics *metrics)
+{
+    struct replay *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->loop = loop;
+    r->redis = redis;
+    r->metrics = metrics;
+    TAILQ_INIT(&r->order);
+    LIST_INIT(&r->fetches);
+    buf_init(&r->command);
+    ev_timer_init(&r->expiry, on_expiry, 0, 0);
+    r->expiry.data = r;
+    replay_reconfigure(r, c);
+    r->httpd = httpd_new(loop, listen_fd, REPLAY_CONNECTIONS, REPLAY_IDLE_S, on_request, r);
+    if (!r->httpd) {
+        free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void replay_free(struct replay *r)
+{
+    struct fetch *f;
+    while ((f = LIST_FIRST(&r->fetches))) {
+        redis_detach(f->call);
+        fetch_free(f);
+    }
+    httpd_free(r->httpd);
+    ev_timer_stop(r->loop, &r->expiry);
+    while (!TAILQ_EMPTY(&r->order))
+        kept_drop(r, TAILQ_FIRST(&r->order));
+    buf_free(&r->command);
+    free(r);
+}

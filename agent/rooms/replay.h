@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/* The replay listener: HAProxy's backend `once_replay` asks it for a stored answer (header `Once-Replay`: the
+ * replay id).
+ *
+ * The agent that decided has it in memory (bounded by replay.memory and replay.keep); any other fetches the
+ * record from Redis. A record that is gone, or is not the one meant, is refused with 503 problem+json and
+ * never forwarded. A replay carries `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the
+ * place of what was stored under these names. */
+#ifndef REPLAY_H
+#define REPLAY_H
+
+#include "adapters/httpd.h"
+#include "adapters/redis.h"
+#include "domain/outcome.h"
+#include "domain/record.h"
+
+struct replay;
+
+/* What a kept answer costs beyond the bytes of its record; counts against replay.memory. */
+enum { REPLAY_OVERHEAD = 96 };
+
+/* listen_fd is owned from now on. */
+struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, const struct config *c,
+                          struct metrics *metrics);
+/* Before redis_free(). */
+void replay_free(struct replay *r);
+void replay_reconfigure(struct replay *r, const struct config *c);
+
+/* Keeps a whole DONE record (bytes are copied) until keep_ms have passed since it was last kept, or memory is
+ * wanted for a newer one. One that is larger than all memory is not kept. */
+void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len);
+
+#endif

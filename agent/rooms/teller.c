@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "rooms/teller.h"
+
+#include <stdlib.h>
+
+#include "adapters/log.h"
+#include "rooms/monotonic.h"
+
+struct said {
+    struct said *next, **prev;
+    struct teller *teller;
+    struct redis_call *call;
+    double at;
+    teller_fn *fn;
+    void *arg;
+};
+
+struct teller {
+    struct ev_loop *loop;
+    struct redis *redis;
+    struct said *first; /* newest first */
+    double failed_at;   /* last word that was not confirmed; 0: confirmed since */
+    struct log_gate gate;
+};
+
+struct teller *teller_new(struct ev_loop *loop, struct redis *redis)
+{
+    struct teller *t = calloc(1, sizeof *t);
+    if (t)
+        *t = (struct teller){.loop = loop, .redis = redis};
+    return t;
+}
+
+static void forget(struct said *s)
+{
+    *s->prev = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    free(s);
+}
+
+void teller_free(struct teller *t)
+{
+    if (!t)
+        return;
+    while (t->first) {
+        redis_detach(t->first->call);
+        forget(t->first);
+    }
+    free(t);
+}
+
+static void log_failure(struct teller *t, const struct redis_reply *reply)
+{
+    if (reply->status == REDIS_ERROR && log_gate_open(&t->gate, 1, monotonic_now()))
+        LOG(LOG_WARNING, "word-refused-by-redis", log_bytes("error", reply->bytes),
+            log_int("left_out", t->gate.left_out));
+}
+
+static void on_reply(void *arg, const struct redis_reply *reply)
+{
+    struct said said = *(struct said *)arg;
+    struct teller *t = said.teller;
+    forget(arg);
+    bool good = reply->status == REDIS_BYTES && reply->bytes.len > 0;
+    t->failed_at = good ? 0 : monotonic_now();
+    if (!good)
+        log_failure(t, reply);
+    said.fn(said.arg, good ? reply->bytes : (struct spop_slice){0});
+}
+
+bool teller_say(struct teller *t, const struct buf *command, double patience, teller_fn *fn, void *arg)
+{
+    struct said *s = command->failed ? NULL : malloc(sizeof *s);
+    if (!s)
+        return false;
+    *s = (struct said){.next = t->first, .prev = &t->first, .teller = t, .fn = fn, .arg = arg};
+    s->at = monotonic_now();
+    s->call = redis_submit(t->redis, command->data, command->len, ev_now(t->loop) + patience, on_reply, s);
+    if (!s->call) {
+        free(s);
+        return false;
+    }
+    if (s->next)
+        s->next->prev = &s->next;
+    t->first = s;
+    return true;
+}
+
+static double oldest(const struct teller *t)
+{
+    double at = monotonic_now();
+    for (const struct said *s = t->first; s; s = s->next)
+        at = s->at;
+    return at;
+}
+
+bool teller_confirmed(const struct teller *t, double poll)
+{
+    double now = monotonic_now();
+    if (!redis_ready(t->redis) || redis_contact_us(t->redis) == 0)
+        return false;
+    if (now - oldest(t) > poll)
+        return false;
+    return t->failed_at == 0 || now - t->failed_at > 4 * poll;
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#include "rooms/txn_inner.h"
+
+#include <stdlib.h>
+
+#include "adapters/log.h"
+#include "domain/verdict.h"
+#include "spop/frame.h"
+
+/* One ACK is written at a time, and is copied by the owner before the next. */
+static uint8_t scratch[TXN_ACK_MAX];
+static struct spop_writer ack;
+
+static void link_owner(struct txn *t, struct txn_owner *owner)
+{
+    t->owner = owner;
+    t->prev = NULL;
+    t->next = owner->first;
+    if (t->next)
+        t->next->prev = t;
+    owner->first = t;
+    owner->waiting++;
+}
+
+static void unlink_owner(struct txn *t)
+{
+    if (!t->owner)
+        return;
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        t->owner->first = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    t->owner->waiting--;
+    t->owner = NULL;
+}
+
+static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
+{
+    struct txn *t = g->spare;
+    if (t)
+        g->spare = t->next;
+    else if (!(t = malloc(sizeof *t)))
+        return NULL;
+    t->gate = g;
+    t->config = config_hold(g->config);
+    t->began = ev_now(g->loop);
+    t->wait = NULL;
+    t->ticket = NULL;
+    t->fence = 0;
+    ev_init(&t->patience, NULL);
+    link_owner(t, owner);
+    g->live++;
+    return t;
+}
+
+static void txn_free(struct txn *t)
+{
+    struct gate *g = t->gate;
+    unlink_owner(t);
+    ev_timer_stop(g->loop, &t->patience);
+    config_drop(t->config);
+    g->live--;
+    t->next = g->spare;
+    g->spare = t;
+}
+
+struct spop_writer *txn_ack(struct txn *t)
+{
+    spop_writer_init(&ack, scratch, sizeof scratch);
+    spop_ack_begin(&ack, t->stream_id, t->frame_id);
+    return &ack;
+}
+
+void txn_end(struct txn *t, const struct grant *grant)
+{
+    struct txn_owner *owner = t->owner;
+    size_t len = spop_frame_end(&ack);
+    /* A frame that HAProxy could not take would cost the whole connection: an empty ACK is refused safely. */
+    if (owner && (len == 0 || len - SPOP_PREFIX > owner->max_frame)) {
+        if (grant)
+            gate_take_back(t->gate, grant);
+        grant = NULL;
+        txn_ack(t);
+        len = spop_frame_end(&ack);
+    }
+    if (owner)
+        owner->answer(owner, scratch, len, grant);
+    else if (grant)
+        gate_take_back(t->gate, grant);
+    txn_free(t);
+}
+
+void txn_end_empty(struct txn *t)
+{
+    txn_ack(t);
+    txn_end(t, NULL);
+}
+
+void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_s)
+{
+    verdict_deny(txn_ack(t), t->config->problems.base, p, detail, retry_s);
+    txn_end(t, NULL);
+}
+
+size_t txn_buffer(const struct txn *t)
+{
+    size_t bufsize = (size_t)t->owner->max_frame + SPOP_PREFIX;
+    return bufsize > t->config->spop.maxrewrite ? bufsize - t->config->spop.maxrewrite : 0;
+}
+
+static void bad_message(struct txn *t, struct spop_slice name, const char *why)
+{
+    static struct log_gate gate;
+    metrics_add(t->gate->metrics, METRIC_SPOP_BAD_MESSAGES);
+    if (log_gate_open(&gate, 10, t->began))
+        LOG(LOG_WARNING, "message-refused", log_bytes("message", name), log_text("why", why),
+            log_int("left_out", gate.left_out));
+}
+
+/* Reads one message of a kind that we know and does what it asks for; t is gone afterwards, or waits. */
+static int dispatch(struct txn *t, struct spop_cursor *payload, struct spop_message *m)
+{
+    enum message_kind kind = message_kind(m->name);
+    struct facts_error bad;
+    if (kind == MESSAGE_RESPONSE) {
+        struct response_facts f;
+        int rc = facts_read_response(payload, m, &f, &bad);
+        if (rc == 0)
+            txn_response(t, &f);
+        else if (rc == -2)
+            bad_message(t, m->name, bad.text), txn_end_empty(t);
+        return rc == -1 ? -1 : 0;
+    }
+    struct request_facts f;
+    int rc = facts_read_request(payload, m, &f, &bad);
+    if (rc == -2)
+        bad_message(t, m->name, bad.text),
+            txn_deny(t, PROBLEM_UNAVAILABLE, "The gateway's message is incomplete", 0);
+    else if (rc == 0 && kind == MESSAGE_REQUEST)
+        txn_request(t, &f);
+    else if (rc == 0)
+        txn_refused(t, &f);
+    return rc == -1 ? -1 : 0;
+}
+
+/* The first message that is ours; the others are told of and passed over. 1 found, 0 none, -1 malformed. */
+static int find_message(struct txn *t, struct spop_cursor *payload, struct spop_message *m)
+{
+    int rc;
+    while ((rc = spop_next_message(payload, m)) == 1 && message_kind(m->name) == MESSAGE_UNKNOWN) {
+        bad_message(t, m->name, "no such message: once-request, once-response and once-refused are known");
+        if (facts_skip(payload, m) < 0)
+            return -1;
+    }
+    return rc;
+}
+
+int txn_begin(struct gate *g, struct txn_owner *owner, uint64_t stream_id, uint64_t frame_id,
+              struct spop_cursor payload)
+{
+    struct txn *t = txn_new(g, owner);
+    if (!t)
+        return -1;
+    t->stream_id = stream_id;
+    t->frame_id = frame_id;
+    struct spop_message m;
+    int rc = find_message(t, &payload, &m);
+    if (rc == 1)
+        rc = dispatch(t, &payload, &m);
+    else if (rc == 0)
+        txn_end_empty(t);
+    if (rc < 0)
+        txn_free(t);
+    return rc;
+}
+
+void txn_abandon(struct txn_owner *owner)
+{
+    while (owner->first) {
+        struct txn *t = owner->first;
+        unlink_owner(t);
+    }
+}
+
+void txn_free_spare(struct gate *g)
+{
+    while (g->spare) {
+        struct txn *t = g->spare;
+        g->spare = t->next;
+        free(t);
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/* What the files of the transaction room share: the object, and how it ends.
+ *
+ *   txn.c     the object, the message's dispatch      txn_request.c    request messages: the claim
+ *   txn_report.c    response and refused messages */
+#ifndef TXN_INNER_H
+#define TXN_INNER_H
+
+#include "domain/facts.h"
+#include "domain/plan.h"
+#include "rooms/txn.h"
+#include "spop/writer.h"
+
+enum { TXN_ACK_MAX = 4096 };
+
+struct txn {
+    struct gate *gate;
+    struct txn_owner *owner; /* NULL: the connection has gone */
+    struct txn *next, *prev; /* the owner's list; next also the free list */
+    uint64_t stream_id, frame_id;
+    struct config *config; /* held */
+    /* request */
+    struct plan plan;
+    ev_tstamp began, deadline; /* ev_time(): when the message came; until when a `go` may be said */
+    uint64_t fence;
+    struct inflight_wait *wait;
+    /* response */
+    struct completion_ticket *ticket;
+    bool settles; /* a confirmed word settles the execution; else it is only recorded */
+    ev_timer patience;
+};
+
+/* An open ACK for t in the room's scratch memory. */
+struct spop_writer *txn_ack(struct txn *t);
+/* Sends it to the owner, if there is one, and frees t. grant: see txn_answer_fn; taken back where there is no
+ * owner. */
+void txn_end(struct txn *t, const struct grant *grant);
+/* ACK without any variable: HAProxy finds no verdict and refuses. */
+void txn_end_empty(struct txn *t);
+/* ACK with a refusal. */
+void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_s);
+
+/* Bytes of head and body that this HAProxy can buffer: tune.bufsize (its frames are 4 bytes smaller) less tune.maxrewrite. */
+size_t txn_buffer(const struct txn *t);
+
+void txn_request(struct txn *t, const struct request_facts *f);
+void txn_refused(struct txn *t, const struct request_facts *f);
+void txn_response(struct txn *t, const struct response_facts *f);
+
+#endif

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/* What HAProxy reports after the verdict: the response (once-response), or that it refused a claim
+ * (once-refused).
+ *
+ * The client's answer waits for the record, up to completion.response: so a retry after it is a replay, not a
+ * 409 (DESIGN, decision 7). The word itself stays in the completion room however long Redis takes. */
+#include "rooms/txn_inner.h"
+
+#include "adapters/log.h"
+#include "domain/evidence.h"
+#include "domain/record.h"
+#include "domain/verdict.h"
+
+static struct buf stored; /* reused: the response of one message, packed */
+
+static void answer(struct txn *t, bool confirmed)
+{
+    if (!confirmed)
+        metrics_add(t->gate->metrics, METRIC_RESPONSE_UNCONFIRMED);
+    verdict_response(txn_ack(t), confirmed && t->settles, confirmed);
+    txn_end(t, NULL);
+}
+
+static void on_told(void *arg, enum completion_result result)
+{
+    struct txn *t = arg;
+    t->ticket = NULL;
+    answer(t, result == COMPLETION_DONE);
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct txn *t = w->data;
+    completion_forget(t->ticket);
+    t->ticket = NULL;
+    answer(t, false);
+}
+
+/* Packs the response for the word; without it the word leaves a tombstone. */
+static void pack(struct txn *t, const struct response_facts *f, struct word *w)
+{
+    const char *drop[CONFIG_DROP_MAX];
+    const struct text_list *list = &t->config->replay.drop;
+    for (unsigned i = 0; i < list->n; i++)
+        drop[i] = list->item[i];
+    struct response r = {.status = (unsigned)f->status, .headers = f->headers, .body = f->body};
+    buf_reset(&stored);
+    if (record_pack_done(&stored, &r, drop, list->n) == 0 && !stored.failed)
+        w->pending = (struct spop_slice){(const char *)stored.data, stored.len};
+    else
+        LOG(LOG_WARNING, "response-unpacked", log_int("status", f->status),
+            log_int("bytes", (long long)f->body.len));
+}
+
+/* The word that the evidence asks for. */
+static void choose_word(struct txn *t, const struct policy *p, const struct response_facts *f, struct word *w)
+{
+    static const enum metric metric[] = {METRIC_RESPONSE_COMPLETE, METRIC_RESPONSE_UNSTORABLE,
+                                         METRIC_RESPONSE_ANSWERED};
+    static const enum script_id script[] = {SCRIPT_COMPLETE, SCRIPT_UNSTORABLE, SCRIPT_ANSWERED};
+    bool keep = false;
+    size_t buffer = txn_buffer(t);
+    enum response_word said = evidence_of_response(p, f, buffer, &keep);
+    metrics_add(t->gate->metrics, metric[said]);
+    w->script = script[said];
+    w->status = (unsigned)f->status;
+    w->ttl_s = p ? p->idempotency.record_s : CONFIG_RECORD_DEFAULT_S;
+    w->location = headers_find(f->headers, "location");
+    if (said == RESPONSE_UNSTORABLE)
+        w->letter = policy_class(&p->idempotency, w->status) == STATUS_UNKNOWN ? 'H' : 'F';
+    if (said == RESPONSE_COMPLETE || keep)
+        pack(t, f, w);
+    t->settles = said != RESPONSE_ANSWERED;
+}
+
+void txn_response(struct txn *t, const struct response_facts *f)
+{
+    struct word w = {.script = SCRIPT_ANSWERED};
+    if (token_read(f->token.ptr, f->token.len, &w.token) < 0 || f->status < 100 || f->status > 999) {
+        static struct log_gate gate;
+        metrics_add(t->gate->metrics, METRIC_SPOP_BAD_MESSAGES);
+        if (log_gate_open(&gate, 10, t->began))
+            LOG(LOG_WARNING, "response-refused", log_text("why", "no token that we understand, or no status"),
+                log_int("status", f->status), log_int("left_out", gate.left_out));
+        txn_end_empty(t);
+        return;
+    }
+    choose_word(t, policy_by_hash(t->config, w.token.policy), f, &w);
+    t->ticket = completion_put(t->gate->completion, &w, 0, on_told, t);
+    if (!t->ticket) {
+        answer(t, false);
+        return;
+    }
+    ev_timer_init(&t->patience, on_patience, t->config->completion.response_ms / 1000.0, 0);
+    t->patience.data = t;
+    ev_timer_start(t->gate->loop, &t->patience);
+}
+
+/* The claim may still be on its way, at whatever agent: it cannot be granted later than its deadline, which
+ * began when the message was read, so one budget from now is late enough. */
+void txn_refused(struct txn *t, const struct request_facts *f)
+{
+    struct gate *g = t->gate;
+    size_t buffer = txn_buffer(t);
+    metrics_add(g->metrics, METRIC_REFUSED);
+    plan_request(t->config, f, buffer, &t->plan);
+    if (t->plan.kind == PLAN_CLAIM && t->plan.has_record) {
+        struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = t->plan.policy->idempotency.record_s};
+        script_token(&t->plan, 0, &w.token);
+        completion_put(g->completion, &w, ev_time() + g->config->redis.deadline_ms / 1000.0, NULL, NULL);
+    }
+    txn_end_empty(t);
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+/* A request message: from the plan to the gate in Redis, and from its reply to the verdict.
+ *
+ *   plan ──► known? ──► claim sent ─┬─ reply: go ── still young? ──► go           else taken back
+ *              │                    ├─ reply: replay ── all of it here? ──► replay   else GET first
+ *              │                    ├─ any other reply ──► deny
+ *              └─ nobody polls it   └─ late, lost ──► deny, and the rid is released once the deadline has
+ * passed
+ */
+#include "rooms/txn_inner.h"
+
+#include "adapters/log.h"
+#include "domain/outcome.h"
+#include "domain/record.h"
+#include "domain/verdict.h"
+
+static struct buf command; /* reused: one command is built at a time */
+
+static const enum metric outcome_metrics[256] = {
+    [OUTCOME_GO] = METRIC_CLAIM_GO,           [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
+    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,   [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
+    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,       [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
+    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN, [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
+    [OUTCOME_LATE] = METRIC_CLAIM_LATE,       [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+};
+
+static void warn(struct txn *t, const char *event, const char *why)
+{
+    static struct log_gate gate;
+    if (log_gate_open(&gate, 10, t->began))
+        LOG(LOG_WARNING, event, log_text("policy", t->plan.policy ? t->plan.policy->name : "-"),
+            log_text("why", why), log_int("left_out", gate.left_out));
+}
+
+/* Redis did not decide: nothing is forwarded, and the client may try again at once. */
+static void unavailable(struct txn *t, const char *detail)
+{
+    metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
+    txn_deny(t, PROBLEM_UNAVAILABLE, detail, 1);
+}
+
+/* An error of Redis' own (OOM, READONLY, LOADING, WRONGTYPE ..): the gate writes last, so nothing was done.
+ */
+static void redis_refused(struct txn *t, const struct redis_reply *reply)
+{
+    static struct log_gate gate;
+    if (log_gate_open(&gate, 10, t->began))
+        LOG(LOG_WARNING, "claim-error", log_text("policy", t->plan.policy->name),
+            log_bytes("redis", reply->bytes), log_int("left_out", gate.left_out));
+}
+
+/* The claim may have been granted without our knowing. Its own deadline, by Redis' clock, bounds when. */
+static void release_unknown_grant(struct txn *t)
+{
+    if (!t->plan.has_record)
+        return;
+    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = t->plan.policy->idempotency.record_s};
+    script_token(&t->plan, 0, &w.token);
+    completion_put(t->gate->completion, &w, t->deadline, NULL, NULL);
+}
+
+static void go(struct txn *t, const struct outcome *o)
+{
+    struct grant grant = {.deadline = t->deadline, .ttl_s = t->plan.policy->idempotency.record_s};
+    if (!t->plan.has_record) {
+        verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+        txn_end(t, NULL);
+        return;
+    }
+    script_token(&t->plan, o->fence, &grant.token);
+    if (ev_time() >= t->deadline) {
+        gate_take_back(t->gate, &grant);
+        metrics_add(t->gate->metrics, METRIC_CLAIM_LATE);
+        txn_deny(t, PROBLEM_UNAVAILABLE, "The decision came too late", 1);
+        return;
+    }
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+    txn_end(t, &grant);
+}
+
+static void replay(struct txn *t, const struct outcome *o)
+{
+    if (!t->gate->replay) {
+        unavailable(t, "There is no replay listener");
+        return;
+    }
+    replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len);
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+    txn_end(t, NULL);
+}
+
+/* The rest of a large record: what the gate decided on must be what is served. */
+static void on_record(void *arg, const struct redis_reply *reply)
+{
+    struct txn *t = arg;
+    struct record r;
+    if (reply->status != REDIS_BYTES || record_open(reply->bytes.ptr, reply->bytes.len, &r) < 0 ||
+        r.state != RECORD_DONE || r.fence != t->fence) {
+        unavailable(t, "The stored answer cannot be read now");
+        return;
+    }
+    struct outcome o = {
+        .kind = OUTCOME_REPLAY, .fence = r.fence, .record = reply->bytes, .record_len = reply->bytes.len};
+    replay(t, &o);
+}
+
+static void fetch_record(struct txn *t, const struct outcome *o)
+{
+    struct record r;
+    if (record_open(o->record.ptr, o->record.len, &r) < 0) {
+        warn(t, "record-unreadable",
+             "a completed record has no head that we understand; it was left untouched");
+        unavailable(t, "The stored answer cannot be read");
+        return;
+    }
+    t->fence = r.fence;
+    buf_reset(&command);
+    script_get(&command, &t->plan.id);
+    if (!redis_submit(t->gate->redis, command.data, command.len, t->deadline, on_record, t))
+        unavailable(t, "The stored answer cannot be read now");
+}
+
+static void decide(struct txn *t, const struct outcome *o)
+{
+    metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
+    redis_saw_clock(t->gate->redis, o->now_us);
+    switch (o->kind) {
+    case OUTCOME_GO:
+    case OUTCOME_YOURS: go(t, o); return;
+    case OUTCOME_REPLAY:
+        if (o->record.len < o->record_len)
+            fetch_record(t, o);
+        else
+            replay(t, o);
+        return;
+    case OUTCOME_FOREIGN:
+        warn(t, "record-foreign",
+             "a value of an unknown version lies under a record's key; it was left untouched");
+        break;
+    default: break;
+    }
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+    txn_end(t, NULL);
+}
+
+static void on_claim(void *arg, const struct redis_reply *reply)
+{
+    struct txn *t = arg;
+    struct outcome o;
+    switch (reply->status) {
+    case REDIS_BYTES:
+        if (outcome_read(reply->bytes.ptr, reply->bytes.len, &t->plan, &o) == 0) {
+            decide(t, &o);
+            return;
+        }
+        warn(t, "claim-unreadable",
+             "the gate's reply is not one: does another version's agent share this name?");
+        release_unknown_grant(t);
+        break;
+    case REDIS_LATE:
+    case REDIS_LOST: release_unknown_grant(t); break;
+    default: redis_refused(t, reply);
+    }
+    unavailable(t, "The decision cannot be made now");
+}
+
+static void claim(struct txn *t)
+{
+    struct gate *g = t->gate;
+    uint64_t now_us = redis_clock_us(g->redis);
+    double left = t->deadline - ev_time();
+    if (!redis_ready(g->redis) || now_us == 0 || left <= 0) {
+        unavailable(t, "The decision cannot be made now");
+        return;
+    }
+    buf_reset(&command);
+    script_claim(&command, &t->plan, now_us + (uint64_t)(left * 1e6), redis_contact_us(g->redis), false);
+    if (command.failed || !redis_submit(g->redis, command.data, command.len, t->deadline, on_claim, t))
+        unavailable(t, "The decision cannot be made now");
+}
+
+static void on_known(void *arg, bool known)
+{
+    struct txn *t = arg;
+    t->wait = NULL;
+    if (known) {
+        claim(t);
+        return;
+    }
+    metrics_add(t->gate->metrics, METRIC_REQUEST_UNPOLLED);
+    warn(t, "process-unpolled",
+         "no agent polls this HAProxy process: is its runtime socket in `haproxy`, with level operator or "
+         "admin?");
+    txn_deny(t, PROBLEM_UNAVAILABLE, "The gateway's state cannot be seen now", 1);
+}
+
+/* The message's own deadlines against ours: false and `why` if the claim must not be made (PROTOCOL, Timing
+ * rules). */
+static bool in_time(struct txn *t, const struct request_facts *f, const char **why)
+{
+    double timeout = (double)f->timeout / 1000;
+    double age = f->sent ? ev_time() - (double)f->sent / 1e6 : 0;
+    double budget = t->config->redis.deadline_ms / 1000.0;
+    const struct idempotency *i = &t->plan.policy->idempotency;
+    if (f->timeout && budget >= timeout) {
+        *why = "redis.deadline is not below the processing timeout of the engine `once`";
+        return false;
+    }
+    if (f->timeout && t->plan.has_record && i->lock_s <= timeout + 3 * t->config->inflight.poll_ms / 1000.0) {
+        *why = "the policy's lock is not above the processing timeout of the engine `once` and three polls";
+        return false;
+    }
+    if (f->timeout && age >= timeout) {
+        metrics_add(t->gate->metrics, METRIC_REQUEST_STALE);
+        *why = "the message is older than the processing timeout: has the agent been paused, or do the "
+               "clocks differ?";
+        return false;
+    }
+    double left = f->timeout && age > 0 && timeout - age < budget ? timeout - age : budget;
+    t->deadline = ev_time() + left;
+    return true;
+}
+
+static bool needs_poller(const struct plan *p)
+{
+    return p->has_record && p->policy->idempotency.inflight == INFLIGHT_POLL;
+}
+
+static void start_claim(struct txn *t, const struct request_facts *f)
+{
+    const char *why;
+    metrics_add(t->gate->metrics, METRIC_REQUEST_CLAIMED);
+    if (!in_time(t, f, &why)) {
+        warn(t, "claim-refused", why);
+        txn_deny(t, PROBLEM_UNAVAILABLE, "The decision came too late", 1);
+        return;
+    }
+    if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
+        claim(t);
+        return;
+    }
+    t->wait = inflight_find(t->gate->inflight, t->plan.process, on_known, t);
+    if (!t->wait)
+        on_known(t, false);
+}
+
+void txn_request(struct txn *t, const struct request_facts *f)
+{
+    size_t buffer = txn_buffer(t);
+    plan_request(t->config, f, buffer, &t->plan);
+    switch (t->plan.kind) {
+    case PLAN_PASS:
+        metrics_add(t->gate->metrics, METRIC_REQUEST_PASSED);
+        verdict_pass(txn_ack(t), &t->plan);
+        txn_end(t, NULL);
+        return;
+    case PLAN_DENY:
+        metrics_add(t->gate->metrics, METRIC_REQUEST_DENIED);
+        if (t->plan.problem == PROBLEM_UNAVAILABLE)
+            warn(t, "request-refused", t->plan.detail ? t->plan.detail : "the message is incomplete");
+        txn_deny(t, t->plan.problem, t->plan.detail, 0);
+        return;
+    case PLAN_CLAIM: start_claim(t, f);
+    }
+}

@@ -1,0 +1,33 @@
+#!lua flags=allow-oom
+-- SPDX-License-Identifier: MIT
+-- complete, commit: the whole answer is known and is to be replayed from now on.
+-- Guarantee: byte for byte what the agent wrote under the pending key, only for the owner; a stored answer
+-- wins over whatever other word of the same execution came first.
+-- KEYS: record, pending   ARGV: token, status, ttl_s of a rebuilt record, Location
+-- Reply: S, N it was stored already, L lost, X foreign.
+--
+-- The body never passes through Lua (2 ns a byte): the pending value is renamed to the record, then its empty
+-- head is filled in. Where the agent's SET failed (OOM) or has expired, what is left is a tombstone.
+local BLANK = string.char(VERSION) .. DONE .. string.rep(NUL, HEAD_LEN - 2)
+
+local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])
+local at, r = column(KEYS[1], ARGV[1], ttl_s)
+if at == FOREIGN then return 'X' end
+if at == OTHER or at == DONE then
+  call('UNLINK', KEYS[2])
+  return at == DONE and 'N' or 'L'
+end
+
+r.status = status
+if try('GETRANGE', KEYS[2], '0', HEAD_LEN - 1 .. '') ~= BLANK then
+  if at == TOMB then return 'N' end
+  r.payload = ARGV[4]
+  move(KEYS[1], r, TOMB)
+  return 'S'
+end
+local tell = turn(r, DONE, NUL)
+call('RENAME', KEYS[2], KEYS[1])
+call('SETRANGE', KEYS[1], '0', head(r))
+call('PEXPIRE', KEYS[1], stay_ms(r))
+if tell then tell_waiters(KEYS[1], DONE) end
+return 'S'

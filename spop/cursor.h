@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/* Reading SPOP's wire types from a bounded piece of memory.
+ *
+ * A cursor is a pair of pointers into a buffer that the caller owns; values are slices of that buffer and
+ * live as long as it does. Every read either moves the cursor past one whole item and returns 0, or returns
+ * -1 and leaves the cursor where it was. Bounds are tested by subtraction; a varint stops after 10 bytes.
+ * Format: HAProxy doc/SPOE.txt, section 3.1. */
+#ifndef SPOP_CURSOR_H
+#define SPOP_CURSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that somebody else owns. ptr may be NULL when len is 0. */
+struct spop_slice {
+    const char *ptr;
+    size_t len;
+};
+
+enum spop_type {
+    SPOP_NULL = 0,
+    SPOP_BOOL = 1,
+    SPOP_INT32 = 2,
+    SPOP_UINT32 = 3,
+    SPOP_INT64 = 4,
+    SPOP_UINT64 = 5,
+    SPOP_IPV4 = 6,
+    SPOP_IPV6 = 7,
+    SPOP_STR = 8,
+    SPOP_BIN = 9,
+};
+
+/* One typed value. integer: BOOL as 0/1, signed types sign-extended, UINT64 as its bits.
+ * bytes: STR and BIN their content, IPV4 4 and IPV6 16 bytes in network order. */
+struct spop_value {
+    enum spop_type type;
+    int64_t integer;
+    struct spop_slice bytes;
+};
+
+struct spop_cursor {
+    const uint8_t *at, *end;
+};
+
+int spop_get_varint(struct spop_cursor *c, uint64_t *out);
+/* A varint length and that many bytes. */
+int spop_get_string(struct spop_cursor *c, struct spop_slice *out);
+int spop_get_value(struct spop_cursor *c, struct spop_value *out);
+
+#endif

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+/* Limits in the claim: token buckets by GCRA. "6 per minute": increment 10 s, capacity 60 s, in ticks of 100
+ * ns.
+ *
+ *   used   0     1     2     3     4     5     6 = capacity
+ *          |-----|-----|-----|-----|-----|-----|
+ *        passes up to here; refills by one every 10 s */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "tests/support/gate_fixture.h"
+
+static const uint64_t EPOCH_US = 1672531200000000; /* 2023-01-01 UTC */
+static const double TICKS_PER_US = 10;
+
+static double ticks(uint64_t us)
+{
+    return (double)(us - EPOCH_US) * TICKS_PER_US;
+}
+
+static void plant_tats(struct gate *g, unsigned limit, const double *tats, unsigned n)
+{
+    redis_server_do(&g->redis, "SET %s %b PX 600000", gate_limit_key(g, limit), tats, n * sizeof *tats);
+}
+
+static double tat_of(struct gate *g, unsigned limit, unsigned cell)
+{
+    double tat = -1;
+    redisReply *r = redisCommand(g->redis.c, "GET %s", gate_limit_key(g, limit));
+    if (r->type == REDIS_REPLY_STRING && (size_t)r->len >= 8 * (size_t)cell + 8)
+        memcpy(&tat, r->str + 8 * cell, sizeof tat);
+    freeReplyObject(r);
+    return tat;
+}
+
+/* Requests that are left, as a client is told. */
+static unsigned remaining(const struct gate *g, unsigned limit)
+{
+    const struct limit *l = g->plan.limits[limit].limit;
+    return (unsigned)((l->capacity - g->outcome.level[limit]) / l->increment);
+}
+
+static void only_limits(struct gate *g)
+{
+    g->plan.has_record = false;
+}
+
+/* ACCEPTANCE R1. */
+static void six_per_minute(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 6, 60, 1);
+    for (unsigned left = 6; left-- > 0;) {
+        assert_int_equal(gate_claim(g), 'G');
+        assert_true(g->outcome.has_levels);
+        assert_int_equal(g->outcome.fence, 0);
+        assert_int_equal(remaining(g, 0), left);
+    }
+    double tat = tat_of(g, 0, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(gate_claim(g), 'L');
+        double due = tat + 1e8 - 6e8; /* the tick at which one request fits again */
+        double wait_ticks = due - ticks(g->outcome.now_us);
+        assert_true(g->outcome.wait_us[0] * 10 >= wait_ticks && g->outcome.wait_us[0] * 10 < wait_ticks + 10);
+        assert_int_equal(remaining(g, 0), 0);
+    }
+    assert_true(tat_of(g, 0, 0) == tat); /* R6: a refusal pushes nothing further */
+    long long ttl = redis_server_int(&g->redis, "PTTL %s", gate_limit_key(g, 0));
+    assert_in_range(ttl, 60000, 120001);
+}
+
+/* R2: asked without a pause, it is refused until just before the moment that the first refusal named. */
+static void wait_is_exact(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 10, 1, 1); /* increment 100 ms */
+    while (gate_claim(g) == 'G')
+        ;
+    assert_int_equal(g->outcome.kind, 'L');
+    double due = (double)g->outcome.now_us + g->outcome.wait_us[0];
+    unsigned refused = 0;
+    while (gate_claim(g) == 'L') {
+        assert_true((double)g->outcome.now_us < due);
+        refused++;
+    }
+    assert_true((double)g->outcome.now_us >= due);
+    assert_true((double)g->outcome.now_us < due + 20000);
+    assert_true(refused > 0);
+}
+
+/* The formula beside the script, step by step over what the script saw as its time (R8). */
+static void agrees_with_the_formula(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 2000, 1, 1);
+    g->policy.limits[0].capacity = 7 * g->policy.limits[0].increment;
+    double tat = 0, increment = g->policy.limits[0].increment, capacity = g->policy.limits[0].capacity;
+    unsigned granted = 0, refused = 0;
+    for (unsigned i = 0; i < 3000; i++) {
+        char kind = gate_claim(g);
+        double now = ticks(g->outcome.now_us), from = tat > now ? tat : now;
+        bool passes = from + increment - now <= capacity;
+        assert_int_equal(kind, passes ? 'G' : 'L');
+        tat = passes ? from + increment : tat;
+        granted += passes;
+        refused += !passes;
+    }
+    assert_true(granted > 0 && refused > 0);
+}
+
+/* R5: all are checked before anything is charged. */
+static void all_or_nothing(void **state)
+{
+    struct gate *g = *state;
+    struct record r;
+    gate_limit(g, 6, 60, 1);
+    gate_limit(g, 100, 60, 1);
+    gate_limit(g, 1, 60, 2);
+    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(remaining(g, 0), 5);
+    assert_int_equal(remaining(g, 1), 99);
+    assert_int_equal(remaining(g, 2), 0);
+    double before[3] = {tat_of(g, 0, 0), tat_of(g, 0, 1), tat_of(g, 2, 0)};
+    g->plan.id.digest[0]++;
+    assert_int_equal(gate_claim(g), 'L');
+    assert_true(g->outcome.wait_us[0] == 0 && g->outcome.wait_us[1] == 0 && g->outcome.wait_us[2] > 0);
+    assert_int_equal(remaining(g, 0), 5);
+    assert_false(gate_look(g, &r)); /* R7: no lock */
+    assert_true(tat_of(g, 0, 0) == before[0] && tat_of(g, 0, 1) == before[1] && tat_of(g, 2, 0) == before[2]);
+}
+
+/* R7: whatever the record refuses or replays is not charged, and looks at no limit. */
+static void refusals_of_the_record_charge_nothing(void **state)
+{
+    struct gate *g = *state;
+    gate_limit(g, 1, 60, 1);
+    assert_int_equal(gate_claim(g), 'G');
+    double tat = tat_of(g, 0, 0);
+    assert_int_equal(gate_claim_as(g, 'q'), 'B');
+    g->plan.fingerprint[0]++;
+    assert_int_equal(gate_claim(g), 'M');
+    g->plan.fingerprint[0]--;
+    assert_int_equal(gate_claim_as(g, 'r'), 'Y');
+    struct word w = gate_word_of(g, SCRIPT_COMPLETE);
+    char done[60] = "\1D";
+    w.pending = (struct spop_slice){done, sizeof done};
+    assert_int_equal(gate_say(g, &w), 'S');
+    assert_int_equal(gate_claim(g), 'D');
+    assert_true(tat_of(g, 0, 0) == tat);
+}
+
+/* A key whose lease has lapsed is not taken over by a claim that a limit refuses. */
+static void limited_takes_no_lapsed_lock(void **state)
+{
+    struct gate *g = *state;
+    assert_int_equal(gate_claim(g), 'G');
+    redis_server_do(&g->redis, "SETRANGE %s 20 %b", gate_record_key(g), "\1\0\0\0\0\0\0\0", (size_t)8);
+    gate_limit(g, 1, 60, 1);
+    double full = ticks(gate_now_us(g)) + 6e8;
+    plant_tats(g, 0, &full, 1);
+    uint64_t fence = g->outcome.fence;
+    assert_int_equal(gate_claim_as(g, 'q'), 'L');
+    struct record r;
+    assert_true(gate_look(g, &r));
+    assert_int_equal(r.fence, fence);
+}
+
+/* R10: cost 0 only looks; more than the burst never passes. */
+static void costs(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 6, 60, 1);
+    g->policy.limits[0].increment = 6e8;
+    assert_int_equal(gate_claim(g), 'G'); /* exactly the burst */
+    double tat = tat_of(g, 0, 0);
+    g->policy.limits[0].increment = 0;
+    assert_int_equal(gate_claim(g), 'G');
+    assert_true(tat_of(g, 0, 0) == tat);
+    redis_server_do(&g->redis, "FLUSHALL");
+    g->policy.limits[0].increment = 6e8 + 1;
+    assert_int_equal(gate_claim(g), 'L');
+    assert_true(g->outcome.wait_us[0] == 1);
+}
+
+/* R15: a TAT from a clock that has stepped back is a full bucket, and that is written: the wait is bounded.
+ */
+static void clock_step_back_is_bounded(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 100, 1, 1); /* 10 ms each, capacity 1 s */
+    double ahead = ticks(gate_now_us(g)) + 3600e7;
+    plant_tats(g, 0, &ahead, 1);
+    assert_int_equal(gate_claim(g), 'L');
+    assert_true(g->outcome.wait_us[0] == 10000);
+    assert_true(tat_of(g, 0, 0) == ticks(g->outcome.now_us) + 1e7);
+    usleep(20000);
+    assert_int_equal(gate_claim(g), 'G');
+}
+
+/* Broken values count as a full bucket: nobody gets more, nobody waits for more than it takes to refill. */
+static void broken_values(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 100, 1, 1);
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } values[] = {
+        {"",                     0},
+        {"1234567",              7},
+        {"123456789",            9},
+        {"\0\0\0\0\0\0\xf8\x7f", 8}, /* NaN */
+        {"\0\0\0\0\0\0\xf0\x7f", 8}, /* infinity */
+        {"\0\0\0\0\0\0\xf0\xff", 8}, /* minus infinity */
+        {"\0\0\0\0\0\0\xf0\xbf", 8}, /* -1 */
+        {"\0\0\0\0\0\0\xe0\x3f", 8}, /* 0.5 */
+        {"abcdefgh",             8},
+    };
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        redis_server_do(&g->redis, "SET %s %b PX 600000", gate_limit_key(g, 0), values[i].bytes,
+                        values[i].len);
+        assert_int_equal(gate_claim(g), 'L');
+        assert_true(g->outcome.wait_us[0] == 10000);
+        assert_true(g->outcome.level[0] == 1e7);
+        usleep(11000);
+        assert_int_equal(gate_claim(g), 'G');
+    }
+    redis_server_do(&g->redis, "DEL %s", gate_limit_key(g, 0));
+    redis_server_do(&g->redis, "LPUSH %s a", gate_limit_key(g, 0));
+    redis_server_do(&g->redis, "EXPIRE %s 100", gate_limit_key(g, 0));
+    assert_int_equal(gate_claim(g), 'L');
+    usleep(11000);
+    assert_int_equal(gate_claim(g), 'G');
+}
+
+/* R12: a policy that gained a limit: the old ones keep what they have used, the new one begins unused. */
+static void shorter_group(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 6, 60, 1);
+    assert_int_equal(gate_claim(g), 'G');
+    gate_limit(g, 10, 60, 1);
+    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(remaining(g, 0), 4);
+    assert_int_equal(remaining(g, 1), 9);
+}
+
+/* R9, within one Redis: exactly the budget passes, whoever asks. */
+static void exactly_the_budget(void **state)
+{
+    struct gate *g = *state;
+    unsigned granted = 0;
+    only_limits(g);
+    gate_limit(g, 100, 3600, 1);
+    for (unsigned i = 0; i < 400; i++)
+        granted += gate_claim(g) == 'G';
+    assert_int_equal(granted, 100);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, gate_begin, gate_end)
+    const struct CMUnitTest tests[] = {
+        T(six_per_minute),
+        T(wait_is_exact),
+        T(agrees_with_the_formula),
+        T(all_or_nothing),
+        T(refusals_of_the_record_charge_nothing),
+        T(limited_takes_no_lapsed_lock),
+        T(costs),
+        T(clock_step_back_is_bounded),
+        T(broken_values),
+        T(shorter_group),
+        T(exactly_the_budget),
+    };
+    return cmocka_run_group_tests(tests, gate_start, gate_stop);
+}

@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: MIT
+/* Whole files, good and bad: what comes out, and for each kind of mistake its line and its words. */
+#include "adapters/conffile.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "domain/policy.h"
+
+static char dir[] = "/tmp/test-conffile-XXXXXX";
+static char path[128], secret[128];
+
+/* Two lines that every good file needs; the section under test stands behind them, from line 3 on. */
+#define HAPROXY "haproxy = ( { socket = \"/run/h.sock\"; } );\n"
+#define POLICY(inside)                                                                                       \
+    "policies = ( { name = \"p\"; idempotency = {\n principal = \"none\";\n" inside " }; } );\n"
+#define GOOD HAPROXY "policies = ( { name = \"p\"; idempotency = { principal = \"none\"; }; } );\n"
+
+/* libconfig (1.5) loses the text of a string that a syntax error cuts off. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:strbuf_append";
+}
+const char *__lsan_default_options(void);
+const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0";
+}
+
+struct told {
+    unsigned n;
+    char text[8192]; /* "LINE: message\n" for each mistake */
+};
+
+static void on_mistake(void *arg, const char *file, unsigned line, const char *text)
+{
+    struct told *t = arg;
+    size_t at = strlen(t->text);
+    assert_string_equal(file, path);
+    assert_null(strchr(text, '\n'));
+    t->n++;
+    snprintf(t->text + at, sizeof t->text - at, "%u: %s\n", line, text);
+}
+
+static void put_file(const char *name, const void *bytes, size_t len, mode_t mode)
+{
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(name, mode), 0);
+}
+
+static struct config *load(const char *text, struct told *t)
+{
+    *t = (struct told){0};
+    put_file(path, text, strlen(text), 0600);
+    return conffile_read(path, on_mistake, t);
+}
+
+static struct config *good(const char *text)
+{
+    struct told t;
+    struct config *c = load(text, &t);
+    if (!c)
+        fail_msg("%s", t.text);
+    assert_int_equal(t.n, 0);
+    assert_int_equal(c->refs, 1);
+    assert_string_equal(c->file, path);
+    return c;
+}
+
+/* Exactly these mistakes: `want` holds the beginning of each, in their order. */
+static void bad(const char *text, const char *const *want)
+{
+    struct told t;
+    struct config *c = load(text, &t);
+    const char *at = t.text;
+    if (c)
+        fail_msg("this is taken:\n%s", text);
+    for (; *want; want++) {
+        if (strncmp(at, *want, strlen(*want)) != 0)
+            fail_msg("wanted\n%s\nin\n%s", *want, t.text);
+        at = strchr(at, '\n') + 1;
+    }
+    if (*at)
+        fail_msg("one more:\n%s", at);
+}
+#define BAD(text, ...) bad(text, (const char *const[]){__VA_ARGS__, NULL})
+
+static void test_smallest(void **state)
+{
+    struct config *c = good(GOOD);
+    (void)state;
+    assert_int_equal(c->npolicies, 1);
+    const struct policy *p = &c->policies[0];
+    assert_string_equal(p->name, "p");
+    assert_int_equal(p->hash, policy_hash("p"));
+    assert_true(p->idempotency.enabled);
+    assert_false(p->idempotency.required);
+    assert_int_equal(p->idempotency.lock_s, 30);
+    assert_int_equal(p->idempotency.record_s, CONFIG_RECORD_DEFAULT_S);
+    assert_string_equal(p->idempotency.methods, "POST, PATCH");
+    assert_true(status_in(&p->idempotency.stored, 201));
+    assert_false(status_in(&p->idempotency.stored, 500));
+    assert_int_equal(c->redis.deadline_ms, 300);
+    config_drop(c);
+}
+
+static void test_everything(void **state)
+{
+    struct config *c = good(
+        "log = { format = \"json\"; level = \"debug\"; };\n"
+        "spop = { listen = [\"unix@/run/a.sock\", \"127.0.0.1:9000\"]; mode = \"0666\"; max_connections = 7; "
+        "};\n"
+        "replay = { listen = \"unix@/run/r.sock\"; memory = \"12k\"; drop = (\"X-Id\", \"X-B3-*\"); };\n"
+        "http = { listen = \"\"; };\n"
+        "notices = { listen = \"unix@/run/n.sock\"; };\n"
+        "redis = { address = \"unix@/run/redis.sock\"; db = 3; deadline = \"200ms\"; };\n"
+        "haproxy = ( { socket = \"/run/a\"; }, { socket = \"/run/b\"; } );\n"
+        "policies = ( { name = \"payments\"; idempotency = { principal = \"user\"; required = true;\n"
+        "  lock = \"33s\"; record = \"7d\"; fingerprint = \"headers\"; store = \"stripe\"; definite = "
+        "\"503\";\n"
+        "  on_unknown = \"hold\"; inflight = \"lease\"; max_stored = 100; methods = \"any\"; };\n"
+        "  limits = ( { name = \"a\"; rate = \"6/min\"; key = \"ip\"; },\n"
+        "             { name = \"b\"; rate = \"7/s\"; burst = 20; key = \"global, user\"; } ); },\n"
+        " { name = \"quotes\"; limits = ( { name = \"a\"; rate = \"1/30d\"; key = \"policy\"; } ); } );\n");
+    (void)state;
+    assert_int_equal(c->log.format, LOG_JSON);
+    assert_int_equal(c->log.level, LOG_DEBUG);
+    assert_int_equal(c->spop.nlisten, 2);
+    assert_string_equal(c->spop.listen[1], "127.0.0.1:9000");
+    assert_int_equal(c->spop.mode, 0666);
+    assert_int_equal(c->spop.max_connections, 7);
+    assert_int_equal(c->replay.memory, 12288);
+    assert_int_equal(c->replay.drop.n, 2);
+    assert_string_equal(c->replay.drop.item[1], "x-b3-*");
+    assert_string_equal(c->http.listen, "");
+    assert_int_equal(c->redis.db, 3);
+    assert_int_equal(c->nhaproxy, 2);
+    assert_string_equal(c->haproxy[1].socket, "/run/b");
+    assert_int_equal(c->npolicies, 2);
+    const struct idempotency *i = &c->policies[0].idempotency;
+    assert_int_equal(i->lock_s, 34); /* 33 has no code in a token */
+    assert_int_equal(i->on_unknown, ON_UNKNOWN_HOLD);
+    assert_int_equal(i->inflight, INFLIGHT_LEASE);
+    assert_int_equal(i->fingerprint, FINGERPRINT_HEADERS);
+    assert_true(status_in(&i->stored, 500) && status_in(&i->known, 503));
+    assert_false(c->policies[1].idempotency.enabled);
+    const struct limit *l = c->policies[0].limits;
+    assert_int_equal(l[0].burst, 6);
+    assert_int_equal(l[0].quota, 6);
+    assert_int_equal(l[0].window_s, 60);
+    assert_true(l[0].increment == 100000000.0 && l[0].capacity == 600000000.0);
+    assert_true(l[1].increment == 1428572.0 && l[1].capacity == 20 * 1428572.0); /* 10^7 / 7 rounded up */
+    assert_int_equal(l[1].nterms, 2);
+    assert_string_equal(l[1].terms[0], "global");
+    assert_string_equal(l[1].terms[1], "user");
+    config_drop(c);
+}
+
+static void test_example(void **state)
+{
+    struct told t = {0};
+    (void)state;
+    FILE *f = fopen("docs/spoa-once.example.conf", "r");
+    if (!f)
+        skip();
+    char text[16384];
+    size_t len = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[len] = '\0';
+    struct config *c = load(text, &t);
+    if (!c)
+        fail_msg("%s", t.text);
+    assert_int_equal(c->npolicies, 3);
+    config_drop(c);
+}
+
+static void test_files_that_are_none(void **state)
+{
+    struct told t;
+    char nul[] = "log = { };\0 x";
+    char *large = calloc(1, (1 << 20) + 2);
+    (void)state;
+    BAD("", "0: the file is empty");
+    BAD("# nothing\n", "0: the file is empty");
+    memset(large, '\n', (1 << 20) + 1);
+    BAD(large, "0: the file is longer than 1048576 bytes");
+    large[1 << 20] = '\0';
+    BAD(large, "0: the file is empty");
+    free(large);
+    t = (struct told){0};
+    put_file(path, nul, sizeof nul, 0600);
+    assert_null(conffile_read(path, on_mistake, &t));
+    assert_string_equal(t.text, "0: the file is not a text: it has a NUL byte\n");
+    unlink(path);
+    t = (struct told){0};
+    assert_null(conffile_read(path, on_mistake, &t));
+    assert_string_equal(t.text, "0: the file cannot be opened: No such file or directory\n");
+    assert_int_equal(mkdir(path, 0700), 0);
+    t = (struct told){0};
+    assert_null(conffile_read(path, on_mistake, &t));
+    assert_string_equal(t.text, "0: the file is not a regular file\n");
+    rmdir(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    t = (struct told){0};
+    assert_null(conffile_read(path, on_mistake, &t));
+    assert_string_equal(t.text, "0: the file is not a regular file\n");
+    unlink(path);
+}
+
+static void test_syntax(void **state)
+{
+    (void)state;
+    BAD(GOOD "log = { level = \"info\";\n", "4: syntax error: ");
+    BAD(GOOD "log = { level = \"info };\n", "4: ");
+    BAD("log = { level = info; };\n", "1: syntax error: ");
+    BAD(GOOD "log = { };\nlog = { };\n", "4: duplicate setting name: ");
+    BAD(GOOD "\n  @include \"/etc\"\n", "4: '@include' is not possible");
+}
+
+static void test_unknown_names(void **state)
+{
+    (void)state;
+    BAD(GOOD "redis = {\n dedline = \"1s\"; };\n",
+        "4: unknown option 'redis.dedline': did you mean 'redis.deadline'?");
+    BAD(GOOD "reids = { };\n", "3: unknown option 'reids': did you mean 'redis'?");
+    BAD(GOOD "level = \"info\";\n",
+        "3: unknown option 'level': known here: log, spop, replay, http, notices, redis, "
+        "problems, inflight, completion, stop, haproxy, policies\n");
+    BAD(HAPROXY POLICY(" locks = \"30s\";"),
+        "4: policy 'p': unknown option 'idempotency.locks': did you mean 'lock'?");
+    BAD("policies = ( {\n name = \"p\"; limit = ( ); } );\n",
+        "2: policy 'p': unknown option 'limit': did you mean 'limits'?", "1: policy 'p': has neither");
+    BAD(GOOD "log = { level = { }; };\n", "3: option 'log.level': a value is wanted, not a group");
+    BAD(GOOD "redis = 3;\n", "3: 'redis': a group is wanted: redis = { option = value; };");
+    BAD(GOOD "log.level = \"info\";\n", "3: syntax error");
+}
+
+static void test_wrong_values(void **state)
+{
+    (void)state;
+    BAD(GOOD "redis = {\n deadline = \"3 parsecs\"; };\n",
+        "4: option 'redis.deadline': value '3 parsecs': a time is wanted, such as \"250ms\", \"30s\", "
+        "\"5m\"; at "
+        "least 10ms, at most 10s\n");
+    BAD(GOOD "redis = { deadline = 300; };\n", "3: option 'redis.deadline': value '300': a time is wanted");
+    BAD(GOOD "redis = { deadline = \"9ms\"; };\n", "3: option 'redis.deadline': value '9ms': a time");
+    BAD(GOOD "redis = { db = \"x\"; };\n",
+        "3: option 'redis.db': value 'x': a whole number is wanted; at least 0");
+    BAD(GOOD "redis = { db = 1.5; };\n", "3: option 'redis.db': value '1.5': a whole number");
+    BAD(GOOD "redis = { db = -1; };\n", "3: option 'redis.db': value '-1': a whole number");
+    BAD(GOOD "redis = { db = 99999999999L; };\n",
+        "3: option 'redis.db': value '99999999999': a whole number");
+    BAD(GOOD "redis = { db = true; };\n", "3: option 'redis.db': value 'true': a whole number");
+    BAD(GOOD "redis = { username = 5; };\n", "3: option 'redis.username': value '5': a text in quotes");
+    BAD(GOOD "redis = { address = [\"a:1\"]; };\n",
+        "3: option 'redis.address': value 'a:1': an address is wanted");
+    BAD(GOOD "spop = { mode = 0660; };\n", "3: option 'spop.mode': value '660': permissions in octal digits");
+    BAD(GOOD "spop = { listen = [ ]; };\n", "3: option 'spop.listen': value '': addresses are wanted");
+    BAD(GOOD "spop = { listen = [ 1, 2 ]; };\n",
+        "3: option 'spop.listen': a list of texts in quotes is wanted");
+    BAD(GOOD "spop = { listen = [ \"unix@/a\", \"b\" ]; };\n",
+        "3: option 'spop.listen': value 'unix@/a,b': 'b': addresses");
+    BAD(GOOD "log = { level = \"loud\"; };\n",
+        "3: option 'log.level': value 'loud': one of these words is wanted: \"error\"");
+    BAD(HAPROXY POLICY(" required = 1;"),
+        "4: policy 'p': option 'idempotency.required': value '1': true or false");
+    BAD(HAPROXY POLICY(" store = \"2xx, 9\";"),
+        "4: policy 'p': option 'idempotency.store': value '2xx, 9': '9': statuses");
+}
+
+static void test_values_are_shown_safely(void **state)
+{
+    (void)state;
+    BAD(GOOD "redis = { password = \"hush\\n\"; };\n", "3: option 'redis.password': value '***': a text");
+    BAD(GOOD "log = { level = \"a\\nb\"; };\n", "3: option 'log.level': value 'a?b': one");
+    BAD(GOOD "log = { level = "
+             "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"; };\n",
+        "3: option 'log.level': value "
+        "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...': one");
+}
+
+static void test_all_mistakes_are_told(void **state)
+{
+    (void)state;
+    BAD("log = { level = \"loud\"; };\n"
+        "redis = {\n"
+        " deadline = 1;\n"
+        " colour = 2; };\n"
+        "policies = (\n"
+        " { name = \"a b\"; limits = (\n"
+        "   { name = \"x\"; rate = \"often\"; key = \"\"; } ); },\n"
+        " { name = \"q\"; idempotency = {\n"
+        "    lock = \"2s\"; }; } );\n",
+        "1: option 'log.level'", "3: option 'redis.deadline'", "4: unknown option 'redis.colour'",
+        "6: policy 'a b': option 'name': value 'a b': a name",
+        "7: policy 'a b': limit 'x': option 'rate': value 'often': a rate is wanted",
+        "7: policy 'a b': limit 'x': option 'key': value '': what is counted apart",
+        "8: policy 'q': option 'idempotency.principal' is missing. Whose key it is: \"none\"",
+        "9: policy 'q': option 'idempotency.lock': 2s is too short: redis.deadline",
+        "8: policy 'q': option 'idempotency.inflight': \"poll\" needs HAProxy's runtime socket");
+}
+
+static void test_missing(void **state)
+{
+    (void)state;
+    BAD("log = { };\n", "0: option 'policies': at least one policy is wanted");
+    BAD("policies = ( );\n", "1: option 'policies': at least one policy is wanted");
+    BAD("policies = (\n { limits = ( {\n } ); } );\n", "2: policy 1: limit 1: option 'name' is missing",
+        "2: policy 1: limit 1: option 'rate' is missing", "2: policy 1: limit 1: option 'key' is missing",
+        "2: policy 1: option 'name' is missing");
+    BAD("policies = ( { name = \"p\"; } );\n", "1: policy 'p': has neither idempotency nor limits");
+    BAD("haproxy = ( { } );\n"
+        "policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"1/s\"; key = \"ip\"; } ); } );\n",
+        "1: option 'haproxy.socket' is missing");
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    BAD(GOOD "http = { };\nspop = ( );\n", "4: 'spop': a group is wanted");
+    BAD("haproxy = { socket = \"/a\"; };\npolicies = ( \"p\" );\n",
+        "1: 'haproxy': a list is wanted: haproxy = ( {", "2: 'policies': every element must be a group");
+    BAD("policies = { };\n", "1: 'policies': a list is wanted", "1: option 'policies': at least one");
+    BAD("policies = ( { name = \"p\"; limits = ( 1 ); }, { name = \"q\"; idempotency = 1; } );\n" HAPROXY,
+        "1: policy 'p': 'limits': every element", "1: policy 'q': 'idempotency': a group is wanted");
+}
+
+/* n elements in a list of groups. */
+static char *many(const char *before, const char *element, unsigned n, const char *after)
+{
+    char *out = calloc(1, 64 + strlen(before) + strlen(after) + (strlen(element) + 16) * n);
+    size_t at = (size_t)sprintf(out, "%s", before);
+    for (unsigned i = 0; i < n; i++) {
+        at += (size_t)sprintf(out + at, "%s", i ? ",\n" : "");
+        at += (size_t)sprintf(out + at, element, i);
+    }
+    sprintf(out + at, "%s", after);
+    return out;
+}
+
+static void at_most(const char *before, const char *element, unsigned n, const char *after, const char *want)
+{
+    char *fits = many(before, element, n, after), *over = many(before, element, n + 1, after);
+    config_drop(good(fits));
+    BAD(over, want);
+    free(fits);
+    free(over);
+}
+
+static void test_too_many(void **state)
+{
+    (void)state;
+    at_most("policies = (",
+            "{ name = \"p%u\"; limits = ( { name = \"l\"; rate = \"1/s\"; key = \"ip\"; } ); }",
+            CONFIG_POLICIES_MAX, ");\n", "65: 'policies': there are 65, at most 64 are possible");
+    at_most("policies = ( { name = \"p\"; limits = (", "{ name = \"l%u\"; rate = \"1/s\"; key = \"ip\"; }",
+            CONFIG_LIMITS_MAX, "); } );\n", "9: policy 'p': 'limits': there are 9, at most 8 are possible");
+}
+
+static void test_too_many_sockets(void **state)
+{
+    (void)state;
+    at_most("policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"1/s\"; key = \"ip\"; } ); } "
+            ");\nhaproxy = (",
+            "{ socket = \"/run/%u\"; }", CONFIG_HAPROXY_MAX, ");\n",
+            "10: 'haproxy': there are 9, at most 8 are possible");
+}
+
+#define LIMIT(name) "{ name = \"" name "\"; rate = \"1/s\"; key = \"ip\"; }"
+
+static void test_names_that_clash(void **state)
+{
+    (void)state;
+    BAD("policies = (\n{ name = \"p\"; limits = (" LIMIT("a") ",\n" LIMIT(
+            "a") "); },\n"
+                 "{ name = \"p\"; limits = (" LIMIT("a") "); } );\n",
+        "3: policy 'p': limit 'a': option 'name': this policy has a limit of that name already",
+        "4: policy 'p': option 'name': there is a policy of that name already");
+    BAD("policies = ( { name = \"policy-150965\"; limits = (" LIMIT(
+            "a") "); },\n"
+                 "{ name = \"policy-191511\"; limits = (" LIMIT("a") "); } );\n",
+        "2: policy 'policy-191511': option 'name': has the same hash as 'policy-150965'");
+}
+
+static void test_rules_between_values(void **state)
+{
+    (void)state;
+    /* 300 ms + 3 * 250 ms + 1 s = 2050 ms */
+    BAD(HAPROXY "redis = { reconnect = \"100ms\"; };\n" POLICY(" lock = \"2s\";"),
+        "5: policy 'p': option 'idempotency.lock': 2s is too short: redis.deadline (300ms), three times "
+        "inflight.poll (750ms) and 1s must fit: at least 3s\n");
+    config_drop(good(HAPROXY "redis = { deadline = \"250ms\"; };\n" POLICY(" lock = \"2s\";")));
+    /* a third of the lock, against the pause between two attempts */
+    BAD(HAPROXY "redis = { reconnect = \"1s\"; };\n" POLICY(" lock = \"3s\";"),
+        "5: policy 'p': option 'idempotency.lock': 3s is too short: a third of it must be longer than "
+        "redis.reconnect (1000ms): at least 4s\n");
+    config_drop(good(HAPROXY "redis = { reconnect = \"999ms\"; };\n" POLICY(" lock = \"3s\";")));
+    config_drop(
+        good(HAPROXY "redis = { reconnect = \"1m\"; };\n" POLICY(" lock = \"3s\"; inflight = \"lease\";")));
+    /* 30 s and a third of it */
+    BAD(HAPROXY POLICY(" record = \"40s\";"),
+        "4: policy 'p': option 'idempotency.record': 40s is too short: a record "
+        "must outlive its lock (30s) and a third of it: at least 41s\n");
+    config_drop(good(HAPROXY POLICY(" record = \"41s\";")));
+    config_drop(good(HAPROXY POLICY(" lock = \"4s\"; record = \"6s\";"))); /* 4 s and a third of it: 5.33 s */
+    BAD(HAPROXY POLICY(" lock = \"4s\"; record = \"5s\";"),
+        "4: policy 'p': option 'idempotency.record': 5s is too short");
+    BAD(HAPROXY POLICY(" definite = \"500, 501\";"),
+        "4: policy 'p': option 'idempotency.definite': 501: only 500, 502");
+    config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504\";")));
+    BAD(HAPROXY POLICY("") "replay = { listen = \"\"; };\n",
+        "2: policy 'p': option 'idempotency': stored answers");
+    BAD(POLICY(""), "1: policy 'p': option 'idempotency.inflight': \"poll\" needs");
+    config_drop(good(POLICY(" inflight = \"lease\";")));
+    BAD(GOOD "spop = { max_frame = \"4k\"; maxrewrite = 4096; };\n",
+        "3: option 'spop.maxrewrite': must be smaller");
+    config_drop(good(GOOD "spop = { max_frame = \"4k\"; maxrewrite = 4095; };\n"));
+}
+
+static void test_a_limit_comes_back(void **state)
+{
+    (void)state;
+    config_drop(good("policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"7/30d\"; key = "
+                     "\"ip\"; } ); } );\n"));
+    config_drop(good("policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"1/day\"; burst = 30; "
+                     "key = \"ip\"; } ); } );\n"));
+    BAD("policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"1/day\";\n burst = 31; key = "
+        "\"ip\"; } ); } );\n",
+        "2: policy 'p': limit 'l': option 'burst': 31 is too large: at 1/day it takes more than 30 days");
+}
+
+static void test_environment(void **state)
+{
+    (void)state;
+    setenv("TEST_HOST", "10.0.0.7", 1);
+    setenv("TEST_DB", "5", 1);
+    setenv("TEST_EMPTY", "", 1);
+    unsetenv("TEST_UNSET");
+    struct config *c =
+        good(GOOD "redis = { address = \"${TEST_HOST}:6379\"; db = \"${TEST_DB}\"; password = \"a$$b$$\"; "
+                  "username = \"${TEST_EMPTY}\"; };\n");
+    assert_string_equal(c->redis.address, "10.0.0.7:6379");
+    assert_int_equal(c->redis.db, 5);
+    assert_string_equal(c->redis.password, "a$b$");
+    assert_string_equal(c->redis.username, "");
+    config_drop(c);
+    BAD(GOOD "redis = {\n password = \"${TEST_UNSET}\"; };\n",
+        "4: option 'redis.password': the environment variable 'TEST_UNSET' is not set");
+    BAD(GOOD "redis = { password = \"a$b\"; };\n", "3: option 'redis.password': a lone '$': write \"$$\"");
+    BAD(GOOD "redis = { password = \"a$\"; };\n", "3: option 'redis.password': a lone '$'");
+    BAD(GOOD "redis = { password = \"${TEST_HOST\"; };\n", "3: option 'redis.password': '${' needs the name");
+    BAD(GOOD "redis = { password = \"${}\"; };\n", "3: option 'redis.password': '${' needs the name");
+    BAD(GOOD "spop = { listen = [\"${TEST_UNSET}\"]; };\n",
+        "3: option 'spop.listen': the environment variable");
+}
+
+static void secret_is(const char *content, mode_t mode, const char *want)
+{
+    char text[512], message[512];
+    put_file(secret, content, strlen(content), mode);
+    snprintf(text, sizeof text, GOOD "redis = { password_file = \"%s\"; };\n", secret);
+    snprintf(message, sizeof message, "3: option 'redis.password_file': value '%s': the file %s", secret,
+             want);
+    BAD(text, message);
+}
+
+static void secret_gives(const char *content, const char *want)
+{
+    char text[512];
+    put_file(secret, content, strlen(content), 0640);
+    snprintf(text, sizeof text, GOOD "redis = { password_file = \"%s\"; };\n", secret);
+    struct config *c = good(text);
+    assert_string_equal(c->redis.password, want);
+    config_drop(c);
+}
+
+static void test_secret_file(void **state)
+{
+    char text[512], word[300];
+    (void)state;
+    secret_gives("hush\n", "hush");
+    secret_gives("hush\r\n", "hush");
+    secret_gives("hu$h ", "hu$h ");
+    memset(word, 'x', sizeof word);
+    word[255] = '\0';
+    secret_gives(word, word);
+    word[255] = 'x';
+    word[256] = '\0';
+    secret_is(word, 0600, "must be one line");
+    secret_is("a\nb\n", 0600, "must be one line");
+    secret_is("\n", 0600, "is empty");
+    secret_is("hush", 0644, "may be read by everybody (mode 0644): chmod o-r");
+    snprintf(text, sizeof text, GOOD "redis = { password = \"a\"; password_file = \"%s\"; };\n", secret);
+    BAD(text, "3: option 'redis.password_file': only one of");
+    unlink(secret);
+    snprintf(text, sizeof text, GOOD "redis = { password_file = \"%s\"; };\n", secret);
+    BAD(text, "3: option 'redis.password_file': value '");
+}
+
+/* Every beginning of a file, and every file with one byte changed: taken or refused, never more. */
+static void test_broken_files(void **state)
+{
+    static const char whole[] =
+        GOOD "redis = { address = \"${HOME}:1\"; deadline = \"1s\"; };\nspop = { listen = [\"unix@/a\"]; };\n"
+             "replay = { drop = (\"a\", \"b\"); memory = 0x10; };\n";
+    char text[sizeof whole];
+    struct told t;
+    (void)state;
+    for (size_t len = 0; len < sizeof whole; len++) {
+        memcpy(text, whole, len);
+        text[len] = '\0';
+        struct config *c = load(text, &t);
+        assert_true((c == NULL) == (t.n > 0));
+        config_drop(c);
+    }
+    for (size_t at = 0; at < sizeof whole - 1; at++) {
+        memcpy(text, whole, sizeof whole);
+        text[at] = "{}()[]\";=,$x"[at % 12];
+        struct config *c = load(text, &t);
+        assert_true((c == NULL) == (t.n > 0));
+        config_drop(c);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(path, sizeof path, "%s/a.conf", dir);
+    snprintf(secret, sizeof secret, "%s/secret", dir);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(path);
+    unlink(secret);
+    return rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_smallest),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_files_that_are_none),
+        cmocka_unit_test(test_syntax),
+        cmocka_unit_test(test_unknown_names),
+        cmocka_unit_test(test_wrong_values),
+        cmocka_unit_test(test_values_are_shown_safely),
+        cmocka_unit_test(test_all_mistakes_are_told),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_too_many_sockets),
+        cmocka_unit_test(test_names_that_clash),
+        cmocka_unit_test(test_rules_between_values),
+        cmocka_unit_test(test_a_limit_comes_back),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_secret_file),
+        cmocka_unit_test(test_broken_files),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+/* domain/subject: the digests are the same in every agent and version (the literals were computed by another
+ * implementation of BLAKE2b), what shares a bucket and what must not. */
+#include "tests/unit/heart.h"
+#include "domain/subject.h"
+
+static const struct spop_value v4 = {
+    .type = SPOP_IPV4, .bytes = {"\xc0\x00\x02\x07", 4}
+};
+
+static struct request_facts facts_alice(void)
+{
+    struct request_facts f = {.src = v4, .nextra = 2};
+    f.extra[0] = (struct spop_arg){
+        S("user"), {.type = SPOP_STR, .bytes = S("alice")}
+    };
+    f.extra[1] = (struct spop_arg){
+        S("tenant"), {.type = SPOP_INT64, .integer = 42}
+    };
+    return f;
+}
+
+static struct spop_value v6(const char *bytes)
+{
+    return (struct spop_value){
+        .type = SPOP_IPV6, .bytes = {bytes, 16}
+    };
+}
+
+static bool same(const struct record_id *a, const struct record_id *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+static void test_record_literals(void **state)
+{
+    static const struct {
+        const char *principal, *digest, *tag;
+    } cases[] = {
+        {"user", "212bf047db51429f3cf09c7330b33933", "2105"},
+        {"none", "98092ed4079003c8d009c79f5c43271d", "dfbf"},
+        {"ip",   "c85087886530eb661f6eeece723c628e", "ff96"},
+    };
+    struct request_facts f = facts_alice();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy p = policy_payments();
+        struct record_id id;
+        strcpy(p.idempotency.principal, cases[i].principal);
+        assert_true(subject_record(&p, &f, S("k1"), &id));
+        assert_hex(id.digest, sizeof id.digest, cases[i].digest);
+        assert_hex(id.tag, sizeof id.tag, cases[i].tag);
+    }
+    (void)state;
+}
+
+/* Independent: another key, policy, principal, and texts that meet at a field's edge. */
+static void test_records_differ(void **state)
+{
+    struct request_facts alice = facts_alice(), bob = facts_alice();
+    struct policy p = policy_payments(), other = policy_payments(), tenant = policy_payments();
+    struct record_id a, b;
+    bob.extra[0].value.bytes = S("alic");
+    strcpy(other.name, "refunds");
+    strcpy(tenant.idempotency.principal, "tenant");
+    assert_true(subject_record(&p, &alice, S("k1"), &a));
+    assert_true(subject_record(&p, &alice, S("k1"), &b));
+    assert_true(same(&a, &b));
+    assert_true(subject_record(&p, &alice, S("k2"), &b));
+    assert_false(same(&a, &b));
+    assert_memory_equal(a.tag, b.tag, sizeof a.tag);
+    assert_true(subject_record(&p, &bob, S("ek1"), &b));
+    assert_memory_not_equal(a.digest, b.digest, sizeof a.digest);
+    assert_true(subject_record(&other, &alice, S("k1"), &b));
+    assert_memory_not_equal(a.digest, b.digest, sizeof a.digest);
+    assert_true(subject_record(&tenant, &alice, S("k1"), &a));
+    alice.extra[1].value.integer = 43;
+    assert_true(subject_record(&tenant, &alice, S("k1"), &b));
+    assert_memory_not_equal(a.digest, b.digest, sizeof a.digest);
+    (void)state;
+}
+
+static void test_principal_missing(void **state)
+{
+    struct request_facts f = facts_alice();
+    struct policy p = policy_payments();
+    struct record_id id;
+    f.extra[0].value.bytes.len = 0;
+    assert_false(subject_record(&p, &f, S("k1"), &id));
+    f.nextra = 0;
+    assert_false(subject_record(&p, &f, S("k1"), &id));
+    strcpy(p.idempotency.principal, "");
+    assert_false(subject_record(&p, &f, S("k1"), &id));
+    strcpy(p.idempotency.principal, "ip");
+    assert_true(subject_record(&p, &f, S("k1"), &id));
+    f.src = (struct spop_value){0};
+    assert_false(subject_record(&p, &f, S("k1"), &id));
+    strcpy(p.idempotency.principal, "none");
+    assert_true(subject_record(&p, &f, S("k1"), &id));
+    (void)state;
+}
+
+static void test_addresses(void **state)
+{
+    struct spop_value six = v6("\x20\x01\x0d\xb8\x00\x01\x00\x02\xaa\xbb\xcc\xdd\xee\xff\x00\x01");
+    struct spop_value mapped = v6("\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x07");
+    struct spop_value nearly = v6("\0\0\0\0\0\0\0\0\0\0\xff\xfe\xc0\x00\x02\x07");
+    struct spop_value text = {.type = SPOP_STR, .bytes = S("10.0.0.1")};
+    assert_int_equal(subject_address(&v4).len, 4);
+    assert_memory_equal(subject_address(&v4).ptr, "\xc0\x00\x02\x07", 4);
+    assert_int_equal(subject_address(&six).len, 8);
+    assert_memory_equal(subject_address(&six).ptr, "\x20\x01\x0d\xb8\x00\x01\x00\x02", 8);
+    assert_int_equal(subject_address(&mapped).len, 4);
+    assert_memory_equal(subject_address(&mapped).ptr, "\xc0\x00\x02\x07", 4);
+    assert_int_equal(subject_address(&nearly).len, 8);
+    assert_int_equal(subject_address(&text).len, 0);
+    (void)state;
+}
+
+static void test_limit_literals(void **state)
+{
+    static const struct {
+        const char *name, *term1, *term2, *digest, *tag;
+    } cases[] = {
+        {"all", "ip",     NULL,     "9da1122e4787cebd9146aa40dc1981ef", "ff96"},
+        {"all", "global", NULL,     "8341ad4ffd5814dda63e211589510e89", "5fe0"},
+        {"all", "policy", NULL,     "15b3972ab7d0ff60cfa2fd27040b47f2", "5f68"},
+        {"all", "ip",     "user",   "618acb0558c68fef631a4f4ff3b7de83", "2105"}, /* user is the principal */
+        {"all", "ip",     "tenant", "58d5ad648869782c182b04382970c21e",
+         "ff96"                                                               }, /* it is none of them: the first */
+    };
+    struct policy p = policy_payments();
+    struct request_facts f = facts_alice();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct limit l = limit_of(cases[i].name, 6, 60, cases[i].term1, cases[i].term2);
+        struct record_id id;
+        subject_limit(&p, &l, &f, &id);
+        assert_hex(id.digest, sizeof id.digest, cases[i].digest);
+        assert_hex(id.tag, sizeof id.tag, cases[i].tag);
+    }
+    (void)state;
+}
+
+static void test_limits_share(void **state)
+{
+    struct policy p = policy_payments(), other = policy_payments();
+    struct request_facts f = facts_alice();
+    struct limit a = limit_of("a", 6, 60, "ip", NULL), b = limit_of("b", 9, 60, "ip", NULL);
+    struct limit ga = limit_of("ga", 6, 60, "global", "user"), gb = limit_of("gb", 6, 60, "global", "user");
+    struct limit both = limit_of("c", 6, 60, "global", "policy");
+    struct record_id x, y;
+    strcpy(ga.terms[ga.nterms++], "ip");
+    strcpy(other.name, "refunds");
+    strcpy(other.idempotency.principal, "ip");
+    subject_limit(&p, &a, &f, &x);
+    subject_limit(&p, &b, &f, &y);
+    assert_true(same(&x, &y)); /* one policy, the same terms: one group */
+    subject_limit(&other, &a, &f, &y);
+    assert_false(same(&x, &y)); /* isolated by policy */
+    subject_limit(&p, &ga, &f, &x);
+    subject_limit(&other, &ga, &f, &y);
+    assert_true(same(&x, &y)); /* global: shared, whatever the policies' principals */
+    subject_limit(&p, &gb, &f, &y);
+    assert_false(same(&x, &y)); /* by name */
+    subject_limit(&p, &both, &f, &x);
+    subject_limit(&other, &both, &f, &y);
+    assert_false(same(&x, &y));
+    (void)state;
+}
+
+/* By /64, IPv4 apart from each other behind a listener on ::, and nobody is one client. */
+static void test_limit_texts(void **state)
+{
+    static const struct {
+        const char *a, *b; /* IPv6 addresses; NULL: none */
+        bool same;
+    } cases[] = {
+        {"\x20\x01\x0d\xb8\0\0\0\1\0\0\0\0\0\0\0\1", "\x20\x01\x0d\xb8\0\0\0\1\xff\0\0\0\0\0\0\2", true },
+        {"\x20\x01\x0d\xb8\0\0\0\1\0\0\0\0\0\0\0\1", "\x20\x01\x0d\xb8\0\0\0\2\0\0\0\0\0\0\0\1",   false},
+        {"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\7",   "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\x08",   false},
+        {NULL,                                       NULL,                                         true },
+        {NULL,                                       "\x20\x01\x0d\xb8\0\0\0\1\0\0\0\0\0\0\0\1",   false},
+    };
+    struct policy p = policy_payments();
+    struct limit l = limit_of("a", 6, 60, "ip", NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct request_facts f = {0}, g = {0};
+        struct record_id x, y;
+        if (cases[i].a)
+            f.src = v6(cases[i].a);
+        if (cases[i].b)
+            g.src = v6(cases[i].b);
+        subject_limit(&p, &l, &f, &x);
+        subject_limit(&p, &l, &g, &y);
+        assert_int_equal(same(&x, &y), cases[i].same);
+    }
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_record_literals),   cmocka_unit_test(test_records_differ),
+        cmocka_unit_test(test_principal_missing), cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_limit_literals),    cmocka_unit_test(test_limits_share),
+        cmocka_unit_test(test_limit_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
