@@ -15,11 +15,16 @@ CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS_asan := -fsanitize=address,undefined
+CFLAGS_fuzz  := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 CFLAGS_check := -O2 -g -Werror
 CFLAGS_cover := -O0 -g --coverage
 LDFLAGS_cover := --coverage
 ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LIBS   = -lev -lmsgpackc $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+# V=1 shows the commands.
+Q := $(if $(V),,@)
 
 SPOP_SRC  := $(wildcard spop/*.c)
 AGENT_SRC := $(wildcard agent/*.c agent/*/*.c)
@@ -40,28 +45,34 @@ all: $(OBJ)/spoa-once
 	@ln -sf $(VARIANT)/spoa-once $(BUILD)/spoa-once
 
 $(OBJ)/spoa-once: $(AGENT_OBJ) $(OBJ)/libspop.a
-	$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(OBJ)/libspop.a: $(SPOP_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(OBJ)/libagent.a: $(LIB_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
-	@mkdir -p $(@D)
-	tools/embed-lua redis-lua > $@.new && mv $@.new $@
+	@echo "  LUA   $@"; mkdir -p $(@D)
+	$(Q)tools/embed-lua redis-lua > $@.new && mv $@.new $@
 
 $(OBJ)/%.o: %.c | $(GEN)
-	@mkdir -p $(@D)
-	$(CC) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC    $@"; mkdir -p $(@D)
+	$(Q)$(CC) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/tests/unit/%: $(OBJ)/tests/unit/%.o $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
-	$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)
 $(OBJ)/tests/lua/%: $(OBJ)/tests/lua/%.o $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
-	$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)
-$(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(OBJ)/libagent.a $(OBJ)/libspop.a
-	$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)
+# Under plain `make test` a fuzz target replays its corpus; the variant `fuzz` brings a main of its own.
+FUZZ_MAIN = $(if $(filter fuzz,$(VARIANT)),,$(OBJ)/tests/fuzz/replay.o)
+$(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagent.a $(OBJ)/libspop.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
 
 .SECONDARY:
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
@@ -126,6 +137,13 @@ coverage: ## line coverage of the unit and script tests
 	@$(MAKE) --no-print-directory VARIANT=cover test-programs
 	@$(MAKE) --no-print-directory VARIANT=cover run-programs
 	gcovr -r . --object-directory $(BUILD)/cover --exclude tests --txt
+
+fuzz: ## each parser's fuzzer for FUZZ_S seconds (60), with clang
+	@tools/deps check
+	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang $(FUZZ_SRC:tests/%.c=$(BUILD)/fuzz/tests/%)
+	@for t in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do mkdir -p $(BUILD)/fuzz/corpus/$$t; \
+	  $(BUILD)/fuzz/tests/fuzz/fuzz_$$t -max_total_time=$(or $(FUZZ_S),60) -max_len=4096 \
+	  $(BUILD)/fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
 
 PREFIX ?= /usr/local
 install: all ## binary and HAProxy files under PREFIX (/usr/local)

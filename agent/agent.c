@@ -237,8 +237,6 @@ void agent_free(struct agent *a)
         redis_free(a->gate.redis);
     if (a->gate.completion)
         completion_free(a->gate.completion);
-    if (a->gate.replay)
-        replay_free(a->gate.replay);
     txn_free_spare(&a->gate);
     if (a->sessions)
         for (unsigned i = 0; i < c->spop.nlisten; i++)

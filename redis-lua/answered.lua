@@ -5,6 +5,7 @@
 -- KEYS: record, pending (SET by the agent just before, if the body may become storable)
 -- ARGV: token, status, ttl_s of a rebuilt record, Location
 -- Reply: S, N nothing to do, L lost, X foreign.
+-- include lib_record
 local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])
 local at, r = column(KEYS[1], ARGV[1], ttl_s)
 if at == FOREIGN then return 'X' end

@@ -8,6 +8,7 @@
 --
 -- The body never passes through Lua (2 ns a byte): the pending value is renamed to the record, then its empty
 -- head is filled in. Where the agent's SET failed (OOM) or has expired, what is left is a tombstone.
+-- include lib_record
 local BLANK = string.char(VERSION) .. DONE .. string.rep(NUL, HEAD_LEN - 2)
 
 local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])

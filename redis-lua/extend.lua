@@ -5,6 +5,7 @@
 -- lapsed goes back to RUNNING; one that was released or taken over stays as it is.
 -- KEYS: record, pending, record, pending, ..   ARGV[1]: the tokens, 44 bytes each; ARGV[2]: ttl_s of a rebuilt record
 -- Reply: one byte for each token: S extended, N nothing to do, L lost, X foreign.
+-- include lib_record
 local ttl_s = ttl_seconds(ARGV[2])
 local now = now_us()
 

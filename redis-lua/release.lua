@@ -9,6 +9,7 @@
 -- never sent  FREE     FREE      FREE
 -- operator    FREE     -         FREE
 -- cut         FREE     FREE      -      and always - under `hold`: sent and cut is unknown there
+-- include lib_record
 local proof, ttl_s = ARGV[2], ttl_seconds(ARGV[3])
 local at, r = column(KEYS[1], ARGV[1], ttl_s)
 if at == FOREIGN then return 'X' end

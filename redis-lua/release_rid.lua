@@ -4,6 +4,7 @@
 -- Guarantee: frees the key only while it is RUNNING for that very request, which was never sent.
 -- KEYS: record   ARGV: rid (8 bytes), ttl_s (not used: nothing is rebuilt)
 -- Reply: S, N nothing to do, X foreign.
+-- include lib_record
 local r = open(KEYS[1])
 if r == false then return 'X' end
 if not r or r.state ~= RUNNING or sub(r.owner, 9) ~= ARGV[1] then return 'N' end

@@ -5,6 +5,7 @@
 -- says so.
 -- KEYS: record, pending   ARGV: token, status (0 no answer seen), ttl_s, class of the status: 'T', 'F' or 'H'
 -- Reply: S, N nothing to do, X foreign. Never L: another owner means that there is nothing to resolve.
+-- include lib_record
 local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])
 local at, r = column(KEYS[1], ARGV[1], ttl_s)
 if at == FOREIGN then return 'X' end

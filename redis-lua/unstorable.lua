@@ -4,6 +4,7 @@
 -- Guarantee: the key is free again; under `hold` a status that leaves the outcome unknown holds it.
 -- KEYS: record, pending   ARGV: token, status, ttl_s, what the status means ('H' unknown, 'F' known)
 -- Reply: S, N nothing to do, L lost, X foreign.
+-- include lib_record
 local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])
 local at, r = column(KEYS[1], ARGV[1], ttl_s)
 if at == FOREIGN then return 'X' end

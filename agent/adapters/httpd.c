@@ -271,10 +271,8 @@ void httpd_free(struct httpd *h)
     /* The library must not be stopped with suspended connections in it. Without an answer they are closed. */
     LIST_FOREACH(q, &h->requests, link)
     {
-        if (q->state != SUSPENDED)
-            continue;
-        q->state = ANSWERED;
-        MHD_resume_connection(q->connection);
+        if (q->state == SUSPENDED)
+            MHD_resume_connection(q->connection);
     }
     MHD_stop_daemon(h->daemon);
     buf_free(&h->scratch);

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+/* Questions stand in a queue and all are written at once; answers are cut off the stream at each prompt.
+ *
+ *   ask ──► queue (first, .., last) ──prompt found──► the first one is answered
+ *                └── lost, late, too long, freed ──► all are answered with NULL
+ *
+ * Callbacks may free the connection: `depth` keeps the memory until the last of them has returned. */
 #include "adapters/runtime_api.h"
 
 #include <stdio.h>
@@ -160,8 +166,11 @@ struct runtime_api *runtime_api_new(struct ev_loop *loop, const char *path, size
 void runtime_api_ask(struct runtime_api *r, const char *command, runtime_answer_fn *fn, void *arg)
 {
     struct question *q = calloc(1, sizeof *q);
-    if (!q)
-        abort();
+    if (!q) {
+        r->broken = "out of memory";
+        wind(r);
+        return;
+    }
     *q = (struct question){.fn = fn, .arg = arg};
     *r->last = q;
     r->last = &q->next;

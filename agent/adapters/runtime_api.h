@@ -24,7 +24,7 @@ struct runtime_api *runtime_api_new(struct ev_loop *loop, const char *path, size
                                     ev_tstamp timeout, void (*lost)(void *arg, const char *reason), void *arg,
                                     char *err, size_t errlen);
 /* Asks one command (without the newline). fn is called exactly once, never before this returns; NULL: nobody
- * wants the answer. */
+ * wants the answer. Without memory for the question the connection is lost instead. */
 void runtime_api_ask(struct runtime_api *r, const char *command, runtime_answer_fn *fn, void *arg);
 /* Sends `quit` and closes; outstanding questions are answered with NULL; lost is not called. May be called
  * from any of the callbacks. */

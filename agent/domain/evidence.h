@@ -38,7 +38,7 @@ enum response_word evidence_of_response(const struct policy *p, const struct res
 char evidence_letter(const struct policy *p, bool hold, unsigned status);
 
 /* For how long a record is rebuilt whose policy is unknown here. */
-enum { EVIDENCE_TTL_UNKNOWN = 24 * 3600 };
+enum { EVIDENCE_TTL_UNKNOWN = CONFIG_RECORD_DEFAULT_S };
 
 /* Fills the word for an execution that has ended: gpt0 of its entry (0 or the status), what a notice said. */
 void evidence_of_end(const struct policy *p, const struct token *t, unsigned gpt0, enum ending e,

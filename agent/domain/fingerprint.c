@@ -18,6 +18,14 @@ bool body_fits(int64_t body_len, int64_t head_len, size_t buffer_limit)
     return (uint64_t)body_len <= room && (uint64_t)head_len <= (room - (uint64_t)body_len) / 2;
 }
 
+/* The request line lies in the same buffer, and no argument counts it: a long URL and a chunked body would be
+ * taken for whole although HAProxy held a part of it. */
+static size_t limit_behind_line(const struct request_facts *f, size_t buffer_limit)
+{
+    size_t line = f->host.len + f->path.len + f->query.len;
+    return line < buffer_limit ? buffer_limit - line : 0;
+}
+
 static enum problem body_problem(const struct request_facts *f, size_t buffer_limit, const char **detail)
 {
     *detail = NULL;
@@ -31,6 +39,7 @@ static enum problem body_problem(const struct request_facts *f, size_t buffer_li
         *detail = "HAProxy did not send the argument head_len, which a body without length needs.";
         return PROBLEM_UNAVAILABLE;
     }
+    buffer_limit = limit_behind_line(f, buffer_limit);
     return body_fits(f->body_len, f->head_len, buffer_limit) ? PROBLEM_NONE : PROBLEM_BODY_TOO_LARGE;
 }
 

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+/* Strict readers of HAProxy's answers: each takes a piece off the front of a slice, or fails.
+ *
+ *   answer ──take_line──► head_read | entry_read ──► 0x..: key=.. (take_key), ` name=number` .. (take_column)
+ *
+ * listing_open() walks everything once, so that listing_next() cannot fail later. */
 #include "domain/listing.h"
 
 #include <string.h>

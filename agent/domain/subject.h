@@ -4,8 +4,8 @@
  *   record   digest = policy, principal, its text, key
  *            TAG    = of the principal's text (of the key where the principal is `none`)
  *   limits   digest = `policy` and its name, or `global` and the limit's; then each term and its text
- *            TAG    = of the text of the term that is the policy's principal, else of the first term about
- * the client, else of that name
+ *            TAG    = of the text of one term: the policy's principal (not where the limit is global), else
+ *                     the first about the client; none is about the client: of that name
  *
  * So limits with equal terms in one policy share a group, a limit with the term `global` is shared by all
  * policies that have one of that name, and a client's limits lie in the slot of its records. A term without a

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/* One look at the file in each poll decides: whose is it, how old is its last touch, which processes does it
+ * name. A new list is written beside it and renamed over it, so that nobody reads half of one. */
 #include "rooms/election.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+/* A table of executions that have ended, by token: what a notice said, which status an answer had, and
+ * whether the word about it has been confirmed. HAProxy lists the same entry at each poll for a second; this
+ * is what keeps the word from being said each time. */
 #include "rooms/endings.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/* One table of due times, one row for each TTL code that a token can carry (token.h). A listing is walked
+ * once; those that are due are sorted by the record TTL that their policy has and sent in batches. */
 #include "rooms/heartbeat.h"
 
 #include <stdlib.h>

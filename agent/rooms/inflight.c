@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+/* The poll, and what its listings lead to.
+ *
+ *   timer, notice, news, Redis is back ──► on_poll ──► sites ──► on_listed ──┬─ running ──► heartbeat
+ *                                                                            └─ ended ────► endings
+ */
 #include "rooms/inflight.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/* Each readable turn takes some datagrams; a line is read (domain/notice) and handed to the tables' room. */
 #include "rooms/notices.h"
 
 #include <stdlib.h>

@@ -249,12 +249,26 @@ static bool take_notify(struct session *s, const struct spop_frame *f)
     return true;
 }
 
+/* HAProxy goes; an idle connection ends so on 2.6 and 3.0, and a broken one with HAProxy's reason. */
+static void take_disconnect(struct session *s, const struct spop_frame *f)
+{
+    unsigned status;
+    struct spop_slice text;
+    static struct log_gate gate;
+    enum spop_status read = spop_disconnect_read(f->payload, &status, &text);
+    bool ordinary = read == SPOP_OK && (status == SPOP_OK || status == SPOP_TIMEOUT);
+    if (!ordinary && log_gate_open(&gate, 10, s->last_frame))
+        LOG(LOG_WARNING, "spop-disconnected", log_text("status", spop_status_word(status)),
+            log_bytes("text", text), log_int("left_out", gate.left_out));
+    disconnect(s, CLOSE_DISCONNECT, SPOP_OK);
+}
+
 static bool take_frame(struct session *s, const struct spop_frame *f)
 {
     metrics_add(s->room->gate->metrics, METRIC_SPOP_FRAMES);
     s->last_frame = ev_now(s->room->gate->loop);
     if (f->type == SPOP_HAPROXY_DISCONNECT) {
-        disconnect(s, CLOSE_DISCONNECT, SPOP_OK);
+        take_disconnect(s, f);
         return false;
     }
     if (s->state == SESSION_HELLO)

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+/* The workers behind one socket. A connection is only a newcomer until it has said which process it is; then
+ * it becomes a member, or is dropped if that process is one already. A member is mine or another agent's,
+ * decided anew at each poll. */
 #include "rooms/site.h"
 
 #include <stdio.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/* A list of the calls that are on their way, newest first; each leaves it with its reply, late or lost. The
+ * age of the last one of the list, and the last failure, say whether Redis hears us. */
 #include "rooms/teller.h"
 
 #include <stdlib.h>

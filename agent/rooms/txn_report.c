@@ -69,7 +69,7 @@ static void choose_word(struct txn *t, const struct policy *p, const struct resp
     w->ttl_s = p ? p->idempotency.record_s : CONFIG_RECORD_DEFAULT_S;
     w->location = headers_find(f->headers, "location");
     if (said == RESPONSE_UNSTORABLE)
-        w->letter = policy_class(&p->idempotency, w->status) == STATUS_UNKNOWN ? 'H' : 'F';
+        w->letter = evidence_letter(p, w->token.flags & TOKEN_HOLD, w->status);
     if (said == RESPONSE_COMPLETE || keep)
         pack(t, f, w);
     t->settles = said != RESPONSE_ANSWERED;

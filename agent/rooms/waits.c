@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/* A list in the order of arrival, and one timer that runs while it is not empty. */
 #include "rooms/waits.h"
 
 #include <stdio.h>

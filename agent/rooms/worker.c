@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+/* A poll is a handful of questions at once; the next one waits until all answers of it have come.
+ *
+ *   show info ──► pid, stopping, connections      show table once_unsettled .. ─┐
+ *   get var proc.once_start ──► start             show table once_inflight .. ──┴─► judge ──► listed, or
+ * failed
+ */
 #include "rooms/worker.h"
 
 #include <stdio.h>

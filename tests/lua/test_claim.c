@@ -38,7 +38,7 @@ static void grants_a_new_key(void **state)
 {
     struct gate *g = *state;
     uint64_t before = gate_now_us(g);
-    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(gate_claim_with(g, 0, 0, true), 'G');
     struct record r = look(g);
     assert_int_equal(r.state, RECORD_RUNNING);
     assert_int_equal(r.flags, 0);
@@ -266,7 +266,7 @@ static void waiters_are_told_of_a_lapse(void **state)
         gate_plant(g, &r, PLANTED_MS);
         assert_int_equal(gate_claim_with(g, 0, 0, true), 'B');
         assert_int_equal(look(g).flags, cases[i].flags | RECORD_WAITERS);
-        assert_int_equal(gate_claim_with(g, 0, 0, false), 'B');
+        assert_int_equal(gate_claim_with(g, 0, 0, true), 'B');
         assert_int_equal(look(g).flags, cases[i].flags | RECORD_WAITERS);
         assert_int_equal(gate_told(g, &told), 0);
         r = other_owner(g, cases[i].state, cases[i].flags | RECORD_WAITERS, 2 * HEARTBEAT_US);

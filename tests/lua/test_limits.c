@@ -137,6 +137,34 @@ static void all_or_nothing(void **state)
     assert_true(tat_of(g, 0, 0) == before[0] && tat_of(g, 0, 1) == before[1] && tat_of(g, 2, 0) == before[2]);
 }
 
+/* The same with the refusing limit first. */
+static void first_limit_refuses(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 1, 60, 2);
+    gate_limit(g, 6, 60, 1);
+    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(gate_claim(g), 'L');
+    assert_true(g->outcome.wait_us[0] > 0 && g->outcome.wait_us[1] == 0);
+    assert_int_equal(remaining(g, 1), 5);
+}
+
+/* What was left unused an hour ago is no credit: the burst is all there is. */
+static void idle_time_is_no_credit(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 6, 60, 1);
+    double old = ticks(gate_now_us(g)) - 3600e7;
+    plant_tats(g, 0, &old, 1);
+    for (unsigned left = 6; left-- > 0;) {
+        assert_int_equal(gate_claim(g), 'G');
+        assert_int_equal(remaining(g, 0), left);
+    }
+    assert_int_equal(gate_claim(g), 'L');
+}
+
 /* R7: whatever the record refuses or replays is not charged, and looks at no limit. */
 static void refusals_of_the_record_charge_nothing(void **state)
 {
@@ -277,6 +305,8 @@ int main(void)
         T(wait_is_exact),
         T(agrees_with_the_formula),
         T(all_or_nothing),
+        T(first_limit_refuses),
+        T(idle_time_is_no_credit),
         T(refusals_of_the_record_charge_nothing),
         T(limited_takes_no_lapsed_lock),
         T(costs),

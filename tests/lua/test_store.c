@@ -190,6 +190,42 @@ static void foreign_pending_is_not_stored(void **state)
     assert_int_equal(gate_claim_as(g, 'q'), 'T');
 }
 
+/* A word that frees the key drops what was seen of a body: nothing may be made of it later. */
+static void freed_keys_keep_no_body(void **state)
+{
+    struct gate *g = *state;
+    struct buf pending = {0};
+    static const enum script_id words[] = {SCRIPT_RELEASE, SCRIPT_UNSTORABLE};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        redis_server_do(&g->redis, "FLUSHALL");
+        assert_int_equal(gate_claim(g), 'G');
+        struct word w = complete_word(g, &pending, body_bytes());
+        w.script = SCRIPT_ANSWERED;
+        assert_int_equal(gate_say(g, &w), 'S');
+        assert_int_equal(redis_server_int(&g->redis, "EXISTS %s", gate_pending_key(g, w.token.fence)), 1);
+        w = gate_word_of(g, words[i]);
+        w.letter = 'c';
+        assert_int_equal(gate_say(g, &w), 'S');
+        assert_int_equal(redis_server_int(&g->redis, "EXISTS %s", gate_pending_key(g, w.token.fence)), 0);
+    }
+    buf_free(&pending);
+}
+
+/* A word with one of its numbers replaced by another text of the same length. */
+static void assert_refused_number(struct gate *g, const char *from, const char *to)
+{
+    struct word w = gate_word_of(g, SCRIPT_ANSWERED);
+    w.status = 201;
+    buf_reset(&g->out);
+    script_word(&g->out, &w);
+    char *at = memmem(g->out.data, g->out.len, from, strlen(from));
+    assert_non_null(at);
+    memcpy(at, to, strlen(to));
+    redisReply *r = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
+    assert_int_equal(r->type, REDIS_REPLY_ERROR);
+    freeReplyObject(r);
+}
+
 /* What a lost execution left behind goes at once; a Location that no claim could carry is left out. */
 static void leftovers(void **state)
 {
@@ -317,6 +353,9 @@ static void bad_numbers(void **state)
     w.status = 200;
     w.ttl_s = 0;
     assert_int_equal(gate_say(g, &w), 'E');
+    assert_refused_number(g, "\r\n7100\r\n", "\r\n71.5\r\n");
+    assert_refused_number(g, "\r\n7100\r\n", "\r\n-100\r\n");
+    assert_refused_number(g, "\r\n201\r\n", "\r\nabc\r\n");
     assert_false(gate_look(g, &r));
 }
 
@@ -330,6 +369,7 @@ int main(void)
         T(stored_wins_over_tombstone),
         T(complete_without_pending_is_a_tombstone),
         T(foreign_pending_is_not_stored),
+        T(freed_keys_keep_no_body),
         T(leftovers),
         T(oom_refuses_claims),
         T(oom_still_answers),

@@ -314,13 +314,15 @@ static void foreign_values(void **state)
     static const struct {
         const char *bytes;
         size_t len;
+        uint8_t np;
     } values[] = {
-        {"",                                                             0 },
-        {"\1",                                                           1 },
-        {"\1R",                                                          54},
-        {"\2D",                                                          60},
-        {"\1?",                                                          60},
-        {"something else altogether, and longer than a head of ours is", 60},
+        {"",               0,  0  },
+        {"\1",             1,  0  },
+        {"\1R",            54, 0  },
+        {"\1R",            60, 6  },
+        {"\2D",            60, 0  },
+        {"\1?",            60, 0  },
+        {"something else", 60, 'x'},
     };
     static const enum script_id words[] = {SCRIPT_EXTEND,     SCRIPT_ANSWERED, SCRIPT_COMPLETE,
                                            SCRIPT_UNSTORABLE, SCRIPT_RELEASE,  SCRIPT_RESOLVE,
@@ -328,13 +330,14 @@ static void foreign_values(void **state)
     for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
         char bytes[64] = {0}, got[64];
         memcpy(bytes, values[v].bytes, strlen(values[v].bytes));
+        bytes[RECORD_HEAD] = (char)values[v].np;
         for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
             const struct row row = {words[i], 'n', 201, '-', 0, 0, 'X', keep, 0};
             struct word w = word_of(g, &row);
             gate_plant_raw(g, bytes, values[v].len, PLANTED_MS);
-            bool is_empty_rid = values[v].len == 0 && words[i] == SCRIPT_RELEASE_RID;
-            assert_int_equal(gate_say(g, &w), is_empty_rid ? 'N' : 'X');
+            assert_int_equal(gate_say(g, &w), 'X');
             assert_int_equal(gate_claim(g), 'X');
+            assert_int_equal(g->reply->str[9], bytes[0]);
             redisReply *r = redisCommand(g->redis.c, "GET %s", gate_record_key(g));
             assert_int_equal(r->len, values[v].len);
             memcpy(got, r->str, (size_t)r->len);

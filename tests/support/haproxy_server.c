@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/* fork, exec, and waiting until the runtime socket takes a connection. */
 #include "tests/support/haproxy_server.h"
 
 #include <dirent.h>
@@ -73,7 +74,7 @@ static void become_haproxy(const struct haproxy_server *h)
     char path[96];
     snprintf(path, sizeof path, "%s/haproxy.cfg", h->dir);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execlp("haproxy", "haproxy", h->master ? "-Wq" : "-dbq", "-f", path, (char *)NULL);
+    execlp("haproxy", "haproxy", h->master ? "-W" : "-db", "-f", path, (char *)NULL);
     execl("/usr/sbin/haproxy", "haproxy", h->master ? "-W" : "-db", "-f", path, (char *)NULL);
     _exit(127);
 }

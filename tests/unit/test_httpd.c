@@ -57,6 +57,7 @@ static void answer_refused(struct httpd_request *q)
         {{"X\0A", 3},               {"x", 1}              },
         {{"", 0},                   {"x", 1}              },
         {{NULL, 0},                 {NULL, 0}             },
+        {{"X-A:", 4},               {"x", 1}              },
         {{"X-A: 1", 6},             {"x", 1}              },
         {{"X A", 3},                {"x", 1}              },
         {{"Content-Length", 14},    {"5", 1}              },

@@ -317,10 +317,19 @@ static void test_gate_of_one_and_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_text),        TEST(test_time_is_now),         TEST(test_text_escapes),
-        TEST(test_json),        TEST(test_json_escapes),        TEST(test_levels),
-        TEST(test_truncation),  TEST(test_truncation_anywhere), TEST(test_full_pipe_does_not_block),
-        TEST(test_broken_pipe), cmocka_unit_test(test_gate),    cmocka_unit_test(test_gate_of_one_and_none),
+        TEST(test_text),
+        TEST(test_time_is_now),
+        TEST(test_text_escapes),
+        TEST(test_json),
+        TEST(test_json_escapes),
+        TEST(test_levels),
+        TEST(test_truncation),
+        TEST(test_truncation_anywhere),
+        TEST(test_full_pipe_does_not_block),
+        TEST(test_broken_pipe),
+        TEST(test_failed_write_leaves_errno),
+        cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_gate_of_one_and_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,21 +220,21 @@ static void test_body_with_length(void **state)
     (void)state;
 }
 
-/* body + 2 * head + 512 <= 15360 */
+/* line + body + 2 * head + 512 <= 15360; the line is host, path and query: 12 + 9 + 3 */
 static void test_body_without_length(void **state)
 {
     static const struct {
         int64_t body, head;
         bool whole;
     } cases[] = {
-        {14247,     300,       true },
-        {14248,     300,       true },
-        {14249,     300,       false},
-        {0,         7424,      true },
-        {0,         7425,      false},
+        {14223,     300,       true },
+        {14224,     300,       true },
+        {14225,     300,       false},
+        {0,         7412,      true },
+        {0,         7413,      false},
         {0,         0,         true },
-        {14848,     0,         true },
-        {14849,     0,         false},
+        {14824,     0,         true },
+        {14825,     0,         false},
         {INT64_MAX, INT64_MAX, false},
     };
     struct policy p = policy_payments();
@@ -252,6 +252,34 @@ static void test_body_without_length(void **state)
     assert_false(body_fits(0, 0, 511));
     assert_false(body_fits(-1, 0, LIMIT));
     assert_false(body_fits(0, -1, LIMIT));
+    (void)state;
+}
+
+/* HAProxy 2.6 held 9201 bytes of a chunked body behind a path of 6001: a part, however much room there seems.
+ */
+static void test_body_behind_long_line(void **state)
+{
+    static char path[20000];
+    struct policy p = policy_payments();
+    struct request_facts f = facts_payment();
+    memset(path, 'u', sizeof path);
+    f.content_length = -1;
+    f.head_len = 39;
+    f.host = S("a");
+    f.query = (struct spop_slice){0};
+    f.path = (struct spop_slice){path, 6001};
+    f.body_len = 9201;
+    assert_denied(&p, &f, PROBLEM_BODY_TOO_LARGE);
+    f.body_len = 15360 - 512 - 2 * 39 - 6002;
+    assert_claims(&p, &f, true);
+    f.query = S("q");
+    assert_denied(&p, &f, PROBLEM_BODY_TOO_LARGE);
+    f.query = (struct spop_slice){0};
+    f.host = S("ab");
+    assert_denied(&p, &f, PROBLEM_BODY_TOO_LARGE);
+    f.path.len = sizeof path;
+    f.body_len = 0;
+    assert_denied(&p, &f, PROBLEM_BODY_TOO_LARGE);
     (void)state;
 }
 
@@ -394,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_owner),
         cmocka_unit_test(test_body_with_length),
         cmocka_unit_test(test_body_without_length),
+        cmocka_unit_test(test_body_behind_long_line),
         cmocka_unit_test(test_body_facts_missing),
         cmocka_unit_test(test_fingerprint_fields),
         cmocka_unit_test(test_fingerprint_texts),

@@ -166,6 +166,25 @@ static void drops_what_must_not_be_stored(void **state)
     buf_free(&out);
 }
 
+/* A prefix is not looked for behind the name's end: there a value of 101 bytes begins, and 101 is `e`. */
+static void prefix_longer_than_the_name(void **state)
+{
+    (void)state;
+    static const char *const drop_te[] = {"te*"};
+    char value['e' + 1] = {0};
+    struct buf headers = {0}, out = {0};
+    memset(value, 'v', 'e');
+    put_header(&headers, "t", value);
+    put_header(&headers, "", "");
+    struct response resp = {
+        200, slice(&headers), {NULL, 0}
+    };
+    assert_int_equal(record_pack_done(&out, &resp, drop_te, 1), 0);
+    assert_memory_equal(out.data + RECORD_HEAD + 1, "\x93\xcc\xc8\x92\xc4\1t\xc4\145", 9);
+    buf_free(&headers);
+    buf_free(&out);
+}
+
 /* Appended, not put in place of what the buffer holds. */
 static void appends(void **state)
 {
@@ -281,8 +300,8 @@ static void refuses_other_msgpack(void **state)
     } cases[] = {
         {LITERAL("\x93\xcc\xc8\x90\xc4\0"),                 0 },
         {LITERAL("\x93\xcc\xc8\x92\xc4\1a\xc4\1b\xc4\0"),   0 },
-        {LITERAL("\x92\xcc\xc8\x90"),                       -1}, /* two elements */
-        {LITERAL("\x94\xcc\xc8\x90\xc4\0\xc4\0"),           -1}, /* four */
+        {LITERAL("\x92\xcc\xc8\x90\xc4\0"),                 -1}, /* two elements */
+        {LITERAL("\x94\xcc\xc8\x90\xc4\0"),                 -1}, /* four */
         {LITERAL("\x93\x63\x90\xc4\0"),                     -1}, /* status 99 */
         {LITERAL("\x93\x64\x90\xc4\0"),                     0 }, /* 100 */
         {LITERAL("\x93\xcd\x02\x57\x90\xc4\0"),             0 }, /* 599 */
@@ -333,6 +352,7 @@ int main(void)
         cmocka_unit_test(opens_every_field),
         cmocka_unit_test(refuses_cut_and_foreign_records),
         cmocka_unit_test(drops_what_must_not_be_stored),
+        cmocka_unit_test(prefix_longer_than_the_name),
         cmocka_unit_test(appends),
         cmocka_unit_test(refuses_malformed_headers),
         cmocka_unit_test(bodies_of_every_length_class),

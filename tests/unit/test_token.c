@@ -141,6 +141,7 @@ static void replay_ids(void **state)
     assert_memory_equal(&id, &sample.id, sizeof id);
     assert_int_equal(fence, sample.fence);
     assert_int_equal(replay_id_read(text, REPLAY_TEXT - 1, &id, &fence), -1);
+    text[REPLAY_TEXT] = 'A';
     assert_int_equal(replay_id_read(text, REPLAY_TEXT + 1, &id, &fence), -1);
     text[REPLAY_TEXT - 1] = 'F';
     assert_int_equal(replay_id_read(text, REPLAY_TEXT, &id, &fence), -1);

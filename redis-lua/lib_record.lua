@@ -1,0 +1,107 @@
+-- SPDX-License-Identifier: MIT
+-- What the scripts do with a record: open it, change its state, tell its waiters, and find the column of
+-- PROTOCOL's table of words that it is in. Stands where a script says `-- include lib_record`.
+local function has(flags, flag)
+  return band(flags, flag) ~= 0
+end
+
+local function now_us()
+  local t = call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+
+-- A count from ARGV. Checked before the first write: an error later would leave half of a script done.
+local function count(text, least, most)
+  local n = tonumber(text)
+  if not n or n < least or n > most or n ~= floor(n) then
+    error('spoa-once: bad number ' .. tostring(text))
+  end
+  return n
+end
+
+local function ttl_seconds(text)
+  return count(text, 1, 4294967295)
+end
+
+-- The bytes of a record, opened. nil and a version byte: another type of value, an unknown version, or no
+-- shape of ours: nobody may touch that.
+local function parse(raw)
+  if type(raw) ~= 'string' then return nil, NUL end
+  if #raw < HEAD_LEN or byte(raw) ~= VERSION then return nil, sub(raw, 1, 1) end
+  local r, np, _ = {raw = raw}, nil, nil
+  _, r.state, r.flags, r.why, r.owner, r.lease, r.lock_ms, r.ttl_s, r.status, r.print, np = unpack(HEAD, raw)
+  r.fence = unpack('<I8', r.owner)
+  if not string.find('FRAHDT', r.state, 1, true) or r.fence >= BEYOND_EXACT or #raw < HEAD_LEN + np then
+    return nil, sub(raw, 1, 1)
+  end
+  r.process = sub(raw, HEAD_LEN + 1, HEAD_LEN + np)
+  r.payload = sub(raw, HEAD_LEN + np + 1)
+  return r
+end
+
+-- The record under a key. nil: there is none; false: nobody may touch it.
+local function open(key)
+  local raw = try('GETRANGE', key, '0', WINDOW)
+  if raw == '' and call('EXISTS', key) == 0 then return nil end
+  return parse(raw) or false
+end
+
+local function head(r)
+  return pack(HEAD, VERSION, r.state, r.flags, r.why, r.owner, r.lease, r.lock_ms, r.ttl_s, r.status, r.print,
+    #r.process)
+end
+
+-- How long a record stays, in ms. While something may run, at least until its lease has lapsed and the
+-- grace after it (a heartbeat, a third of the lock) is over: an expired record would be a granted one.
+local function running_ms(lock_ms)
+  return lock_ms + 2 * floor(lock_ms / 3)
+end
+
+local function stay_ms(r)
+  local ms = r.ttl_s * 1000
+  if r.state == RUNNING or r.state == ANSWERED then ms = math.max(ms, running_ms(r.lock_ms)) end
+  return format('%.0f', ms)
+end
+
+-- Changes a record (not yet in Redis) to another state. True: waiters must be told, because nothing may
+-- run any more. The flags that go with a state end with it; `hold` was the policy at the claim and stays.
+local function turn(r, state, why, lapse)
+  local live = state == RUNNING or state == ANSWERED
+  local tell = has(r.flags, WAITERS) and not live
+  r.state, r.why = state, why
+  r.flags = band(r.flags, HOLD + PARTIAL + (live and WAITERS or 0)) + (lapse and LAPSE or 0)
+  if state ~= ANSWERED and state ~= TOMB then r.payload = '' end
+  if state == DONE or state == TOMB then r.process = '' end
+  if not live then r.lease = 0 end
+  return tell
+end
+
+local function tell_waiters(key, state)
+  call('PUBLISH', 'once:w:' .. sub(key, -32), state)
+end
+
+-- The same, written: the record's TTL begins anew with every state.
+local function move(key, r, state, why, lapse)
+  local tell = turn(r, state, why or NUL, lapse)
+  call('SET', key, head(r) .. r.process .. r.payload, 'PX', stay_ms(r))
+  if tell then tell_waiters(key, state) end
+end
+
+-- The record as far as a token knows it: a piece of the fingerprint, no process. Not written.
+local function rebuild(token, ttl_s)
+  local code = byte(token, 44)
+  local lock_s = math.max(1, code % 32 * 2 ^ floor(code / 32))
+  return {state = NONE, flags = band(byte(token), HOLD) + PARTIAL, why = NUL, owner = sub(token, 20, 35),
+    lease = 0, lock_ms = lock_s * 1000, ttl_s = ttl_s, status = 0,
+    print = sub(token, 36, 39) .. string.rep(NUL, 12), process = '', payload = ''}
+end
+
+-- Which column of the table of words the record is in, seen from a token, and the record.
+local function column(key, token, ttl_s)
+  if #token ~= 44 or floor(byte(token) / 16) ~= VERSION then return FOREIGN end
+  local r = open(key)
+  if r == false then return FOREIGN end
+  if not r then return NONE, rebuild(token, ttl_s) end
+  if r.owner ~= sub(token, 20, 35) then return OTHER, r end
+  return r.state, r
+end
