@@ -7,7 +7,9 @@ BUILD  ?= build
 VARIANT ?= release
 OBJ    := $(BUILD)/$(VARIANT)
 CC     ?= cc
-PKGS   := hiredis libconfig libmicrohttpd libsodium jansson libsystemd
+# msgpack-c calls itself msgpack in Debian 12 and msgpack-c in Debian 13.
+MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
+PKGS   := hiredis libconfig libmicrohttpd libsodium jansson libsystemd $(MSGPACK)
 CSTD   := -std=c11 -D_GNU_SOURCE
 WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla
 INC    := -I. -Iagent -I$(BUILD)/gen
@@ -21,7 +23,7 @@ CFLAGS_check := -O2 -g -Werror
 CFLAGS_cover := -O0 -g --coverage
 LDFLAGS_cover := --coverage
 ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
-LIBS   = -lev -lmsgpackc $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LIBS   = -lev $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -119,17 +121,15 @@ check-docs: all
 	tools/check-pure $(OBJ)/libspop.a
 	tools/check-docs
 	tools/check-options $(BUILD)/spoa-once
-	tools/check-haproxy
+	haproxy-conf/check
 
 fmt: ## clang-format over every C file
 	@tools/deps check
 	clang-format -i $(FORMATTED)
 
-lint: ## cppcheck and clang-tidy
+lint: ## clang-tidy
 	@tools/deps check
 	@$(MAKE) --no-print-directory $(GEN)
-	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem $(filter -I%,$(INC)) spop agent
 	clang-tidy --quiet --warnings-as-errors='*' $(SPOP_SRC) $(AGENT_SRC) -- $(CSTD) $(INC)
 
 coverage: ## line coverage of the unit and script tests

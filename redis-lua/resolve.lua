@@ -22,7 +22,8 @@ local ended_with = { -- resolve(status)
   [RUNNING] = by_class,
   [ANSWERED] = by_class,
   [HELD] = by_class,
-  [FREE] = r.why ~= 'n' and r.why ~= 'c' and TOMB or nil,
+  -- Freed before its answer was known of: never again, unless the policy lets this status be tried again.
+  [FREE] = r.why ~= 'n' and r.why ~= 'c' and by_class ~= FREE and TOMB or nil,
   [NONE] = TOMB,
 }
 local state = (status == 0 and ended_without or ended_with)[at]

@@ -126,6 +126,8 @@ static const struct row rows[] = {
     {SCRIPT_RESOLVE,     'T', 201, 'F', 'n', 0,            'N', keep, 0  },
     {SCRIPT_RESOLVE,     'T', 201, 'F', 'c', 0,            'N', keep, 0  },
     {SCRIPT_RESOLVE,     'T', 201, 'F', '0', 0,            'S', 'T',  0  },
+    {SCRIPT_RESOLVE,     'F', 503, 'F', 's', 0,            'N', keep, 0  },
+    {SCRIPT_RESOLVE,     'F', 503, 'F', '0', 0,            'N', keep, 0  },
     {SCRIPT_RESOLVE,     'T', 201, '-', 0,   0,            'S', 'T',  0  },
     {SCRIPT_RESOLVE,     'T', 201, '-', 0,   HOLD,         'S', 'T',  0  },
     {SCRIPT_RESOLVE,     'T', 201, 'D', 0,   0,            'N', keep, 0  },

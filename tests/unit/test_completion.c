@@ -192,6 +192,12 @@ static void order_of_one_record(void **state)
     }
 }
 
+static bool has_three_errors(void *arg)
+{
+    (void)arg;
+    return f.metrics.value[METRIC_REDIS_ERRORS] >= 3;
+}
+
 /* The first word of a record fails for a while: the second one waits for it. */
 static void order_through_errors(void **state)
 {
@@ -205,6 +211,9 @@ static void order_through_errors(void **state)
     assert_non_null(completion_put(queue, &a, 0, tell, &answered));
     assert_non_null(completion_put(queue, &c, 0, tell, &complete));
     assert_non_null(completion_put(queue, &o, 0, tell, &other));
+    redis_fixture_until(&f, has_three_errors, NULL);
+    assert_int_equal(f.metrics.value[METRIC_REDIS_ERRORS],
+                     3); /* SET, answered, release: complete was not sent */
     redis_fixture_run(&f, 0.5);
     assert_int_equal(answered.times + complete.times + other.times, 0);
     assert_int_equal(f.metrics.value[METRIC_COMPLETIONS], 3);

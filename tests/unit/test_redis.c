@@ -230,6 +230,7 @@ static void deadlines(void **state)
         assert_int_equal(s[i].told, 1);
     assert_int_equal(f.lost, 0);
     assert_int_equal(f.metrics.value[METRIC_REDIS_LATE], 4);
+    assert_int_equal(f.metrics.value[METRIC_REDIS_COMMANDS], 3); /* each call counts once */
     uint64_t measured = 0;
     for (unsigned i = 0; i < METRIC_LATENCY_BUCKETS; i++)
         measured += f.metrics.latency[i];
