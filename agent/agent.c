@@ -14,7 +14,6 @@
 #include "rooms/txn.h"
 #include "version.h"
 
-enum { HTTP_CONNECTIONS = 64, HTTP_IDLE_S = 30 };
 static const ev_tstamp drain_look = 0.05;
 /* A client that has not read its replay yet, a health checker that must see us go: so long we stay at the
  * least. */
@@ -237,6 +236,8 @@ void agent_free(struct agent *a)
         redis_free(a->gate.redis);
     if (a->gate.completion)
         completion_free(a->gate.completion);
+    if (a->gate.replay)
+        replay_free(a->gate.replay);
     txn_free_spare(&a->gate);
     if (a->sessions)
         for (unsigned i = 0; i < c->spop.nlisten; i++)

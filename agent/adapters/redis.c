@@ -225,8 +225,7 @@ struct redis *redis_new(struct ev_loop *loop, const struct config *c, const stru
     redis_calls_init(r);
     ev_timer_init(&r->timer, on_timer, 0., 0.);
     r->timer.data = r;
-    ev_set_priority(&r->timer,
-                    EV_MINPRI); /* after a pause of ours: what has come is read before it is missed */
+    ev_set_priority(&r->timer, EV_MINPRI); /* what has come is read before it is missed */
     set_timer(r, 0., 0.);
     return r;
 }

@@ -40,7 +40,6 @@ static struct redis_call *queue_take(struct redis_queue *q)
     return call;
 }
 
-/* Deadlines. */
 static void due_arm(struct redis *r)
 {
     const struct redis_call *first = r->due_first;
@@ -146,7 +145,6 @@ static struct redis_reply reply_of(const redisReply *from)
     }
 }
 
-/* NOSCRIPT. */
 static bool is_evalsha(const char *resp, size_t len)
 {
     static const char word[] = "$7\r\nEVALSHA\r\n";

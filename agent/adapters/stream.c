@@ -91,6 +91,7 @@ long stream_flush(struct stream *s)
     if (n > 0) {
         buf_shift(&s->out, (size_t)n);
         s->written += (uint64_t)n;
+        s->writes++;
     }
     if (s->out.len > 0)
         ev_io_start(s->loop, &s->writable);

@@ -24,8 +24,8 @@ struct stream {
     struct ev_loop *loop;
     ev_io readable, writable;
     struct buf in, out;
-    size_t max_in; /* reading stops while this much waits in `in` */
-    uint64_t written;
+    size_t max_in;            /* reading stops while this much waits in `in` */
+    uint64_t written, writes; /* bytes that left, and in how many writes */
     int fd, error;
     stream_fn *fn;
 };

@@ -103,6 +103,7 @@ struct config {
     struct {
         config_text listen;
         uint32_t mode;
+        uint32_t max_connections;
         uint32_t memory;       /* bytes of answers kept for the listener */
         uint32_t keep_ms;      /* how long */
         struct text_list drop; /* headers that are never stored */

@@ -2,6 +2,7 @@
 #include "domain/fingerprint.h"
 
 #include "domain/digest.h"
+#include "domain/text.h"
 
 #include <string.h>
 
@@ -50,10 +51,8 @@ static void host_field(struct digest *d, struct spop_slice host)
         digest_field(d, host.ptr, host.len);
         return;
     }
-    for (size_t i = 0; i < host.len; i++) {
-        char c = host.ptr[i];
-        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
-    }
+    for (size_t i = 0; i < host.len; i++)
+        lower[i] = text_lower(host.ptr[i]);
     digest_field(d, lower, host.len);
 }
 

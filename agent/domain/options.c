@@ -218,10 +218,8 @@ static bool is_header(struct spop_slice s)
 
 static void keep_lower(char *out, struct spop_slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        out[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    }
+    for (size_t i = 0; i < s.len; i++)
+        out[i] = text_lower(s.ptr[i]);
     out[s.len] = '\0';
 }
 

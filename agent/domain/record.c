@@ -8,6 +8,8 @@
 #include <msgpack.h>
 #include <string.h>
 
+#include "domain/text.h"
+
 enum {
     AT_STATE = 1,
     AT_FLAGS = 2,
@@ -62,17 +64,12 @@ static const char *const never[] = {
     "connection", "content-length",    "keep-alive", "proxy-connection",  "te",
     "trailer",    "transfer-encoding", "upgrade",    "proxy-authenticate"};
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 static bool name_is(struct spop_slice name, const char *want, size_t len)
 {
     if (name.len != len)
         return false;
     for (size_t i = 0; i < len; i++)
-        if (lower(name.ptr[i]) != lower(want[i]))
+        if (text_lower(name.ptr[i]) != text_lower(want[i]))
             return false;
     return true;
 }

@@ -22,6 +22,11 @@ void text_put(struct text *t, const char *bytes, size_t len);
 void text_str(struct text *t, const char *s);
 /* Decimal digits. */
 void text_dec(struct text *t, int64_t v);
+/* ASCII only, whatever the locale: what the wire calls case-insensitive. */
+static inline char text_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
 /* Back to `len` characters; no longer full. */
 void text_cut(struct text *t, size_t len);
 

@@ -97,7 +97,6 @@ static void say_text(struct log_gate *gate, const struct completion_ticket *t, c
     say(gate, t, event, (struct spop_slice){why, strlen(why)});
 }
 
-/* Tickets. */
 static struct completion_ticket *ticket_new(struct completion *c)
 {
     struct completion_ticket *t = TAILQ_FIRST(&c->spare);
@@ -128,7 +127,6 @@ static void ticket_free(struct completion_ticket *t)
     free(t);
 }
 
-/* Order. */
 static struct words *chain_of(struct completion *c, const struct record_id *id)
 {
     uint32_t hash;
@@ -209,7 +207,6 @@ static void pause_for(struct completion_ticket *t, double seconds)
     ev_timer_start(t->owner->loop, &t->pause);
 }
 
-/* Sending. */
 static void on_reply(void *arg, const struct redis_reply *reply);
 
 static bool submit(struct completion_ticket *t)
@@ -268,7 +265,6 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
     pump(t->owner);
 }
 
-/* Replies. */
 static void on_other_owner(struct completion_ticket *t)
 {
     bool sent = t->script != SCRIPT_RELEASE && t->script != SCRIPT_RELEASE_RID;

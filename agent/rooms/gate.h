@@ -24,8 +24,8 @@ struct gate {
 /* A `go` that HAProxy has not been told yet: until one byte of its ACK has left it can be taken back. */
 struct grant {
     struct token token;
-    ev_tstamp deadline; /* ev_time(): the `go` must not leave later */
-    uint32_t ttl_s;     /* record TTL */
+    double deadline; /* monotonic_now(): the `go` must not leave later */
+    uint32_t ttl_s;  /* record TTL */
 };
 
 /* Nobody was told: the key is released as never sent (PROTOCOL, Evidence). */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rooms/monotonic.h"
+
 enum { GRANTS_FIRST = 64 };
 
 bool grants_add(struct grants *g, const struct stream *s, const struct grant *grant, size_t len)
@@ -31,7 +33,7 @@ void grants_drop_late(struct grants *g, struct stream *s, struct gate *gate)
 {
     if (g->n == 0)
         return;
-    ev_tstamp now = ev_time();
+    double now = monotonic_now();
     unsigned kept = 0;
     uint64_t gap = 0; /* bytes cut out so far: what follows has moved down by so many */
     for (unsigned i = 0; i < g->n; i++) {

@@ -23,7 +23,6 @@
 #include "domain/script.h"
 
 enum {
-    REPLAY_CONNECTIONS = 1024, /* of one HAProxy: far above its pool of idle connections */
     REPLAY_IDLE_S = 60,
     REPLAY_BUCKETS = 8192, /* digests are evenly spread; a full memory of small answers has short chains */
 };
@@ -298,7 +297,7 @@ struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *red
     ev_timer_init(&r->expiry, on_expiry, 0, 0);
     r->expiry.data = r;
     replay_reconfigure(r, c);
-    r->httpd = httpd_new(loop, listen_fd, REPLAY_CONNECTIONS, REPLAY_IDLE_S, on_request, r);
+    r->httpd = httpd_new(loop, listen_fd, c->replay.max_connections, REPLAY_IDLE_S, on_request, r);
     if (!r->httpd) {
         free(r);
         return NULL;

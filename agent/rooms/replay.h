@@ -22,7 +22,7 @@ enum { REPLAY_OVERHEAD = 96 };
 /* listen_fd is owned from now on. */
 struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, const struct config *c,
                           struct metrics *metrics);
-/* Before redis_free(). */
+/* Before redis_free(), or after it: then nothing is being fetched any more. */
 void replay_free(struct replay *r);
 void replay_reconfigure(struct replay *r, const struct config *c);
 

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+/* The object of a transaction, and how it ends.
+ *
+ *   txn_new ──► dispatch ──► txn_request, txn_response, txn_refused ──► .. ──► txn_end ──► spare
+ *
+ * A transaction is in its owner's list, or its owner has gone; somebody (a call to Redis, a ticket, a wait)
+ * holds it until it ends. */
 #include "rooms/txn_inner.h"
 
 #include <stdlib.h>
@@ -46,7 +52,7 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
     t->gate = g;
     t->config = config_hold(g->config);
     t->began = ev_now(g->loop);
-    t->wait = NULL;
+    t->full = owner->waiting >= g->config->spop.max_pending;
     t->ticket = NULL;
     t->fence = 0;
     ev_init(&t->patience, NULL);
@@ -73,12 +79,21 @@ struct spop_writer *txn_ack(struct txn *t)
     return &ack;
 }
 
+static void too_large(const struct txn *t, size_t len)
+{
+    static struct log_gate gate;
+    if (log_gate_open(&gate, 1, t->began))
+        LOG(LOG_WARNING, "ack-too-large", log_int("bytes", (long long)len),
+            log_int("max_frame", t->owner->max_frame), log_int("left_out", gate.left_out));
+}
+
 void txn_end(struct txn *t, const struct grant *grant)
 {
     struct txn_owner *owner = t->owner;
     size_t len = spop_frame_end(&ack);
     /* A frame that HAProxy could not take would cost the whole connection: an empty ACK is refused safely. */
     if (owner && (len == 0 || len - SPOP_PREFIX > owner->max_frame)) {
+        too_large(t, len);
         if (grant)
             gate_take_back(t->gate, grant);
         grant = NULL;
@@ -119,7 +134,8 @@ static void bad_message(struct txn *t, struct spop_slice name, const char *why)
             log_int("left_out", gate.left_out));
 }
 
-/* Reads one message of a kind that we know and does what it asks for; t is gone afterwards, or waits. */
+/* Reads one message of a kind that we know and does what it asks for; t is gone afterwards, or waits. -1:
+ * malformed, and nothing was done. */
 static int dispatch(struct txn *t, struct spop_cursor *payload, struct spop_message *m)
 {
     enum message_kind kind = message_kind(m->name);
@@ -157,12 +173,12 @@ static int find_message(struct txn *t, struct spop_cursor *payload, struct spop_
     return rc;
 }
 
-int txn_begin(struct gate *g, struct txn_owner *owner, uint64_t stream_id, uint64_t frame_id,
-              struct spop_cursor payload)
+enum spop_status txn_begin(struct gate *g, struct txn_owner *owner, uint64_t stream_id, uint64_t frame_id,
+                           struct spop_cursor payload)
 {
     struct txn *t = txn_new(g, owner);
     if (!t)
-        return -1;
+        return SPOP_RESOURCE;
     t->stream_id = stream_id;
     t->frame_id = frame_id;
     struct spop_message m;
@@ -173,7 +189,7 @@ int txn_begin(struct gate *g, struct txn_owner *owner, uint64_t stream_id, uint6
         txn_end_empty(t);
     if (rc < 0)
         txn_free(t);
-    return rc;
+    return rc < 0 ? SPOP_INVALID : SPOP_OK;
 }
 
 void txn_abandon(struct txn_owner *owner)

@@ -13,6 +13,7 @@
 
 #include "rooms/gate.h"
 #include "spop/cursor.h"
+#include "spop/status.h"
 
 struct txn;
 struct txn_owner;
@@ -30,10 +31,11 @@ struct txn_owner {
     unsigned waiting;   /* how many */
 };
 
-/* Takes a NOTIFY's payload. 0: it is answered, or will be. -1: the payload is malformed, the connection must
- * end. */
-int txn_begin(struct gate *g, struct txn_owner *owner, uint64_t stream_id, uint64_t frame_id,
-              struct spop_cursor payload);
+/* Takes a NOTIFY's payload. SPOP_OK: it is answered, or will be. Else the connection must end with this
+ * status: INVALID (the payload is malformed) or RESOURCE. Where spop.max_pending of this owner wait already,
+ * nothing more waits: a claim is refused, a response is answered before Redis has confirmed it. */
+enum spop_status txn_begin(struct gate *g, struct txn_owner *owner, uint64_t stream_id, uint64_t frame_id,
+                           struct spop_cursor payload);
 /* The connection has gone: nobody is to be told. */
 void txn_abandon(struct txn_owner *owner);
 /* Frees the memory that ended transactions left for the next ones. */

@@ -19,11 +19,12 @@ struct txn {
     struct txn *next, *prev; /* the owner's list; next also the free list */
     uint64_t stream_id, frame_id;
     struct config *config; /* held */
+    ev_tstamp began;       /* ev_now() */
+    bool full;             /* spop.max_pending others wait already: it must not wait */
     /* request */
     struct plan plan;
-    ev_tstamp began, deadline; /* ev_time(): when the message came; until when a `go` may be said */
-    uint64_t fence;
-    struct inflight_wait *wait;
+    double deadline; /* monotonic_now(): until when a `go` may be said */
+    uint64_t fence;  /* of the record whose rest is being fetched */
     /* response */
     struct completion_ticket *ticket;
     bool settles; /* a confirmed word settles the execution; else it is only recorded */
@@ -40,7 +41,8 @@ void txn_end_empty(struct txn *t);
 /* ACK with a refusal. */
 void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_s);
 
-/* Bytes of head and body that this HAProxy can buffer: tune.bufsize (its frames are 4 bytes smaller) less tune.maxrewrite. */
+/* Bytes of head and body that this HAProxy can buffer: tune.bufsize (its frames are 4 bytes smaller) less
+ * tune.maxrewrite. Only before the message's callback returns. */
 size_t txn_buffer(const struct txn *t);
 
 void txn_request(struct txn *t, const struct request_facts *f);

@@ -89,6 +89,11 @@ void txn_response(struct txn *t, const struct response_facts *f)
     }
     choose_word(t, policy_by_hash(t->config, w.token.policy), f, &w);
     t->ticket = completion_put(t->gate->completion, &w, 0, on_told, t);
+    if (t->full && t->ticket) {
+        metrics_add(t->gate->metrics, METRIC_SPOP_FULL);
+        completion_forget(t->ticket);
+        t->ticket = NULL;
+    }
     if (!t->ticket) {
         answer(t, false);
         return;
@@ -98,18 +103,19 @@ void txn_response(struct txn *t, const struct response_facts *f)
     ev_timer_start(t->gate->loop, &t->patience);
 }
 
-/* The claim may still be on its way, at whatever agent: it cannot be granted later than its deadline, which
- * began when the message was read, so one budget from now is late enough. */
+/* Where HAProxy has no verdict because of an error, the claim may still be on its way, at whatever agent: it
+ * cannot be granted later than its deadline, which began when the message was read, so one budget from now is
+ * late enough. Without an error HAProxy has our verdict and could not use it: nothing is on its way. */
 void txn_refused(struct txn *t, const struct request_facts *f)
 {
-    struct gate *g = t->gate;
     size_t buffer = txn_buffer(t);
-    metrics_add(g->metrics, METRIC_REFUSED);
+    metrics_add(t->gate->metrics, METRIC_REFUSED);
     plan_request(t->config, f, buffer, &t->plan);
     if (t->plan.kind == PLAN_CLAIM && t->plan.has_record) {
         struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = t->plan.policy->idempotency.record_s};
         script_token(&t->plan, 0, &w.token);
-        completion_put(g->completion, &w, ev_time() + g->config->redis.deadline_ms / 1000.0, NULL, NULL);
+        ev_tstamp at = f->err != 0 ? ev_time() + t->config->redis.deadline_ms / 1000.0 : 0;
+        completion_put(t->gate->completion, &w, at, NULL, NULL);
     }
     txn_end_empty(t);
 }

@@ -4,15 +4,19 @@
  *   plan ──► known? ──► claim sent ─┬─ reply: go ── still young? ──► go           else taken back
  *              │                    ├─ reply: replay ── all of it here? ──► replay   else GET first
  *              │                    ├─ any other reply ──► deny
- *              └─ nobody polls it   └─ late, lost ──► deny, and the rid is released once the deadline has
- * passed
- */
+ *              └─ nobody polls it   └─ late, lost ──► deny, and the rid is released behind the deadline
+ *
+ * Deadlines are times of the monotonic clock: a step of the wall clock must not make an old claim young. */
 #include "rooms/txn_inner.h"
 
 #include "adapters/log.h"
 #include "domain/outcome.h"
 #include "domain/record.h"
 #include "domain/verdict.h"
+#include "rooms/monotonic.h"
+
+/* Seconds: Redis' clock and ours may drift apart by a little within one deadline. */
+#define DRIFT 0.01
 
 static struct buf command; /* reused: one command is built at a time */
 
@@ -56,7 +60,16 @@ static void release_unknown_grant(struct txn *t)
         return;
     struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = t->plan.policy->idempotency.record_s};
     script_token(&t->plan, 0, &w.token);
-    completion_put(t->gate->completion, &w, t->deadline, NULL, NULL);
+    double left = t->deadline - monotonic_now();
+    completion_put(t->gate->completion, &w, ev_time() + left + DRIFT, NULL, NULL);
+}
+
+/* Sends `command`; false: it cannot be sent, or it is too late. */
+static bool ask(struct txn *t, redis_reply_fn *fn)
+{
+    double left = t->deadline - monotonic_now();
+    return left > 0 && !command.failed &&
+           redis_submit(t->gate->redis, command.data, command.len, ev_time() + left, fn, t) != NULL;
 }
 
 static void go(struct txn *t, const struct outcome *o)
@@ -68,7 +81,7 @@ static void go(struct txn *t, const struct outcome *o)
         return;
     }
     script_token(&t->plan, o->fence, &grant.token);
-    if (ev_time() >= t->deadline) {
+    if (monotonic_now() >= t->deadline) {
         gate_take_back(t->gate, &grant);
         metrics_add(t->gate->metrics, METRIC_CLAIM_LATE);
         txn_deny(t, PROBLEM_UNAVAILABLE, "The decision came too late", 1);
@@ -116,7 +129,7 @@ static void fetch_record(struct txn *t, const struct outcome *o)
     t->fence = r.fence;
     buf_reset(&command);
     script_get(&command, &t->plan.id);
-    if (!redis_submit(t->gate->redis, command.data, command.len, t->deadline, on_record, t))
+    if (!ask(t, on_record))
         unavailable(t, "The stored answer cannot be read now");
 }
 
@@ -164,25 +177,29 @@ static void on_claim(void *arg, const struct redis_reply *reply)
     unavailable(t, "The decision cannot be made now");
 }
 
+/* Without contact a claim would take over what other agents had no chance to extend (PROTOCOL, claim). */
 static void claim(struct txn *t)
 {
-    struct gate *g = t->gate;
-    uint64_t now_us = redis_clock_us(g->redis);
-    double left = t->deadline - ev_time();
-    if (!redis_ready(g->redis) || now_us == 0 || left <= 0) {
-        unavailable(t, "The decision cannot be made now");
-        return;
+    const struct redis *r = t->gate->redis;
+    uint64_t now_us = redis_clock_us(r), contact_us = redis_contact_us(r);
+    double left = t->deadline - monotonic_now();
+    bool served = redis_ready(r) && now_us != 0 && (contact_us != 0 || !t->plan.has_record);
+    if (served && left > 0) {
+        buf_reset(&command);
+        script_claim(&command, &t->plan, now_us + (uint64_t)(left * 1e6), contact_us, false);
+        if (ask(t, on_claim))
+            return;
     }
-    buf_reset(&command);
-    script_claim(&command, &t->plan, now_us + (uint64_t)(left * 1e6), redis_contact_us(g->redis), false);
-    if (command.failed || !redis_submit(g->redis, command.data, command.len, t->deadline, on_claim, t))
-        unavailable(t, "The decision cannot be made now");
+    unavailable(t, "The decision cannot be made now");
 }
 
 static void on_known(void *arg, bool known)
 {
     struct txn *t = arg;
-    t->wait = NULL;
+    if (!t->owner) { /* nobody is to be told: nothing is claimed */
+        txn_end_empty(t);
+        return;
+    }
     if (known) {
         claim(t);
         return;
@@ -217,7 +234,7 @@ static bool in_time(struct txn *t, const struct request_facts *f, const char **w
         return false;
     }
     double left = f->timeout && age > 0 && timeout - age < budget ? timeout - age : budget;
-    t->deadline = ev_time() + left;
+    t->deadline = monotonic_now() + left;
     return true;
 }
 
@@ -230,6 +247,12 @@ static void start_claim(struct txn *t, const struct request_facts *f)
 {
     const char *why;
     metrics_add(t->gate->metrics, METRIC_REQUEST_CLAIMED);
+    if (t->full) {
+        metrics_add(t->gate->metrics, METRIC_SPOP_FULL);
+        warn(t, "claim-refused", "spop.max_pending messages of this connection wait already");
+        unavailable(t, "Too many decisions are being made");
+        return;
+    }
     if (!in_time(t, f, &why)) {
         warn(t, "claim-refused", why);
         txn_deny(t, PROBLEM_UNAVAILABLE, "The decision came too late", 1);
@@ -239,8 +262,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
         claim(t);
         return;
     }
-    t->wait = inflight_find(t->gate->inflight, t->plan.process, on_known, t);
-    if (!t->wait)
+    if (!inflight_find(t->gate->inflight, t->plan.process, on_known, t))
         on_known(t, false);
 }
 

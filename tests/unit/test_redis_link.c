@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The link to Redis: greeting, refusals, loss, silence, and the clock. Against a real redis-server, and where
+/* The link to Redis: greeting, refusals, loss and silence. Against a real redis-server, and where
  * Redis would have to misbehave against a peer that says one prepared thing. */
 #include "adapters/redis.h"
 
@@ -162,14 +162,6 @@ static int end(void **state)
     (void)state;
     redis_fixture_stop(&f);
     return 0;
-}
-
-static uint64_t redis_time(void)
-{
-    redisReply *r = redisCommand(f.server.c, "TIME");
-    uint64_t us = strtoull(r->element[0]->str, NULL, 10) * 1000000 + strtoull(r->element[1]->str, NULL, 10);
-    freeReplyObject(r);
-    return us;
 }
 
 static void ready(void **state)
@@ -408,90 +400,6 @@ static void free_inside_events(void **state)
     redis_fixture_revive(&f);
 }
 
-static void assert_near(uint64_t a, uint64_t b, uint64_t by)
-{
-    assert_true((a > b ? a - b : b - a) <= by);
-}
-
-/* It is Redis' clock, never ahead of it; a step is followed either way, and contact begins anew. */
-static void clock_of_redis(void **state)
-{
-    (void)state;
-    redis_fixture_connect(&f);
-    redis_fixture_until_ready(&f, 1);
-    redis_fixture_run(&f, 0.3);
-    uint64_t ours = redis_clock_us(f.redis), theirs = redis_time();
-    assert_true(ours <= theirs);
-    assert_near(ours, theirs, 500000);
-    uint64_t contact = redis_contact_us(f.redis);
-    assert_true(contact > 0 && contact <= ours);
-    redis_saw_clock(f.redis, theirs - 3600000000);
-    assert_near(redis_clock_us(f.redis), theirs - 3600000000, 100000);
-    assert_int_equal(redis_contact_us(f.redis), theirs - 3600000000);
-    capture();
-    redis_fixture_run(&f, 0.6); /* TIME tells the truth again: an hour forward */
-    captured();
-    assert_near(redis_clock_us(f.redis), redis_time(), 500000);
-    assert_true(redis_contact_us(f.redis) > contact);
-    assert_int_equal(count_of("redis-clock-stepped"), 1);
-    redis_saw_clock(f.redis, 0); /* no time in that reply */
-    assert_true(redis_clock_us(f.redis) != 0);
-}
-
-/* Small differences are the trip, not a step. */
-static void clock_jitter(void **state)
-{
-    (void)state;
-    redis_fixture_connect(&f);
-    redis_fixture_until_ready(&f, 1);
-    uint64_t contact = redis_contact_us(f.redis), now = redis_clock_us(f.redis);
-    redis_saw_clock(f.redis, now - 900000);
-    redis_saw_clock(f.redis, redis_clock_us(f.redis) + 900000);
-    assert_int_equal(redis_contact_us(f.redis), contact);
-}
-
-/* Contact lasts through half a second of silence, not through more than one. */
-static void contact(void **state)
-{
-    (void)state;
-    redis_fixture_connect(&f);
-    redis_fixture_until_ready(&f, 1);
-    uint64_t first = redis_contact_us(f.redis);
-    assert_true(first > 0);
-    kill(f.server.pid, SIGSTOP);
-    redis_fixture_run(&f, 0.5);
-    kill(f.server.pid, SIGCONT);
-    redis_fixture_run(&f, 0.3);
-    assert_int_equal(redis_contact_us(f.redis), first);
-    kill(f.server.pid, SIGSTOP);
-    redis_fixture_run(&f, 1.4);
-    assert_int_equal(redis_contact_us(f.redis), 0);
-    kill(f.server.pid, SIGCONT);
-    uint64_t woken = redis_time();
-    redis_fixture_run(&f, 0.6);
-    assert_int_equal(f.lost, 0);
-    assert_true(redis_contact_us(f.redis) >= woken);
-}
-
-/* The agent itself is away, and a reply has lain in the socket all the time: it is no proof of contact. */
-static void contact_after_own_pause(void **state)
-{
-    (void)state;
-    redis_fixture_connect(&f);
-    redis_fixture_until_ready(&f, 1);
-    kill(f.server.pid, SIGSTOP);
-    redis_fixture_run(&f, 0.4); /* TIME is on its way */
-    kill(f.server.pid, SIGCONT);
-    usleep(1300000);
-    uint64_t back = redis_time();
-    assert_int_equal(redis_contact_us(f.redis), 0);
-    redis_fixture_run(&f, 0.05);
-    uint64_t now = redis_contact_us(f.redis);
-    assert_true(now == 0 || now >= back);
-    redis_fixture_run(&f, 0.6);
-    assert_true(redis_contact_us(f.redis) >= back);
-}
-
 /* Away for longer than Redis is given: what has come is read before anything is missed. */
 static void own_pause_is_no_silence(void **state)
 {
@@ -524,10 +432,6 @@ int main(void)
         CASE(restart),
         CASE(hangs),
         CASE(free_inside_events),
-        CASE(clock_of_redis),
-        CASE(clock_jitter),
-        CASE(contact),
-        CASE(contact_after_own_pause),
         CASE(own_pause_is_no_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
