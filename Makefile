@@ -39,7 +39,8 @@ FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 UNIT_BIN  := $(UNIT_SRC:tests/%.c=$(OBJ)/tests/%)
 LUA_BIN   := $(LUA_SRC:tests/%.c=$(OBJ)/tests/%)
 FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(OBJ)/tests/%)
-TEST_LIB  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
+TEST_LIB  := $(OBJ)/libtest.a
+TEST_OBJ  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
 GEN       := $(BUILD)/gen/scripts_lua.h
 
 .PHONY: all
@@ -54,6 +55,10 @@ $(OBJ)/libspop.a: $(SPOP_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(OBJ)/libagent.a: $(LIB_OBJ)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# An archive, so that a test is linked with the fixtures that it names and may bring its own fake of the rest.
+$(OBJ)/libtest.a: $(TEST_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
@@ -133,13 +138,13 @@ lint: ## clang-tidy
 	clang-tidy --quiet --warnings-as-errors='*' $(SPOP_SRC) $(AGENT_SRC) -- $(CSTD) $(INC)
 
 coverage: ## line coverage of the unit and script tests
-	@tools/deps check
+	@tools/deps coverage
 	@$(MAKE) --no-print-directory VARIANT=cover test-programs
 	@$(MAKE) --no-print-directory VARIANT=cover run-programs
 	gcovr -r . --object-directory $(BUILD)/cover --exclude tests --txt
 
 fuzz: ## each parser's fuzzer for FUZZ_S seconds (60), with clang
-	@tools/deps check
+	@tools/deps fuzz
 	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang $(FUZZ_SRC:tests/%.c=$(BUILD)/fuzz/tests/%)
 	@for t in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do mkdir -p $(BUILD)/fuzz/corpus/$$t; \
 	  $(BUILD)/fuzz/tests/fuzz/fuzz_$$t -max_total_time=$(or $(FUZZ_S),60) -max_len=4096 \

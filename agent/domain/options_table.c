@@ -68,8 +68,7 @@ static const struct option config_options[] = {
     RANGE("replay.mode", MODE, replay.mode, "0660", "0600", "0777", START,
           "Permissions of that unix socket."),
     RANGE("replay.max_connections", COUNT, replay.max_connections, "1024", "1", "65536", START,
-          "Connections of HAProxy to it at one time; more wait. At least maxconn of the server in "
-          "once_replay, or the replays that are fetched at once."),
+          "HAProxy's connections to it at one time, idle ones too; more wait until one ends."),
     RANGE("replay.memory", SIZE, replay.memory, "64m", "0", "2g", RELOAD,
           "Answers kept in memory until they are fetched; others come from Redis."),
     RANGE("replay.keep", MSEC, replay.keep_ms, "5s", "10ms", "1m", RELOAD,

@@ -21,6 +21,7 @@
 
 #include "version.h"
 
+/* No options: scrapers and health checkers are few, and one that is not served at once comes again. */
 enum { EXPORTER_CONNECTIONS = 64, EXPORTER_IDLE_S = 30 };
 
 struct exporter {

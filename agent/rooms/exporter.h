@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The second HTTP listener (loopback): /metrics, /health/liveness, /health/readiness, /version. GET and HEAD;
- * anything else is refused with 405, an unknown path with 404. */
+ * anything else is refused with 405, an unknown path with 404. 64 connections at one time, further ones wait;
+ * a silent one is closed after 30 s. */
 #ifndef EXPORTER_H
 #define EXPORTER_H
 

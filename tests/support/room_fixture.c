@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#include "tests/support/room_fixture.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "adapters/conffile.h"
+#include "adapters/listener.h"
+#include "adapters/log.h"
+#include "rooms/txn.h"
+
+static const double patience = 5;
+
+static const char base[] =
+    "log = { level = \"error\"; };\n"
+    "redis = { address = \"unix@%s\"; deadline = \"200ms\"; reconnect = \"100ms\"; };\n"
+    "completion = { response = \"150ms\"; };\n"
+    "policies = (\n"
+    "  { name = \"payments\"; idempotency = { principal = \"none\"; fingerprint = \"headers\";\n"
+    "      inflight = \"lease\"; lock = \"30s\"; record = \"2h\"; required = true; }; },\n"
+    "  { name = \"held\"; idempotency = { principal = \"none\"; fingerprint = \"none\"; methods = \"any\";\n"
+    "      inflight = \"lease\"; lock = \"30s\"; record = \"2h\"; on_unknown = \"hold\"; }; },\n"
+    "  { name = \"both\"; idempotency = { principal = \"none\"; fingerprint = \"none\"; inflight = \"lease\";\n"
+    "      lock = \"30s\"; record = \"2h\"; };\n"
+    "    limits = ( { name = \"all\"; rate = \"3/hour\"; key = \"global\"; } ); },\n"
+    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); } );\n"
+    "%s";
+
+static void fail_config(void *arg, const char *file, unsigned line, const char *text)
+{
+    (void)arg;
+    fail_msg("%s:%u: %s", file, line, text);
+}
+
+struct config *room_config(struct room *r, const char *more)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/agent.conf", r->redis.server.dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, base, r->redis.server.socket, more);
+    fclose(f);
+    struct config *c = conffile_read(path, fail_config, NULL);
+    unlink(path);
+    assert_non_null(c);
+    return c;
+}
+
+static void on_ready(struct redis_fixture *f)
+{
+    struct room *r = (struct room *)((char *)f - offsetof(struct room, redis));
+    completion_flush(r->gate.completion);
+}
+
+static int listen_on(char address[128], const char *dir, const char *name)
+{
+    char err[256];
+    snprintf(address, 128, "unix@%s/%s", dir, name);
+    int fd = listener_stream(address, 0600, err, sizeof err);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+void room_start(struct room *r, const char *more)
+{
+    *r = (struct room){0};
+    assert_true(sodium_init() >= 0);
+    redis_fixture_start(&r->redis);
+    config_drop(r->redis.config);
+    r->redis.config = room_config(r, more);
+    log_setup(LOG_TEXT, LOG_ERROR);
+    r->redis.on_ready = on_ready;
+    redis_fixture_connect(&r->redis);
+    struct gate *g = &r->gate;
+    struct config *c = r->redis.config;
+    *g = (struct gate){
+        .loop = r->redis.loop, .config = c, .redis = r->redis.redis, .metrics = &r->redis.metrics};
+    g->completion = completion_new(g->loop, g->redis, c, g->metrics);
+    g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
+    g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis, c,
+                           g->metrics);
+    int fd = listen_on(r->address, r->redis.server.dir, "spop");
+    r->sessions = sessions_new(g, &fd, 1);
+    assert_true(g->completion && g->inflight && g->replay && r->sessions);
+    redis_fixture_until_ready(&r->redis, 1);
+}
+
+/* The order of agent_free(). */
+void room_stop(struct room *r)
+{
+    sessions_free(r->sessions);
+    inflight_free(r->gate.inflight);
+    redis_free(r->gate.redis);
+    r->redis.redis = NULL;
+    completion_free(r->gate.completion);
+    replay_free(r->gate.replay);
+    txn_free_spare(&r->gate);
+    assert_int_equal(r->gate.live, 0);
+    listener_remove(r->address);
+    listener_remove(r->replay_address);
+    buf_free(&r->raw);
+    redis_fixture_stop(&r->redis);
+}
+
+void room_dial(struct room *r, struct peer *p)
+{
+    peer_open(p, r->redis.loop, r->address);
+    assert_int_equal(peer_hello(p, 16380, false), 16380);
+}
+
+void room_request_of(struct peer *p, uint64_t stream, const char *message, const char *policy,
+                     const char *key, const char *rid, int64_t content_length)
+{
+    peer_notify(p, stream, message);
+    peer_str(p, "policy", policy);
+    peer_str(p, "rid", rid);
+    peer_str(p, "process", "4711.1700000000000000.host");
+    peer_str(p, "method", "POST");
+    peer_str(p, "path", "/payments");
+    peer_str(p, "key", key);
+    peer_int(p, "keys", 1);
+    peer_int(p, "content_length", content_length);
+    peer_end(p);
+}
+
+void room_request(struct peer *p, uint64_t stream, const char *policy, const char *key, const char *rid)
+{
+    room_request_of(p, stream, "once-request", policy, key, rid, 10);
+    peer_send(p);
+}
+
+bool room_record(struct room *r, struct record *out)
+{
+    redisReply *keys = redisCommand(r->redis.server.c, "KEYS once:*:r:*");
+    assert_non_null(keys);
+    assert_true(keys->elements <= 1);
+    bool found = keys->elements == 1;
+    if (found) {
+        redisReply *value = redisCommand(r->redis.server.c, "GET %s", keys->element[0]->str);
+        buf_reset(&r->raw);
+        buf_put(&r->raw, value->str, value->len);
+        freeReplyObject(value);
+        assert_int_equal(record_open(r->raw.data, r->raw.len, out), 0);
+    }
+    freeReplyObject(keys);
+    return found;
+}
+
+char room_state(struct room *r)
+{
+    struct record record;
+    return room_record(r, &record) ? (char)record.state : '-';
+}
+
+void room_turn(struct room *r, double seconds)
+{
+    redis_fixture_run(&r->redis, seconds);
+}
+
+void room_until_state(struct room *r, char state)
+{
+    for (ev_tstamp until = ev_time() + patience; room_state(r) != state && ev_time() < until;)
+        room_turn(r, 0.005);
+    assert_int_equal(room_state(r), state);
+}
+
+void room_until(struct room *r, enum metric m, uint64_t value)
+{
+    for (ev_tstamp until = ev_time() + patience; room_counted(r, m) != value && ev_time() < until;)
+        room_turn(r, 0.002);
+    assert_int_equal(room_counted(r, m), value);
+}
+
+uint64_t room_counted(const struct room *r, enum metric m)
+{
+    return r->redis.metrics.value[m];
+}
+
+void room_freeze(struct room *r)
+{
+    kill(r->redis.server.pid, SIGSTOP);
+}
+
+void room_thaw(struct room *r)
+{
+    kill(r->redis.server.pid, SIGCONT);
+}

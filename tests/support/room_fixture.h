@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/* The agent's rooms around a private redis-server, without HAProxy: a test plays it with spop_peer.
+ *
+ *   peer ──unix socket──► sessions ──► txn ──► redis ──► redis-server
+ *                                        └───► completion, inflight, replay (all real)
+ *
+ * The configuration is a file as an operator writes it (room_config below), then what the test adds. Policies:
+ * payments (release), held (hold), both (a key and a limit), quotes (a limit only). None asks for a poller. */
+#ifndef ROOM_FIXTURE_H
+#define ROOM_FIXTURE_H
+
+#include "domain/record.h"
+#include "rooms/session.h"
+#include "tests/support/redis_fixture.h"
+#include "tests/support/spop_peer.h"
+
+enum { ROOM_DEADLINE_MS = 200, ROOM_RESPONSE_MS = 150, ROOM_LOCK_S = 30, ROOM_RECORD_S = 7200 };
+
+struct room {
+    struct redis_fixture redis; /* server, loop, config, metrics, adapter */
+    struct gate gate;
+    struct sessions *sessions;
+    char address[128];        /* of the sessions' listener, as in a configuration */
+    char replay_address[128]; /* of the replay listener */
+    struct buf raw;           /* the record that room_record() opened */
+};
+
+/* Everything runs, Redis is ready. `more`: text of further sections, "" for none. */
+void room_start(struct room *r, const char *more);
+/* A configuration as room_start() makes it, to be dropped by the caller. */
+struct config *room_config(struct room *r, const char *more);
+void room_stop(struct room *r);
+
+/* A connection that has said HELLO; frames of 16380 bytes. */
+void room_dial(struct room *r, struct peer *p);
+/* A request as HAProxy's once-request says it; sent. */
+void room_request(struct peer *p, uint64_t stream, const char *policy, const char *key, const char *rid);
+/* The same, made and not yet sent; a length that another payload would have. */
+void room_request_of(struct peer *p, uint64_t stream, const char *message, const char *policy,
+                     const char *key, const char *rid, int64_t content_length);
+
+/* The only record in Redis; false: there is none. */
+bool room_record(struct room *r, struct record *out);
+/* Its state, or '-'. */
+char room_state(struct room *r);
+/* Turns the loop until it is in this state. */
+void room_until_state(struct room *r, char state);
+/* Turns the loop until the counter or gauge has this value. */
+void room_until(struct room *r, enum metric m, uint64_t value);
+void room_turn(struct room *r, double seconds);
+uint64_t room_counted(const struct room *r, enum metric m);
+/* Stops and wakes the redis-server. */
+void room_freeze(struct room *r);
+void room_thaw(struct room *r);
+
+#endif
