@@ -154,8 +154,7 @@ struct agent *agent_new(struct ev_loop *loop, struct config *c)
 static const char *restart_needed(const struct config *old, const struct config *new)
 {
     for (const struct option *o = option_table_of(""); o->path; o++)
-        if (!(o->flags & OPTION_RELOAD) &&
-            !option_same(o, (const char *)old + o->offset, (const char *)new + o->offset))
+        if (!(o->flags & OPTION_RELOAD) && !option_same(o, old, new))
             return o->path;
     return NULL;
 }

@@ -34,6 +34,7 @@ struct httpd {
     struct MHD_Daemon *daemon;
     ev_io readable;
     ev_timer timer;
+    unsigned max_connections;
     httpd_fn *fn;
     void *arg;
     struct buf scratch; /* a header as two NUL-terminated texts */
@@ -43,10 +44,21 @@ struct httpd {
 /* Headers that the library writes itself, or that would change how it frames the answer. */
 static const char *const own_headers[] = {"connection", "content-length", "transfer-encoding"};
 
+static bool is_full(const struct httpd *h)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info && info->num_connections >= h->max_connections;
+}
+
+/* The library does not listen while it is full, and begins again only in the run after the one in which a
+ * connection ended: without that one those who wait would wait for somebody else's event. */
 static void turn(struct httpd *h)
 {
     unsigned long long ms;
+    bool full = is_full(h);
     MHD_run(h->daemon);
+    if (full && !is_full(h))
+        MHD_run(h->daemon);
     ev_timer_stop(h->loop, &h->timer);
     if (MHD_get_timeout(h->daemon, &ms) != MHD_YES)
         return;
@@ -244,6 +256,7 @@ struct httpd *httpd_new(struct ev_loop *loop, int listen_fd, unsigned max_connec
     if (!h)
         return NULL;
     h->loop = loop;
+    h->max_connections = max_connections;
     h->fn = fn;
     h->arg = arg;
     LIST_INIT(&h->requests);

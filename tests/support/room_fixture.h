@@ -4,8 +4,9 @@
  *   peer ──unix socket──► sessions ──► txn ──► redis ──► redis-server
  *                                        └───► completion, inflight, replay (all real)
  *
- * The configuration is a file as an operator writes it (room_config below), then what the test adds. Policies:
- * payments (release), held (hold), both (a key and a limit), quotes (a limit only). None asks for a poller. */
+ * The configuration is a file as an operator writes it (room_config below), then what the test adds.
+ * Policies: payments (release), held (hold), both (a key and a limit), quotes (a limit only). None asks for a
+ * poller. */
 #ifndef ROOM_FIXTURE_H
 #define ROOM_FIXTURE_H
 
@@ -14,7 +15,7 @@
 #include "tests/support/redis_fixture.h"
 #include "tests/support/spop_peer.h"
 
-enum { ROOM_DEADLINE_MS = 200, ROOM_RESPONSE_MS = 150, ROOM_LOCK_S = 30, ROOM_RECORD_S = 7200 };
+enum { ROOM_DEADLINE_MS = 200, ROOM_RECORD_S = 7200 };
 
 struct room {
     struct redis_fixture redis; /* server, loop, config, metrics, adapter */

@@ -31,6 +31,8 @@ void peer_close(struct peer *p)
 
 static void receive(struct peer *p)
 {
+    if (p->taken == p->in.len)
+        p->taken = p->in.len = 0;
     while (!p->eof && buf_reserve(&p->in, 65536)) {
         ssize_t n = recv(p->fd, p->in.data + p->in.len, p->in.cap - p->in.len, 0);
         if (n < 0 && errno == EAGAIN)
@@ -57,10 +59,16 @@ void peer_turn(struct peer *p, double seconds)
     }
 }
 
+static long find(const struct peer *p)
+{
+    return spop_frame_find(p->in.data + p->taken, p->in.len - p->taken,
+                           sizeof((struct peer_frame *)0)->bytes - SPOP_PREFIX);
+}
+
 bool peer_has_frame(struct peer *p)
 {
     receive(p);
-    return spop_frame_find(p->in.data, p->in.len, sizeof((struct peer_frame *)0)->bytes) != 0;
+    return find(p) != 0;
 }
 
 bool peer_take(struct peer *p, struct peer_frame *f)
@@ -68,7 +76,7 @@ bool peer_take(struct peer *p, struct peer_frame *f)
     long n = 0;
     for (ev_tstamp until = ev_time() + patience; n == 0 && ev_time() < until;) {
         receive(p);
-        n = spop_frame_find(p->in.data, p->in.len, sizeof f->bytes - SPOP_PREFIX);
+        n = find(p);
         if (n == 0 && p->eof)
             return false;
         if (n == 0)
@@ -76,8 +84,8 @@ bool peer_take(struct peer *p, struct peer_frame *f)
     }
     assert_true(n > 0);
     f->len = (size_t)n;
-    memcpy(f->bytes, p->in.data, f->len);
-    buf_shift(&p->in, f->len);
+    memcpy(f->bytes, p->in.data + p->taken, f->len);
+    p->taken += f->len;
     assert_int_equal(spop_frame_open(f->bytes, f->len, &f->head), SPOP_OK);
     return true;
 }

@@ -2,7 +2,8 @@
 /* Plays HAProxy on one SPOP connection: NOTIFYs written by hand, frames read one after another. It shares the
  * test's loop with the agent: each wait turns the loop.
  *
- *   peer_open ──► peer_hello ──► peer_notify, peer_str .., peer_end ──► peer_send ──► peer_take ──► peer_close
+ *   peer_open ──► peer_hello ──► peer_notify, peer_str .., peer_end ──► peer_send ──► peer_take ──►
+ * peer_close
  *
  * What does not come within five seconds ends the test with an assertion. */
 #ifndef SPOP_PEER_H
@@ -17,7 +18,8 @@ struct peer {
     struct ev_loop *loop;
     int fd;
     bool eof;
-    struct buf in;  /* received, not yet taken */
+    struct buf in; /* received; `taken` bytes of it have been looked at */
+    size_t taken;
     struct buf out; /* frames that were made, not yet sent */
     uint8_t memory[65536];
     struct spop_writer w; /* the open frame */

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* The replay listener over a real unix socket, with Redis played by the test: redis_submit() and
- * redis_detach() below stand in for the adapter, so that each reply comes when the test says. */
+/* The replay listener over a real unix socket and a real redis-server: what is kept, what is fetched, what is
+ * refused.
+ *
+ *   client ──HTTP──► replay ──GET──► redis-server      planted there by the test, or stopped by it
+ */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,63 +14,22 @@
 
 #include <jansson.h>
 
+#include "adapters/log.h"
 #include "domain/token.h"
 #include "rooms/replay.h"
 #include "tests/support/rawhttp.h"
+#include "tests/support/redis_fixture.h"
 
-enum { CALLS = 128, MEMORY = 64 * 1024, KEEP_MS = 300, DEADLINE_MS = 250, FENCE_AT = 4 };
-
-struct redis_call {
-    redis_reply_fn *fn;
-    void *arg;
-    char command[256];
-    size_t len;
-    ev_tstamp deadline;
-};
+enum { MEMORY = 64 * 1024, KEEP_MS = 300, DEADLINE_MS = 250, FENCE_AT = 4 };
 
 static struct world {
-    struct ev_loop *loop;
+    struct redis_fixture redis;
     struct replay *replay;
-    struct metrics metrics;
-    struct config config;
     struct raw client;
     char path[64];
-    bool redis_down;
-    struct redis_call calls[CALLS];
-    unsigned ncalls, detached;
 } w;
 
 static struct raw_reply reply;
-
-struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp deadline,
-                                redis_reply_fn *fn, void *arg)
-{
-    assert_ptr_equal(r, &w);
-    if (w.redis_down)
-        return NULL;
-    struct redis_call *call = &w.calls[w.ncalls++];
-    *call = (struct redis_call){.fn = fn, .arg = arg, .len = len, .deadline = deadline};
-    assert_true(len <= sizeof call->command);
-    memcpy(call->command, resp, len);
-    return call;
-}
-
-void redis_detach(struct redis_call *call)
-{
-    assert_non_null(call->fn);
-    call->fn = NULL;
-    w.detached++;
-}
-
-static void redis_says(unsigned call, enum redis_status status, const void *bytes, size_t len)
-{
-    const struct redis_reply r = {
-        .status = status, .bytes = {bytes, len}
-    };
-    redis_reply_fn *fn = w.calls[call].fn;
-    w.calls[call].fn = NULL;
-    fn(w.calls[call].arg, &r);
-}
 
 static const char plain_headers[] = "\x0c"
                                     "content-type\x0a"
@@ -100,17 +63,29 @@ static struct record_id id_of(unsigned n)
     return id;
 }
 
+/* Puts it where the agent looks for it. */
+static void plant(unsigned n, const void *bytes, size_t len)
+{
+    redis_server_do(&w.redis.server, "SET once:{0102}:r:00000000%02x%02x%02x%02x0000000000000000 %b PX 60000",
+                    n & 255, n >> 8 & 255, n >> 16 & 255, n >> 24, bytes, len);
+}
+
 static int setup(void **state)
 {
     (void)state;
     memset(&w, 0, sizeof w);
-    w.loop = ev_loop_new(0);
-    w.config.replay.memory = MEMORY;
-    w.config.replay.keep_ms = KEEP_MS;
-    w.config.redis.deadline_ms = DEADLINE_MS;
-    strcpy(w.config.problems.base, "https://example.org/problems#");
-    w.replay = replay_new(w.loop, raw_listen_unix(w.path), (struct redis *)&w, &w.config, &w.metrics);
-    raw_connect_unix(&w.client, w.loop, w.path);
+    log_setup(LOG_TEXT, LOG_ERROR);
+    redis_fixture_start(&w.redis);
+    struct config *c = w.redis.config;
+    c->replay.memory = MEMORY;
+    c->replay.keep_ms = KEEP_MS;
+    c->replay.max_connections = 200;
+    c->redis.deadline_ms = DEADLINE_MS;
+    strcpy(c->problems.base, "https://example.org/problems#");
+    redis_fixture_connect(&w.redis);
+    redis_fixture_until_ready(&w.redis, 1);
+    w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, c, &w.redis.metrics);
+    raw_connect_unix(&w.client, w.redis.loop, w.path);
     return w.replay ? 0 : -1;
 }
 
@@ -120,7 +95,7 @@ static int teardown(void **state)
     raw_close(&w.client);
     if (w.replay)
         replay_free(w.replay);
-    ev_loop_destroy(w.loop);
+    redis_fixture_stop(&w.redis);
     raw_unlisten(w.path);
     buf_free(&reply.body);
     return 0;
@@ -137,11 +112,14 @@ static void ask(struct raw *c, const char *method, unsigned n, uint64_t fence)
     assert_true(raw_send_text(c, request));
 }
 
-static void wait_for_call(unsigned n)
+static void freeze(void)
 {
-    for (int i = 0; i < 2000 && w.ncalls < n; i++)
-        raw_turn(w.loop, 0.001);
-    assert_int_equal(w.ncalls, n);
+    kill(w.redis.server.pid, SIGSTOP);
+}
+
+static void thaw(void)
+{
+    kill(w.redis.server.pid, SIGCONT);
 }
 
 static void expect_status(unsigned status)
@@ -177,16 +155,15 @@ static void expect_refusal(void)
 
 static uint64_t counted(enum metric id)
 {
-    return w.metrics.value[id];
+    return w.redis.metrics.value[id];
 }
 
+/* Redis does not have it: what is answered was kept. */
 static bool is_kept(unsigned n)
 {
     uint64_t before = counted(METRIC_REPLAY_SERVED);
-    w.redis_down = true;
     ask(&w.client, "POST", n, 1);
     assert_int_equal(raw_reply(&w.client, false, &reply), 0);
-    w.redis_down = false;
     return counted(METRIC_REPLAY_SERVED) > before;
 }
 
@@ -260,34 +237,47 @@ static void test_from_memory(void **state)
         expect_odd();
         assert_int_equal(counted(METRIC_REPLAY_SERVED), i);
     }
-    assert_int_equal(w.ncalls, 0);
+    assert_int_equal(counted(METRIC_REDIS_COMMANDS), 0);
     buf_free(&b);
 }
 
 /* What was fetched is kept: the second one costs Redis nothing. */
 static void test_from_redis(void **state)
 {
-    static const char wanted[] =
-        "*2\r\n$3\r\nGET\r\n$46\r\nonce:{0102}:r:00000000010000000000000000000000\r\n";
     struct buf b;
     (void)state;
     buf_init(&b);
     record_make(&b, 201, odd_headers, sizeof odd_headers - 1, odd_body, sizeof odd_body, 77);
+    plant(1, b.data, b.len);
     ask(&w.client, "POST", 1, 77);
-    wait_for_call(1);
-    assert_int_equal(w.calls[0].len, sizeof wanted - 1);
-    assert_memory_equal(w.calls[0].command, wanted, sizeof wanted - 1);
-    double left = w.calls[0].deadline - ev_now(w.loop);
-    assert_true(left > DEADLINE_MS / 1000.0 - 0.2 && left <= DEADLINE_MS / 1000.0);
-    assert_int_equal(w.client.in.len, 0);
-    redis_says(0, REDIS_BYTES, b.data, b.len);
     expect_odd();
     assert_int_equal(counted(METRIC_REPLAY_FETCHED), 1);
+    assert_int_equal(counted(METRIC_REDIS_COMMANDS), 1);
     ask(&w.client, "POST", 1, 77);
     expect_odd();
     assert_int_equal(counted(METRIC_REPLAY_SERVED), 1);
-    assert_int_equal(w.ncalls, 1);
+    assert_int_equal(counted(METRIC_REDIS_COMMANDS), 1);
     buf_free(&b);
+}
+
+/* Far larger than what a claim's reply carries, and than one read of a socket. */
+static void test_large_from_redis(void **state)
+{
+    enum { LEN = 1 << 20 };
+    struct buf b;
+    char *body = malloc(LEN);
+    (void)state;
+    for (size_t i = 0; i < LEN; i++)
+        body[i] = (char)(i * 31 + i / 255);
+    buf_init(&b);
+    record_make(&b, 200, plain_headers, sizeof plain_headers - 1, body, LEN, 77);
+    plant(1, b.data, b.len);
+    ask(&w.client, "POST", 1, 77);
+    expect_status(200);
+    expect_body(body, LEN);
+    assert_int_equal(counted(METRIC_REPLAY_BYTES), 0); /* larger than all memory: not kept */
+    buf_free(&b);
+    free(body);
 }
 
 static void test_statuses(void **state)
@@ -307,7 +297,7 @@ static void test_statuses(void **state)
         if (statuses[i] == 304) { /* its connection ends: the length of what it stands for is unknown */
             assert_true(raw_closed(&w.client, 5));
             raw_close(&w.client);
-            raw_connect_unix(&w.client, w.loop, w.path);
+            raw_connect_unix(&w.client, w.redis.loop, w.path);
         }
     }
     assert_int_equal(counted(METRIC_REPLAY_SERVED), sizeof statuses / sizeof *statuses);
@@ -345,53 +335,80 @@ static void test_bad_ids(void **state)
         assert_non_null(strstr(reply.head, "\nContent-Type: application/problem+json\n"));
         assert_null(strstr(reply.head, "Retry-After"));
     }
-    assert_int_equal(w.ncalls, 0);
+    assert_int_equal(counted(METRIC_REDIS_COMMANDS), 0);
     assert_int_equal(counted(METRIC_REPLAY_GONE), 0);
 }
 
-static void refused_by(enum redis_status status, const void *bytes, size_t len)
+static void expect_gone(void)
 {
     uint64_t gone = counted(METRIC_REPLAY_GONE);
-    unsigned call = w.ncalls;
     ask(&w.client, "POST", 9, 77);
-    wait_for_call(call + 1);
-    redis_says(call, status, bytes, len);
     expect_refusal();
     assert_int_equal(counted(METRIC_REPLAY_GONE), gone + 1);
 }
 
+static void refused(const void *bytes, size_t len)
+{
+    plant(9, bytes, len);
+    expect_gone();
+}
+
 static void test_refusals(void **state)
 {
+    static const char others[] = {RECORD_FREE, RECORD_RUNNING, RECORD_ANSWERED,
+                                  RECORD_HELD, RECORD_TOMB,    '?'};
     struct buf b;
     (void)state;
     buf_init(&b);
+    expect_gone();
     plain_record(&b, "body", 77);
-    refused_by(REDIS_LATE, NULL, 0);
-    refused_by(REDIS_LOST, NULL, 0);
-    refused_by(REDIS_NIL, NULL, 0);
-    refused_by(REDIS_INT, NULL, 0);
-    refused_by(REDIS_ERROR, b.data, b.len);
-    refused_by(REDIS_BYTES, "", 0);
-    refused_by(REDIS_BYTES, "foreign value", 13);
+    refused("", 0);
+    refused("foreign value", 13);
     for (size_t len = 0; len < b.len; len++)
         if (len < 60 || len > b.len - 5)
-            refused_by(REDIS_BYTES, b.data, len), w.ncalls = 0;
-    static const char others[] = {RECORD_FREE, RECORD_RUNNING, RECORD_ANSWERED,
-                                  RECORD_HELD, RECORD_TOMB,    '?'};
+            refused(b.data, len);
     for (size_t i = 0; i < sizeof others; i++) {
         b.data[1] = (uint8_t)others[i];
-        refused_by(REDIS_BYTES, b.data, b.len);
+        refused(b.data, b.len);
     }
     plain_record(&b, "body", 78);
-    refused_by(REDIS_BYTES, b.data, b.len);
+    refused(b.data, b.len);
     plain_record(&b, "body", 77);
     b.data[0] = 2;
-    refused_by(REDIS_BYTES, b.data, b.len);
-    assert_int_equal(w.metrics.value[METRIC_REPLAY_BYTES], 0);
-    w.redis_down = true;
-    ask(&w.client, "POST", 9, 77);
-    expect_refusal();
+    refused(b.data, b.len);
+    redis_server_do(&w.redis.server, "FLUSHALL");
+    redis_server_do(&w.redis.server, "LPUSH once:{0102}:r:00000000090000000000000000000000 x");
+    expect_gone();
+    assert_int_equal(counted(METRIC_REPLAY_BYTES), 0);
     buf_free(&b);
+}
+
+/* Redis hangs: refused at the deadline, and what it says afterwards is nobody's. */
+static void test_late(void **state)
+{
+    (void)state;
+    freeze();
+    ev_tstamp from = ev_time();
+    expect_gone();
+    double took = ev_time() - from;
+    assert_true(took >= DEADLINE_MS / 1000.0 - 0.01 && took < DEADLINE_MS / 1000.0 + 0.2);
+    thaw();
+    raw_turn(w.redis.loop, 0.02);
+    assert_int_equal(counted(METRIC_REDIS_LATE), 1);
+}
+
+/* Redis goes while it is asked, and is not there when it is asked again. */
+static void test_lost(void **state)
+{
+    (void)state;
+    freeze();
+    ask(&w.client, "POST", 9, 77);
+    raw_turn(w.redis.loop, 0.02);
+    redis_fixture_kill(&w.redis);
+    expect_refusal();
+    assert_int_equal(counted(METRIC_REDIS_LOST), 1);
+    expect_gone();
+    redis_fixture_revive(&w.redis);
 }
 
 /* A header that cannot be sent makes the record one that cannot be read, not a shorter answer. */
@@ -402,7 +419,7 @@ static void test_unsendable_header(void **state)
     (void)state;
     buf_init(&b);
     record_make(&b, 200, headers, sizeof headers - 1, "body", 4, 77);
-    refused_by(REDIS_BYTES, b.data, b.len);
+    refused(b.data, b.len);
     buf_free(&b);
 }
 
@@ -414,14 +431,13 @@ static void test_other_fence_in_memory(void **state)
     keep(1, "old");
     buf_init(&b);
     plain_record(&b, "new", 2);
+    plant(1, b.data, b.len);
     ask(&w.client, "POST", 1, 2);
-    wait_for_call(1);
-    redis_says(0, REDIS_BYTES, b.data, b.len);
     expect_status(201);
     expect_body("new", 3);
     ask(&w.client, "POST", 1, 2);
     expect_status(201);
-    assert_int_equal(w.ncalls, 1);
+    assert_int_equal(counted(METRIC_REDIS_COMMANDS), 1);
     buf_free(&b);
 }
 
@@ -487,21 +503,21 @@ static void test_same_again_is_the_newest(void **state)
 static void test_keep_time(void **state)
 {
     (void)state;
-    raw_turn(w.loop, 0.01);
+    raw_turn(w.redis.loop, 0.01);
     keep(1, "a");
-    raw_turn(w.loop, 0.2);
+    raw_turn(w.redis.loop, 0.2);
     keep(2, "b");
     assert_true(is_kept(1));
-    raw_turn(w.loop, 0.15);
+    raw_turn(w.redis.loop, 0.15);
     assert_false(is_kept(1));
     assert_true(is_kept(2));
-    raw_turn(w.loop, 0.2);
+    raw_turn(w.redis.loop, 0.2);
     assert_false(is_kept(2));
     assert_int_equal(counted(METRIC_REPLAY_BYTES), 0);
     assert_int_equal(counted(METRIC_REPLAY_EVICTED), 0);
     keep(3, "c");
     assert_true(is_kept(3));
-    raw_turn(w.loop, 0.35);
+    raw_turn(w.redis.loop, 0.35);
     assert_int_equal(counted(METRIC_REPLAY_BYTES), 0);
 }
 
@@ -510,18 +526,18 @@ static void test_reconfigure(void **state)
     (void)state;
     for (unsigned i = 0; i < 3; i++)
         keep_bytes(i, 1000);
-    w.config.replay.memory = 2 * (1000 + REPLAY_OVERHEAD);
-    w.config.replay.keep_ms = 100;
-    strcpy(w.config.problems.base, "about:");
-    replay_reconfigure(w.replay, &w.config);
-    assert_int_equal(counted(METRIC_REPLAY_BYTES), w.config.replay.memory);
+    w.redis.config->replay.memory = 2 * (1000 + REPLAY_OVERHEAD);
+    w.redis.config->replay.keep_ms = 100;
+    strcpy(w.redis.config->problems.base, "about:");
+    replay_reconfigure(w.replay, w.redis.config);
+    assert_int_equal(counted(METRIC_REPLAY_BYTES), w.redis.config->replay.memory);
     assert_false(is_kept(0));
     assert_non_null(memmem(reply.body.data, reply.body.len, "\"about:unavailable\"", 19));
     assert_true(is_kept(1) && is_kept(2));
-    raw_turn(w.loop, 0.15);
+    raw_turn(w.redis.loop, 0.15);
     assert_int_equal(counted(METRIC_REPLAY_BYTES), 0);
-    w.config.replay.memory = 0;
-    replay_reconfigure(w.replay, &w.config);
+    w.redis.config->replay.memory = 0;
+    replay_reconfigure(w.replay, w.redis.config);
     keep_bytes(5, 100);
     assert_int_equal(counted(METRIC_REPLAY_BYTES), 0);
     assert_false(is_kept(5));
@@ -531,8 +547,8 @@ static void test_reconfigure(void **state)
 static void test_many_records(void **state)
 {
     (void)state;
-    w.config.replay.memory = 32 << 20;
-    replay_reconfigure(w.replay, &w.config);
+    w.redis.config->replay.memory = 32 << 20;
+    replay_reconfigure(w.replay, w.redis.config);
     for (unsigned i = 0; i < 1000; i++)
         keep(i, "x");
     for (unsigned i = 0; i < 1000; i += 97)
@@ -540,7 +556,7 @@ static void test_many_records(void **state)
     assert_false(is_kept(1000));
 }
 
-static void test_parallel_fetches_in_any_order(void **state)
+static void test_parallel_fetches(void **state)
 {
     enum { N = 100 };
     static struct raw c[N];
@@ -549,16 +565,19 @@ static void test_parallel_fetches_in_any_order(void **state)
     (void)state;
     buf_init(&b);
     for (unsigned i = 0; i < N; i++) {
-        raw_connect_unix(&c[i], w.loop, w.path);
-        ask(&c[i], "POST", i, 1);
-        wait_for_call(i + 1);
-    }
-    for (unsigned i = N; i-- > 0;) {
         snprintf(body, sizeof body, "number %u", i);
         plain_record(&b, body, 1);
-        redis_says(i, REDIS_BYTES, b.data, b.len);
+        plant(i, b.data, b.len);
     }
+    freeze();
     for (unsigned i = 0; i < N; i++) {
+        raw_connect_unix(&c[i], w.redis.loop, w.path);
+        ask(&c[i], "POST", i, 1);
+    }
+    raw_turn(w.redis.loop, 0.02);
+    assert_int_equal(counted(METRIC_REPLAY_FETCHED), 0);
+    thaw();
+    for (unsigned i = N; i-- > 0;) {
         snprintf(body, sizeof body, "number %u", i);
         assert_int_equal(raw_reply(&c[i], false, &reply), 0);
         expect_body(body, strlen(body));
@@ -575,28 +594,76 @@ static void test_client_leaves_during_fetch(void **state)
     (void)state;
     buf_init(&b);
     plain_record(&b, "body", 1);
-    raw_connect_unix(&c, w.loop, w.path);
+    plant(1, b.data, b.len);
+    freeze();
+    raw_connect_unix(&c, w.redis.loop, w.path);
     ask(&c, "POST", 1, 1);
-    wait_for_call(1);
+    raw_turn(w.redis.loop, 0.02);
     raw_close(&c);
-    raw_turn(w.loop, 0.02);
-    redis_says(0, REDIS_BYTES, b.data, b.len);
-    raw_turn(w.loop, 0.02);
+    raw_turn(w.redis.loop, 0.02);
+    thaw();
+    raw_turn(w.redis.loop, 0.05);
     assert_true(is_kept(1));
     buf_free(&b);
 }
 
+/* The reply comes when the room is gone. */
 static void test_free_during_fetch(void **state)
 {
     (void)state;
     keep(5, "kept");
+    freeze();
     ask(&w.client, "POST", 1, 1);
-    wait_for_call(1);
+    raw_turn(w.redis.loop, 0.02);
     replay_free(w.replay);
     w.replay = NULL;
-    assert_int_equal(w.detached, 1);
     assert_true(raw_closed(&w.client, 1));
     assert_int_equal(w.client.in.len, 0);
+    thaw();
+    raw_turn(w.redis.loop, 0.05);
+    assert_int_equal(counted(METRIC_REPLAY_FETCHED) + counted(METRIC_REPLAY_GONE), 0);
+}
+
+/* The agent ends: Redis goes first, what was being fetched is refused, and the room after it. */
+static void test_redis_is_freed_during_fetch(void **state)
+{
+    (void)state;
+    freeze();
+    ask(&w.client, "POST", 1, 1);
+    raw_turn(w.redis.loop, 0.02);
+    redis_free(w.redis.redis);
+    w.redis.redis = NULL;
+    assert_int_equal(counted(METRIC_REPLAY_GONE), 1);
+    replay_free(w.replay);
+    w.replay = NULL;
+    thaw();
+}
+
+/* Exactly so many connections are served; the next one waits for a place. */
+static void test_max_connections(void **state)
+{
+    struct raw c[3];
+    (void)state;
+    raw_close(&w.client);
+    replay_free(w.replay);
+    raw_unlisten(w.path);
+    w.redis.config->replay.max_connections = 2;
+    w.replay =
+        replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, w.redis.config, &w.redis.metrics);
+    keep(1, "body");
+    for (unsigned i = 0; i < 3; i++) {
+        raw_connect_unix(&c[i], w.redis.loop, w.path);
+        ask(&c[i], "POST", 1, 1);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(raw_reply(&c[i], false, &reply), 0);
+    raw_turn(w.redis.loop, 0.05);
+    assert_int_equal(counted(METRIC_REPLAY_SERVED), 2);
+    raw_close(&c[0]);
+    assert_int_equal(raw_reply(&c[2], false, &reply), 0);
+    expect_body("body", 4);
+    raw_close(&c[1]);
+    w.client = c[2];
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -606,10 +673,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_from_memory),
         TEST(test_from_redis),
+        TEST(test_large_from_redis),
         TEST(test_statuses),
         TEST(test_head_request),
         TEST(test_bad_ids),
         TEST(test_refusals),
+        TEST(test_late),
+        TEST(test_lost),
         TEST(test_unsendable_header),
         TEST(test_other_fence_in_memory),
         TEST(test_other_tag_is_another_record),
@@ -619,9 +689,11 @@ int main(void)
         TEST(test_keep_time),
         TEST(test_reconfigure),
         TEST(test_many_records),
-        TEST(test_parallel_fetches_in_any_order),
+        TEST(test_parallel_fetches),
         TEST(test_client_leaves_during_fetch),
         TEST(test_free_during_fetch),
+        TEST(test_redis_is_freed_during_fetch),
+        TEST(test_max_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

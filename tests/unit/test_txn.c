@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Request messages, from the NOTIFY to the ACK, on a real Redis: every outcome of the gate as HAProxy gets it,
- * and what is refused before it is asked. */
+/* Request messages, from the NOTIFY to the ACK, on a real Redis: every outcome of the gate as HAProxy gets
+ * it, and what is refused before it is asked. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

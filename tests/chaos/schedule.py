@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""The seeded faults, one after another: each is begun, lasts, is healed, and is over when everything works again.
+
+Why one at a time: the promise is about what any single failure does. (The agents' and Redis' faults still meet the
+backend's, which the clients steer.) A pause of HAProxy is shorter than a lease, and one agent is always there: who outlives
+a lease is promised nothing.
+"""
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+
+from history import Fault
+from fleet import AGENTS, PROXIES, ask_socket
+
+# A fault is remembered for so long: no key's history is longer.
+REMEMBERED = 300.0
+
+
+class Schedule:
+    def __init__(self, random, site, bank_died, gap):
+        self._random, self._site, self._bank_died, self._gap = random, site, bank_died, gap
+        self.faults, self.counts = [], Counter()
+        self.stopping = asyncio.Event()
+        # kind: how often, the shortest and longest time broken, who: None, or one of so many
+        self._table = {
+            "agent-kill": (5, 0.1, 5, AGENTS, self._agent_kill),
+            "agent-pause": (5, 0.2, 6, AGENTS, self._agent_pause),
+            "agent-restart": (3, 0, 1, AGENTS, self._agent_restart),
+            "agent-reload": (1, 0, 0, AGENTS, self._agent_reload),
+            "haproxy-reload": (3, 0, 0, PROXIES, self._proxy_reload),
+            "haproxy-kill": (2, 0.1, 3, PROXIES, self._proxy_kill),
+            "haproxy-pause": (1, 0.1, 1.2, PROXIES, self._proxy_pause),
+            "redis-kill": (4, 0.1, 6, None, self._redis_kill),
+            "redis-pause": (4, 0.1, 6, None, self._redis_pause),
+            "redis-restart": (2, 0, 1, None, self._redis_restart),
+            "redis-flush-scripts": (2, 0, 0, None, self._redis_flush_scripts),
+            "link-cut": (4, 0.1, 6, AGENTS, self._link("cut")),
+            "link-hang": (4, 0.1, 6, AGENTS, self._link("hang")),
+            "link-slow": (2, 0.5, 4, AGENTS, self._link("slow")),
+            "bank-kill": (2, 0.1, 2, None, self._bank_kill),
+            "bank-pause": (1, 0.2, 2, None, self._bank_pause),
+        }
+
+    def only(self, kinds):
+        """Of all faults those that begin with one of these."""
+        self._table = {k: v for k, v in self._table.items() if k.startswith(tuple(kinds))}
+
+    async def run(self):
+        while not self.stopping.is_set():
+            try:
+                await asyncio.wait_for(self.stopping.wait(), self._random.expovariate(1 / self._gap))
+            except TimeoutError:
+                await self._one()
+
+    async def _one(self):
+        kind = self._random.choices(list(self._table), [row[0] for row in self._table.values()])[0]
+        _, shortest, longest, many, act = self._table[kind]
+        target = None if many is None else self._random.randrange(many)
+        # Short ones are the many: the square leans towards them.
+        lasts = shortest + (longest - shortest) * self._random.random() ** 2
+        fault = Fault(kind, target, time.monotonic())
+        self.faults.append(fault)
+        self.counts[kind] += 1
+        await act(target, lasts)
+        fault.end = time.monotonic()
+        while self.faults and self.faults[0].end < fault.end - REMEMBERED:
+            self.faults.pop(0)
+
+    async def _agent_kill(self, i, lasts):
+        self._site.agents[i].send(signal.SIGKILL)
+        await self._site.agents[i].wait()
+        await asyncio.sleep(lasts)
+        await self._site.start_agent(i)
+
+    async def _agent_restart(self, i, lasts):
+        self._site.agents[i].send(signal.SIGTERM)
+        if await self._site.agents[i].wait(10) != 0:
+            raise RuntimeError("agent %d did not end well at SIGTERM" % i)
+        await asyncio.sleep(lasts)
+        await self._site.start_agent(i)
+
+    async def _agent_pause(self, i, lasts):
+        await self._pause(self._site.agents[i], lasts)
+        await self._site.agent_ready(i)
+
+    async def _agent_reload(self, i, lasts):
+        self._site.agents[i].send(signal.SIGHUP)
+
+    async def _proxy_reload(self, i, lasts):
+        before = await self._site.worker(i)
+        self._site.proxies[i].send(signal.SIGUSR2)
+        for _ in range(100):
+            if await self._site.worker(i) not in (b"", before):
+                return
+            await asyncio.sleep(0.05)
+        raise RuntimeError("haproxy %d did not reload" % i)
+
+    async def _proxy_kill(self, i, lasts):
+        await self._site.proxies[i].end()
+        await asyncio.sleep(lasts)
+        await self._site.start_proxy(i)
+
+    async def _proxy_pause(self, i, lasts):
+        """The workers: the master only looks after them."""
+        workers = self._site.proxies[i].children()
+        for signum in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in workers:
+                try:
+                    os.kill(pid, signum)
+                except ProcessLookupError:
+                    pass
+            await asyncio.sleep(lasts if signum == signal.SIGSTOP else 0)
+
+    async def _redis_kill(self, _, lasts):
+        self._site.redis.send(signal.SIGKILL)
+        await self._site.redis.wait()
+        await asyncio.sleep(lasts)
+        await self._site.start_redis()
+        await self._agents_ready()
+
+    async def _redis_restart(self, _, lasts):
+        self._site.redis.send(signal.SIGTERM)
+        await self._site.redis.wait()
+        await asyncio.sleep(lasts)
+        await self._site.start_redis()
+        await self._agents_ready()
+
+    async def _redis_pause(self, _, lasts):
+        await self._pause(self._site.redis, lasts)
+        await self._agents_ready()
+
+    async def _redis_flush_scripts(self, _, lasts):
+        await ask_socket(self._site.redis_socket, b"SCRIPT FLUSH\r\n", b"\r\n")
+
+    def _link(self, mode):
+        async def act(i, lasts):
+            self._site.links[i].set(mode)
+            await asyncio.sleep(lasts)
+            self._site.links[i].set("pass")
+            await self._site.agent_ready(i)
+        return act
+
+    async def _bank_kill(self, _, lasts):
+        await self._site.bank.end()
+        self._bank_died(time.monotonic())
+        await asyncio.sleep(lasts)
+        await self._site.start_bank()
+
+    async def _bank_pause(self, _, lasts):
+        await self._pause(self._site.bank, lasts)
+
+    async def _pause(self, process, lasts):
+        process.send(signal.SIGSTOP)
+        await asyncio.sleep(lasts)
+        process.send(signal.SIGCONT)
+
+    async def _agents_ready(self):
+        for i in range(AGENTS):
+            await self._site.agent_ready(i)
