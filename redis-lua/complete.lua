@@ -22,7 +22,7 @@ end
 r.status = status
 if try('GETRANGE', KEYS[2], '0', HEAD_LEN - 1 .. '') ~= BLANK then
   if at == TOMB then return 'N' end
-  r.payload = ARGV[4]
+  if ARGV[4] ~= '' then r.payload = ARGV[4] end -- a commit brings none: what `answered` saw stays
   move(KEYS[1], r, TOMB)
   return 'S'
 end

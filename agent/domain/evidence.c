@@ -2,6 +2,8 @@
 #include "domain/evidence.h"
 
 #include "domain/fingerprint.h"
+#include "domain/record.h"
+#include "domain/text.h"
 
 #include <string.h>
 
@@ -23,10 +25,24 @@ static bool is_whole(const struct response_facts *f)
            f->body.len == (size_t)f->content_length;
 }
 
+/* Only chunks have an end of their own. Where the connection's end is the body's, a backend that dies looks
+ * as one that is done (RFC 9112, section 6.3, number 8), to HAProxy as well. */
+static bool is_chunked(const struct response_facts *f)
+{
+    static const char chunked[] = "chunked";
+    struct spop_slice coding = headers_find(f->headers, "transfer-encoding");
+    if (coding.len != sizeof chunked - 1)
+        return false;
+    for (size_t i = 0; i < coding.len; i++)
+        if (text_lower(coding.ptr[i]) != chunked[i])
+            return false;
+    return true;
+}
+
 /* May what was seen be committed once a notice says that the end was clean? */
 static bool may_be_whole(const struct response_facts *f, size_t buffer_limit)
 {
-    return f->waited && f->content_length < 0 && f->body.len == (size_t)f->body_len &&
+    return f->waited && f->content_length < 0 && is_chunked(f) && f->body.len == (size_t)f->body_len &&
            body_fits(f->body_len, (int64_t)f->headers.len, buffer_limit);
 }
 

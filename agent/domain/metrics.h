@@ -80,7 +80,7 @@
     X(SPOP_ERRORS, counter, "spoa_once_spop_errors_total", "",                                               \
       "SPOP connections ended by us because of an error.")                                                   \
     X(SPOP_FULL, counter, "spoa_once_spop_full_total", "",                                                   \
-      "Messages refused: too many of their connection waited.")                                              \
+      "Messages that could not wait: too many of their connection did.")                                     \
     X(SPOP_WEDGED, counter, "spoa_once_spop_wedged_total", "",                                               \
       "SPOP connections closed because HAProxy had stopped reading.")                                        \
     X(SPOP_BAD_MESSAGES, counter, "spoa_once_spop_bad_messages_total", "",                                   \

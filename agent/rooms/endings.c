@@ -25,7 +25,8 @@ struct ended {
     uint8_t key[TOKEN_BYTES];
     enum state state;
     enum ending ending;
-    unsigned status; /* of an answer that began, from whichever table knew it; 0: none */
+    bool listed, mine; /* HAProxy's table has proved the end; to us, or to another agent as well */
+    unsigned status;   /* of an answer that began, from whichever table knew it; 0: none */
     double first_at, last_at;
     char letter; /* what it becomes: T, F, H, or C for committed */
     struct completion_ticket *ticket;
@@ -174,6 +175,8 @@ bool endings_seen(struct endings *e, const struct token *t, unsigned gpt0, bool 
     if (!d)
         return false;
     d->last_at = now;
+    d->listed = true;
+    d->mine = mine;
     d->status = gpt0 ? gpt0 : d->status;
     if (due(e, d, mine, now))
         say(e, d, t);
@@ -204,11 +207,21 @@ void endings_notice(struct endings *e, const struct notice *n, bool gone, double
     say(e, d, &n->token);
 }
 
+/* One listing is proof for good: the wait for a notice must not need another one. A worker that a reload
+ * replaces sweeps its ended entries out once a second, however young they are. */
+static void say_late(struct endings *e, struct ended *d, double now)
+{
+    struct token t;
+    if (d->listed && due(e, d, d->mine, now) && token_unpack(d->key, &t) == 0)
+        say(e, d, &t);
+}
+
 void endings_sweep(struct endings *e, double now)
 {
     for (unsigned i = 0; i < BUCKETS; i++) {
         for (struct ended **at = &e->bucket[i]; *at;) {
             struct ended *d = *at;
+            say_late(e, d, now);
             if (d->state == SAID || now - d->last_at <= FORGET_AFTER) {
                 at = &d->next;
                 continue;

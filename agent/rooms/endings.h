@@ -28,7 +28,8 @@ bool endings_seen(struct endings *e, const struct token *t, unsigned gpt0, bool 
 /* HAProxy's log says that it has ended. gone: its process is not there any more, so that no listing will ever
  * prove it: the notice counts by itself. */
 void endings_notice(struct endings *e, const struct notice *n, bool gone, double now);
-/* Forgets what has not been listed for a while. */
+/* Once in each poll: says what has waited long enough for a notice, forgets what has not been listed for a
+ * while. */
 void endings_sweep(struct endings *e, double now);
 unsigned endings_count(const struct endings *e);
 

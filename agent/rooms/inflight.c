@@ -19,6 +19,9 @@
 /* A poll that a notice asks for comes no sooner than this after the last one, nor sooner than that one's
  * answers took, four times over: a storm of notices must not keep HAProxy busy with listings. */
 #define POLL_GAP 0.010
+/* A worker that a reload replaces keeps an ended entry for a second at most, and often for much less
+ * (HAProxy's manage_proxy() sweeps them out once a second): it is looked at this often. */
+#define HURRY_EVERY 0.025
 enum { GAP_FACTOR = 4, STATUS_LEAST = 100, STATUS_MOST = 599 };
 
 struct inflight {
@@ -33,7 +36,7 @@ struct inflight {
     struct waits *waits;
     unsigned nsites;
     struct site *sites[CONFIG_HAPROXY_MAX];
-    ev_timer timer;
+    ev_timer timer, hurry;
     double polled_at, took; /* last poll */
     bool look;              /* a notice came: also look at what another agent polls */
     struct log_gate strange_gate;
@@ -64,6 +67,22 @@ static void set_gauges(struct inflight *i)
     metrics_set(i->metrics, METRIC_POLLER, elected);
 }
 
+/* False: no worker is stopping. */
+static bool hurry(struct inflight *i)
+{
+    bool any = false;
+    for (unsigned n = 0; n < i->nsites; n++)
+        any |= site_hurry(i->sites[n]);
+    return any;
+}
+
+static void on_hurry(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    (void)revents;
+    if (!hurry(t->data))
+        ev_timer_stop(loop, t);
+}
+
 static void on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 {
     (void)loop;
@@ -84,6 +103,8 @@ static void on_poll(struct ev_loop *loop, ev_timer *t, int revents)
         if (!site_poll(i->sites[n], running, look) && running)
             heartbeat_again(i->heartbeat);
     endings_sweep(i->endings, i->polled_at);
+    if (hurry(i) && !ev_is_active(&i->hurry))
+        ev_timer_again(i->loop, &i->hurry);
 }
 
 static void on_news(void *arg)
@@ -213,6 +234,8 @@ struct inflight *inflight_new(struct ev_loop *loop, struct redis *redis, struct 
     i->metrics = metrics;
     ev_timer_init(&i->timer, on_poll, 0., 0.);
     i->timer.data = i;
+    ev_timer_init(&i->hurry, on_hurry, HURRY_EVERY, HURRY_EVERY);
+    i->hurry.data = i;
     i->teller = teller_new(loop, redis);
     i->heartbeat = heartbeat_new(i->teller, metrics);
     i->endings = endings_new(i->teller, completion, metrics);
@@ -230,6 +253,7 @@ void inflight_free(struct inflight *i)
     if (!i)
         return;
     ev_timer_stop(i->loop, &i->timer);
+    ev_timer_stop(i->loop, &i->hurry);
     waits_free(i->waits);
     for (unsigned n = 0; n < i->nsites; n++)
         site_free(i->sites[n]);

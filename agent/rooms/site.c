@@ -13,6 +13,8 @@
 
 enum { PATH_BYTES = 256 };
 
+enum { ENDED = 1 << WORKER_ENDED | 1 << WORKER_UNSETTLED };
+
 /* A worker as this agent sees it. */
 struct member {
     struct worker *worker;
@@ -207,7 +209,6 @@ bool site_begin(struct site *s, bool confirmed)
 
 bool site_poll(struct site *s, bool running, bool look)
 {
-    enum { ENDED = 1 << WORKER_ENDED | 1 << WORKER_UNSETTLED };
     bool asked = true;
     for (unsigned i = 0; i < s->n; i++) {
         struct member *m = &s->member[i];
@@ -220,6 +221,17 @@ bool site_poll(struct site *s, bool running, bool look)
             asked = false;
     }
     return asked;
+}
+
+bool site_hurry(struct site *s)
+{
+    bool any = false;
+    for (unsigned i = 0; i < s->n; i++)
+        if (worker_stopping(s->member[i].worker)) {
+            worker_poll(s->member[i].worker, ENDED);
+            any = true;
+        }
+    return any;
 }
 
 bool site_knows(const struct site *s, const struct process *p)

@@ -33,6 +33,8 @@ bool site_begin(struct site *s, bool confirmed);
 /* Asks: of what is ours all that has ended, and what runs if `running`; of what is not, what has ended if
  * `look`. False: a worker that is ours had not answered the last poll yet. */
 bool site_poll(struct site *s, bool running, bool look);
+/* Asks what has ended in workers that a reload replaced, between the polls; false: there are none. */
+bool site_hurry(struct site *s);
 /* Looks for a process that is not known, unless that is on its way already. */
 void site_connect(struct site *s);
 

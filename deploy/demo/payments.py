@@ -3,7 +3,7 @@
 """A payments backend to play with: a real ledger, and every failure a backend can show.
 
     POST /payments        makes ONE charge, answers 201, Location: /payments/N, {"charge": N, ..}
-    GET  /payments/N      that charge
+    GET  /payments/N      that charge, with the length and the digest of its request's body
     GET  /charges         {"charges": how many were made}
     GET  /charges?key=K   the same for those that carried the key K (Once-Key, else the client's own header)
     GET  /quotes          a price
@@ -14,6 +14,7 @@ Request headers steer it; the charge is made BEFORE the delay and before the fau
 
 Usage: payments.py [127.0.0.1:PORT | unix@/PATH]; port 0 takes a free one. It prints the address when it listens.
 """
+import hashlib
 import json
 import os
 import signal
@@ -43,7 +44,8 @@ class Ledger:
     def charge(self, key, request):
         with self._lock:
             number = len(self._charges) + 1
-            self._charges.append({"charge": number, "key": key, "bytes": len(request)})
+            self._charges.append({"charge": number, "key": key, "bytes": len(request),
+                                  "sha256": hashlib.sha256(request).hexdigest()})
             return number
 
     def get(self, number):

@@ -8,7 +8,7 @@ Each line of LEDGER is one JSON object, in the order in which things happened; `
 A line is in the file before the bank goes on, so that a `kill -9` loses none:
 
     {"e": "begin",  "n", "t", "key", "call", "fence", "execution"}   a whole request has arrived
-    {"e": "answer", "n", "t", "status", "digest"}                   a whole answer is about to be written
+    {"e": "answer", "n", "t", "status", "digest"}                   the end of a whole answer is about to be written
     {"e": "end",    "n", "t", "how"}    written | closed (by us) | peer (the other side closed)
 
 `n` names the execution, `PID-NUMBER`. The request header Bank-Do steers an answer, words separated by blanks:
@@ -16,6 +16,7 @@ A line is in the file before the bank goes on, so that a `kill -9` loses none:
     status=503   delay=0.4   size=2000   chunked
     close | reset      no byte of an answer       head    half of the headers, then closed
     cut                half of the body, closed   hang    nothing until the other side closes
+    stall=2            seconds between the two halves of the body        stream  an event stream, whose body nobody waits for
 """
 import asyncio
 import hashlib
@@ -52,11 +53,11 @@ def body_of(number, size):
     return text + (number.encode() + b".") * max(0, (size - len(text)) // (len(number) + 1))
 
 
-def head_of(number, status, length):
+def head_of(number, status, length, content_type):
     """The bytes of an answer's head; length None: chunked."""
     framing = "Transfer-Encoding: chunked" if length is None else "Content-Length: %d" % length
     return ("HTTP/1.1 %d Bank\r\nBank-Execution: %s\r\nLocation: /payments/%s\r\n"
-            "Content-Type: application/json\r\n%s\r\n\r\n" % (status, number, number, framing)).encode()
+            "Content-Type: %s\r\n%s\r\n\r\n" % (status, number, number, content_type, framing)).encode()
 
 
 def chunks_of(body):
@@ -120,16 +121,32 @@ class Connection(asyncio.Protocol):
             return
         status = int(words.get("status", 201))
         body = body_of(number, int(words.get("size", 0)))
-        head = head_of(number, status, None if "chunked" in words else len(body))
-        sent = chunks_of(body) if "chunked" in words else body
-        if "head" in words or "cut" in words:
-            self._transport.write(head[:len(head) // 2] if "head" in words else head + sent[:len(sent) // 2])
+        chunked = "chunked" in words or "stream" in words
+        head = head_of(number, status, None if chunked else len(body),
+                       "text/event-stream" if "stream" in words else "application/json")
+        sent = chunks_of(body) if chunked else body
+        half = len(sent) // 2
+        if "head" in words:
+            self._transport.write(head[:len(head) // 2])
             self._close(False)
-            return
+        elif "stall" in words or "cut" in words:
+            self._transport.write(head + sent[:half])
+            self._timer = asyncio.get_running_loop().call_later(float(words.get("stall", 0)), self._rest, number, status, body,
+                                                                sent[half:], words)
+        else:
+            self._finish(number, status, body, head + sent)
+
+    def _rest(self, number, status, body, rest, words):
+        if "cut" in words:
+            self._close(False)
+        else:
+            self._finish(number, status, body, rest)
+
+    def _finish(self, number, status, body, rest):
         self._ledger.add("answer", number, status=status, digest=hashlib.sha256(body).hexdigest()[:16])
         # Ended before the bytes leave: what follows from the answer must not seem to come before its end.
         self._end("written")
-        self._transport.write(head + sent)
+        self._transport.write(rest)
         self._next()
 
     def _close(self, reset):

@@ -25,6 +25,8 @@ VISIBLE = 1.5
 # A client that left may leave a request behind that is still before the gate (processing timeouts).
 LEFT_BEHIND = 2.0
 
+# How long after a fault a refusal is counted as its.
+AFTERMATH = 1.0
 # Lines of a history that are shown.
 TOLD = 60
 
@@ -78,6 +80,14 @@ def busy_until(faults, begin, end):
     return until
 
 
+def looked_whole(key, call):
+    """HAProxy 2.6 ends a chunked answer that its backend cut as if it were whole, towards HTTP/2 clients (on routes that are
+    not gated too). The client could not tell; the gate knows, and released. Counted by the run, not judged."""
+    if not (call.h2 and call.kind == "answer" and not call.replayed):
+        return False
+    return any(e.number == call.number and e.how == "closed" for e in key.executions)
+
+
 def overlaps(key, faults):
     ran = sorted(key.executions, key=lambda e: e.begin)
     for i, first in enumerate(ran):
@@ -89,7 +99,7 @@ def overlaps(key, faults):
 def after_outcome(key, faults):
     """The first call that proves that the outcome is known, against each later execution."""
     for call in sorted(key.calls, key=lambda c: c.done):
-        final = call.kind == "answer" and (call.replayed or is_storable(call.status))
+        final = call.kind == "answer" and (call.replayed or is_storable(call.status)) and not looked_whole(key, call)
         if not final and call.word not in ("outcome-not-stored", "outcome-unknown"):
             continue
         for e in key.executions:
@@ -104,7 +114,7 @@ def replay_differs(key, faults):
     wrote = {e.number: e for e in key.executions}
     replays = set()
     for c in key.calls:
-        if c.kind != "answer":
+        if c.kind != "answer" or looked_whole(key, c):
             continue
         e = wrote.get(c.number)
         if not e or (e.status, e.digest, "/payments/" + e.number) != (c.status, c.digest, c.location):
@@ -143,7 +153,7 @@ def sent_twice(key, faults):
 def activities(key, call):
     """What a 409 of this call could be about: executions, and the other calls that may have claimed the key."""
     for e in key.executions:
-        if e.call != call.id:
+        if e.call != call.id or call.h2:  # such a client sends again by itself
             yield e.begin, e.end
     for c in key.calls:
         if c is call or c.replayed or (c.kind == "refused" and c.word != "unavailable"):
@@ -197,6 +207,16 @@ RULES = {
     "fence": fences,
     "stuck": stuck,
 }
+
+
+def notes(key, faults):
+    """What is worth a figure, and breaks no promise."""
+    for c in key.calls:
+        if looked_whole(key, c):
+            yield "cut answer that HAProxy let look whole over HTTP/2"
+        if c.word == "unavailable":
+            met = faults_in(faults, c.sent - AFTERMATH, c.done)
+            yield "503 of ours in or after " + met[-1].kind if met else "503 of ours without a fault"
 
 
 def judge(key, faults):

@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ATTACH = ROOT / "haproxy-conf" / "attach"
 AGENTS, PROXIES = 3, 2
-START_PATIENCE = 10.0
+START_PATIENCE = 30.0
 
 
 def free_port():

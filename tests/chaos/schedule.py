@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""The seeded faults, one after another: each is begun, lasts, is healed, and is over when everything works again.
+"""The seeded faults. Each is begun, lasts, is healed, and is over when everything works again.
 
-Why one at a time: the promise is about what any single failure does. (The agents' and Redis' faults still meet the
-backend's, which the clients steer.) A pause of HAProxy is shorter than a lease, and one agent is always there: who outlives
-a lease is promised nothing.
+Some run at one time (lanes), never two of the same part: so one agent at most is dead or paused and one at most has a broken
+link, and one agent always works. A pause of HAProxy is shorter than a lease. Why: who outlives a lease is promised nothing.
 """
 import asyncio
 import os
+import random
 import signal
 import time
 from collections import Counter
 
-from history import Fault
 from fleet import AGENTS, PROXIES, ask_socket
+from history import Fault
 
 # A fault is remembered for so long: no key's history is longer.
 REMEMBERED = 300.0
 
 
+def part_of(kind):
+    """What a kind of fault breaks: its first word."""
+    return kind.split("-")[0]
+
+
 class Schedule:
-    def __init__(self, random, site, bank_died, gap):
-        self._random, self._site, self._bank_died, self._gap = random, site, bank_died, gap
+    def __init__(self, seed, site, bank_died, gap, lanes):
+        self._random, self._site, self._bank_died = random.Random(seed), site, bank_died
+        self._gap, self._lanes, self._busy = gap, lanes, set()
         self.faults, self.counts = [], Counter()
         self.stopping = asyncio.Event()
         # kind: how often, the shortest and longest time broken, who: None, or one of so many
@@ -31,7 +37,7 @@ class Schedule:
             "agent-reload": (1, 0, 0, AGENTS, self._agent_reload),
             "haproxy-reload": (3, 0, 0, PROXIES, self._proxy_reload),
             "haproxy-kill": (2, 0.1, 3, PROXIES, self._proxy_kill),
-            "haproxy-pause": (1, 0.1, 1.2, PROXIES, self._proxy_pause),
+            "haproxy-pause": (1, 0.1, 0.6, PROXIES, self._proxy_pause),
             "redis-kill": (4, 0.1, 6, None, self._redis_kill),
             "redis-pause": (4, 0.1, 6, None, self._redis_pause),
             "redis-restart": (2, 0, 1, None, self._redis_restart),
@@ -48,6 +54,12 @@ class Schedule:
         self._table = {k: v for k, v in self._table.items() if k.startswith(tuple(kinds))}
 
     async def run(self):
+        """Until stopping is set and all is healed; raises if something does not come back."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._lanes if self._table else 0):
+                group.create_task(self._lane())
+
+    async def _lane(self):
         while not self.stopping.is_set():
             try:
                 await asyncio.wait_for(self.stopping.wait(), self._random.expovariate(1 / self._gap))
@@ -55,17 +67,22 @@ class Schedule:
                 await self._one()
 
     async def _one(self):
-        kind = self._random.choices(list(self._table), [row[0] for row in self._table.values()])[0]
-        _, shortest, longest, many, act = self._table[kind]
+        table = {kind: row for kind, row in self._table.items() if part_of(kind) not in self._busy}
+        if not table:
+            return
+        kind = self._random.choices(list(table), [row[0] for row in table.values()])[0]
+        _, shortest, longest, many, act = table[kind]
         target = None if many is None else self._random.randrange(many)
         # Short ones are the many: the square leans towards them.
         lasts = shortest + (longest - shortest) * self._random.random() ** 2
         fault = Fault(kind, target, time.monotonic())
         self.faults.append(fault)
         self.counts[kind] += 1
+        self._busy.add(part_of(kind))
         await act(target, lasts)
+        self._busy.remove(part_of(kind))
         fault.end = time.monotonic()
-        while self.faults and self.faults[0].end < fault.end - REMEMBERED:
+        while self.faults[0].end < fault.end - REMEMBERED:
             self.faults.pop(0)
 
     async def _agent_kill(self, i, lasts):

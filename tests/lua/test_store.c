@@ -177,6 +177,23 @@ static void complete_without_pending_is_a_tombstone(void **state)
     }
 }
 
+/* A notice's commit knows the status only: what `answered` saw of the rest stays in the tombstone. */
+static void commit_without_pending_keeps_the_location(void **state)
+{
+    struct gate *g = *state;
+    assert_int_equal(gate_claim(g), 'G');
+    struct word w = gate_word_of(g, SCRIPT_ANSWERED);
+    w.status = 201;
+    w.location = (struct spop_slice){"/payments/7", 11};
+    assert_int_equal(gate_say(g, &w), 'S');
+    w = gate_word_of(g, SCRIPT_COMPLETE);
+    w.status = 201;
+    assert_int_equal(gate_say(g, &w), 'S');
+    assert_int_equal(gate_claim_as(g, 'q'), 'T');
+    assert_int_equal(g->outcome.status, 201);
+    assert_int_equal(g->outcome.location.len, 11);
+}
+
 /* Something else under the pending key is no answer of ours. */
 static void foreign_pending_is_not_stored(void **state)
 {
@@ -368,6 +385,7 @@ int main(void)
         T(commit_uses_what_answered_left),
         T(stored_wins_over_tombstone),
         T(complete_without_pending_is_a_tombstone),
+        T(commit_without_pending_keeps_the_location),
         T(foreign_pending_is_not_stored),
         T(freed_keys_keep_no_body),
         T(leftovers),

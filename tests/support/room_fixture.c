@@ -95,6 +95,7 @@ void room_start(struct room *r, const char *more)
 /* The order of agent_free(). */
 void room_stop(struct room *r)
 {
+    room_thaw(r);
     sessions_free(r->sessions);
     inflight_free(r->gate.inflight);
     redis_free(r->gate.redis);

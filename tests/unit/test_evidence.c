@@ -7,13 +7,17 @@ enum { LIMIT = 15360, MAX_STORED = 15000 };
 
 static char bytes[20000];
 
-/* Headers of 100 bytes, body of n bytes, all of it in the message. */
+static const char chunks[100] = "\x11"
+                                "transfer-encoding\x07"
+                                "Chunked";
+
+/* Headers of 100 bytes, body of n bytes, all of it in the message; without a length it came in chunks. */
 static struct response_facts answer(int64_t status, size_t n, int64_t content_length, bool waited)
 {
     return (struct response_facts){
         .method = S("POST"),
-        .headers = {bytes, 100},
-        .body = {bytes, n  },
+        .headers = {content_length < 0 ? chunks : bytes, 100},
+        .body = {bytes,                               n  },
         .status = status,
         .body_len = (int64_t)n,
         .content_length = content_length,
@@ -85,6 +89,23 @@ static void test_not_proved(void **state)
     assert_word(&p, answer(200, 14649, -1, true), RESPONSE_ANSWERED, false);
     struct response_facts f = answer(200, 1000, -1, true);
     f.body_len = -1;
+    assert_word(&p, f, RESPONSE_ANSWERED, false);
+    (void)state;
+}
+
+/* Where the connection's end is the body's, nothing proves that it was meant. */
+static void test_ends_by_closing(void **state)
+{
+    static const char gzip[] = "\x11"
+                               "transfer-encoding\x0d"
+                               "gzip, chunked\0";
+    struct policy p = policy_payments();
+    struct response_facts f = answer(200, 1000, -1, true);
+    f.headers.ptr = bytes;
+    assert_word(&p, f, RESPONSE_ANSWERED, false);
+    f.headers = (struct spop_slice){gzip, sizeof gzip};
+    assert_word(&p, f, RESPONSE_ANSWERED, false);
+    f.headers = (struct spop_slice){chunks, 24}; /* cut in the value */
     assert_word(&p, f, RESPONSE_ANSWERED, false);
     (void)state;
 }
@@ -213,10 +234,15 @@ static void test_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),    cmocka_unit_test(test_max_stored),
-        cmocka_unit_test(test_bodiless), cmocka_unit_test(test_not_proved),
-        cmocka_unit_test(test_tunnel),   cmocka_unit_test(test_unstorable),
-        cmocka_unit_test(test_letters),  cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_max_stored),
+        cmocka_unit_test(test_bodiless),
+        cmocka_unit_test(test_not_proved),
+        cmocka_unit_test(test_ends_by_closing),
+        cmocka_unit_test(test_tunnel),
+        cmocka_unit_test(test_unstorable),
+        cmocka_unit_test(test_letters),
+        cmocka_unit_test(test_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,14 +196,17 @@ static void partly_written_is_delivered(void **state)
 static void one_byte_is_delivered(void **state)
 {
     (void)state;
-    for (unsigned bytes = 0; bytes < 2; bytes++) {
+    for (unsigned round = 0; round < 4; round++) {
+        unsigned bytes = round % 2;
         go('G', 10, 10);
         w.stream.written += bytes;
         w.stream.out.len -= bytes;
-        grants_forget_delivered(&w.grants, &w.stream);
-        assert_int_equal(w.grants.n, 1 - bytes);
+        if (round < 2) {
+            grants_forget_delivered(&w.grants, &w.stream);
+            assert_int_equal(w.grants.n, 1 - bytes);
+        }
         grants_clear(&w.grants, &w.stream, &w.gate);
-        assert_int_equal(taken_back(), 1);
+        assert_int_equal(taken_back(), 1 + round / 2);
         w.stream.written += w.stream.out.len;
         w.stream.out.len = 0;
     }

@@ -81,6 +81,7 @@ static void thousand_in_odd_pieces(void **state)
 {
     bool seen[MANY] = {false};
     (void)state;
+    w.redis.config->redis.deadline_ms = 2000;
     for (unsigned i = 0; i < MANY; i++)
         claim_of(i);
     send_in_odd_pieces();

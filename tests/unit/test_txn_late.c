@@ -129,7 +129,7 @@ static void hung_redis(void **state)
     room_request(&p, 1, "payments", "k", "rid-1");
     expect_unavailable(1);
     double took = monotonic_now() - from;
-    assert_true(took >= DEADLINE_MS / 1000.0 && took < DEADLINE_MS / 1000.0 + 0.1);
+    assert_true(took >= DEADLINE_MS / 1000.0 && took < DEADLINE_MS / 1000.0 + 0.3);
     room_thaw(&w);
     room_until(&w, METRIC_COMPLETIONS, 0);
     assert_int_equal(room_state(&w), '-');
@@ -225,7 +225,7 @@ static void no_claim_without_contact(void **state)
     double from = monotonic_now();
     room_request(&p, 1, "payments", "k", "rid-1");
     expect_unavailable(1);
-    assert_true(monotonic_now() - from < DEADLINE_MS / 2000.0);
+    assert_true(monotonic_now() - from < DEADLINE_MS / 1000.0);
     room_request(&p, 2, "quotes", "", "rid");
     expect_unavailable(2);
     assert_true(monotonic_now() - from >= DEADLINE_MS / 1000.0);
@@ -263,6 +263,7 @@ static void unread_ack_is_taken_back(void **state)
     (void)state;
     request_behind_a_full_socket();
     room_until_state(&w, RECORD_FREE);
+    w.redis.config->redis.deadline_ms = 2000;
     room_request(&p, PASSES + 1, "payments", "other", "rid-2");
     room_until(&w, METRIC_CLAIM_GO, 2);
     for (unsigned i = 0; i < PASSES; i++) {
@@ -287,6 +288,7 @@ static void unread_ack_of_a_closed_connection(void **state)
 static void slowly_read_ack_is_delivered(void **state)
 {
     (void)state;
+    w.redis.config->redis.deadline_ms = 2000;
     request_behind_a_full_socket();
     for (unsigned i = 0; i <= PASSES; i++)
         peer_ack(&p, i, &f);
