@@ -17,7 +17,7 @@
 static const ev_tstamp drain_look = 0.05;
 /* A client that has not read its replay yet, a health checker that must see us go: so long we stay at the
  * least. */
-static const ev_tstamp drain_least = 0.5;
+static const ev_tstamp drain_least = 1;
 
 struct agent {
     struct ev_loop *loop;

@@ -25,6 +25,7 @@
 #include "cmdline.h"
 #include "domain/buf.h"
 #include "domain/options.h"
+#include "domain/record.h"
 #include "version.h"
 
 static void print_version(unsigned verbose)
@@ -37,7 +38,7 @@ static void print_version(unsigned verbose)
         ev_version_major(), ev_version_minor(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
         msgpack_version(), LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION,
         MHD_get_version(), sodium_version_string());
-    printf("SPOP 2.0, record version 1, compiler %s\n", __VERSION__);
+    printf("SPOP 2.0, record version %d, compiler %s\n", RECORD_VERSION, __VERSION__);
 }
 
 static void print_options(void)
@@ -70,6 +71,13 @@ struct process {
     ev_signal term, intr, hup;
 };
 
+/* -q wins over the file, also after a reload. */
+static void quieten(struct config *c, const struct command_line *line)
+{
+    if (line->quiet && c->log.level > LOG_WARNING)
+        c->log.level = LOG_WARNING;
+}
+
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
     (void)loop;
@@ -87,6 +95,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
     sd_notify(0, "RELOADING=1");
     struct config *c = conffile_read(p->line->file, log_mistake, NULL);
     if (c) {
+        quieten(c, p->line);
         agent_reload(p->agent, c);
         config_drop(c);
     } else {
@@ -198,7 +207,8 @@ int main(int argc, char **argv)
         return 1;
     int rc = 0;
     if (!line.check) {
-        log_setup(c->log.format, line.quiet && c->log.level > LOG_WARNING ? LOG_WARNING : c->log.level);
+        quieten(c, &line);
+        log_setup(c->log.format, c->log.level);
         rc = serve(c, &line);
     } else if (!line.quiet) {
         printf("%s: the configuration is valid\n", line.file);

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+/* Two questions: is the answer that a response message carries whole, and what follows from an end?
+ *
+ *   Content-Length met, or no body by rule ──► whole        waited, below the buffer's limit ──► ended
+ *   anything else: the backend may still be at work ──► only ANSWERED, until the table or a notice says more
+ */
 #include "domain/evidence.h"
 
 #include "domain/fingerprint.h"
@@ -39,10 +44,11 @@ static bool is_chunked(const struct response_facts *f)
     return true;
 }
 
-/* May what was seen be committed once a notice says that the end was clean? */
-static bool may_be_whole(const struct response_facts *f, size_t buffer_limit)
+/* HAProxy waited, and did not stop because its buffer was full: the backend has said its last word, be it
+ * cut. */
+static bool has_ended(const struct response_facts *f, size_t buffer_limit)
 {
-    return f->waited && f->content_length < 0 && is_chunked(f) && f->body.len == (size_t)f->body_len &&
+    return f->waited && f->content_length < 0 && f->body.len == (size_t)f->body_len &&
            body_fits(f->body_len, (int64_t)f->headers.len, buffer_limit);
 }
 
@@ -53,14 +59,16 @@ enum response_word evidence_of_response(const struct policy *p, const struct res
     /* 101: a tunnel runs on for as long as it likes, its key is not free before its end. */
     if (!p || f->status < FINAL_MIN || f->status > FINAL_MAX)
         return RESPONSE_ANSWERED;
+    /* While the body still comes the backend still works: a key that is freed now would run beside it. */
+    bool ended = has_ended(f, buffer_limit);
     if (policy_class(&p->idempotency, (unsigned)f->status) != STATUS_STORABLE)
-        return RESPONSE_UNSTORABLE;
+        return is_whole(f) || ended ? RESPONSE_UNSTORABLE : RESPONSE_ANSWERED;
     /* Even an answer without headers has the two bytes that end the list. */
     if (f->headers.len == 0 || f->body.len > p->idempotency.max_stored)
         return RESPONSE_ANSWERED;
     if (is_whole(f))
         return RESPONSE_COMPLETE;
-    *keep = may_be_whole(f, buffer_limit);
+    *keep = ended && is_chunked(f); /* to be committed once a notice says that the end was clean */
     return RESPONSE_ANSWERED;
 }
 

@@ -24,7 +24,8 @@
 /* What a response message proves. */
 enum response_word {
     RESPONSE_COMPLETE,   /* whole, storable, fits: complete, then settled */
-    RESPONSE_UNSTORABLE, /* a status that the policy does not store: unstorable, then settled */
+    RESPONSE_UNSTORABLE, /* whole or ended, a status that the policy does not store: unstorable, then settled
+                          */
     RESPONSE_ANSWERED, /* the body is not proved: answered; *keep says whether what was seen may be committed
                           later */
 };

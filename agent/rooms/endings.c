@@ -10,7 +10,7 @@
 #include "adapters/log.h"
 #include "rooms/monotonic.h"
 
-enum { BUCKETS = 4096 };
+enum { BUCKETS = 4096, WORDS_MOST = 1000 };
 /* HAProxy lists an ended entry for `expire` (1 s); what was not listed for so long never will be again. */
 #define FORGET_AFTER 3.0
 /* A timer's jitter must not make a wait of one poll two. */
@@ -24,9 +24,9 @@ struct ended {
     struct endings *endings;
     uint8_t key[TOKEN_BYTES];
     enum state state;
-    enum ending ending;
-    bool listed, mine; /* HAProxy's table has proved the end; to us, or to another agent as well */
-    unsigned status;   /* of an answer that began, from whichever table knew it; 0: none */
+    enum ending ending, said; /* what a notice said; and what the word was chosen by */
+    bool listed, mine;        /* HAProxy's table has proved the end; to us, or to another agent as well */
+    unsigned status;          /* of an answer that began, from whichever table knew it; 0: none */
     double first_at, last_at;
     char letter; /* what it becomes: T, F, H, or C for committed */
     struct completion_ticket *ticket;
@@ -38,6 +38,7 @@ struct endings {
     struct metrics *metrics;
     const struct config *config;
     unsigned n;
+    unsigned words; /* said in this poll: claims need room beside the words of an outage's end */
     struct ended *bucket[BUCKETS];
     struct buf command;
     struct log_gate full_gate, strange_gate;
@@ -104,7 +105,8 @@ static void on_resolved(void *arg, struct spop_slice reply)
 {
     struct ended *d = arg;
     struct endings *e = d->endings;
-    d->state = reply.ptr ? CONFIRMED : WAITING;
+    /* A notice that came meanwhile may know more. */
+    d->state = reply.ptr && d->said == d->ending ? CONFIRMED : WAITING;
     if (!reply.ptr)
         return;
     if (*reply.ptr == 'S')
@@ -140,6 +142,8 @@ static void say(struct endings *e, struct ended *d, const struct token *t)
     struct word w = {0};
     evidence_of_end(policy_by_hash(e->config, t->policy), t, d->status, d->ending, &w);
     d->letter = letter_of(&w);
+    d->said = d->ending;
+    e->words++;
     if (w.script == SCRIPT_RESOLVE) {
         buf_reset(&e->command);
         script_word(&e->command, &w);
@@ -160,7 +164,7 @@ static double one_poll(const struct endings *e)
 /* Is the word due, or may a notice still come that knows more? */
 static bool due(const struct endings *e, const struct ended *d, bool mine, double now)
 {
-    if (d->state != WAITING)
+    if (d->state != WAITING || e->words >= WORDS_MOST)
         return false;
     if (d->ending != ENDING_UNSAID)
         return true;
@@ -218,6 +222,7 @@ static void say_late(struct endings *e, struct ended *d, double now)
 
 void endings_sweep(struct endings *e, double now)
 {
+    e->words = 0;
     for (unsigned i = 0; i < BUCKETS; i++) {
         for (struct ended **at = &e->bucket[i]; *at;) {
             struct ended *d = *at;
@@ -231,11 +236,6 @@ void endings_sweep(struct endings *e, double now)
             e->n--;
         }
     }
-}
-
-unsigned endings_count(const struct endings *e)
-{
-    return e->n;
 }
 
 struct endings *endings_new(struct teller *teller, struct completion *completion, struct metrics *metrics)

@@ -31,6 +31,5 @@ void endings_notice(struct endings *e, const struct notice *n, bool gone, double
 /* Once in each poll: says what has waited long enough for a notice, forgets what has not been listed for a
  * while. */
 void endings_sweep(struct endings *e, double now);
-unsigned endings_count(const struct endings *e);
 
 #endif

@@ -22,7 +22,10 @@
 /* A worker that a reload replaces keeps an ended entry for a second at most, and often for much less
  * (HAProxy's manage_proxy() sweeps them out once a second): it is looked at this often. */
 #define HURRY_EVERY 0.025
-enum { GAP_FACTOR = 4, STATUS_LEAST = 100, STATUS_MOST = 599 };
+/* Longer than this nobody is refused because what runs has not been extended yet: a HAProxy that hangs must
+ * not stop the others' requests. */
+#define CATCH_UP_LONGEST 1.0
+enum { GAP_FACTOR = 4, SETTLED = 1000, CLEARS_MOST = 1000 };
 
 struct inflight {
     struct ev_loop *loop;
@@ -38,6 +41,8 @@ struct inflight {
     struct site *sites[CONFIG_HAPROXY_MAX];
     ev_timer timer, hurry;
     double polled_at, took; /* last poll */
+    double behind_since;    /* Redis came back, and what runs has not been extended since; 0: it has */
+    unsigned listings;      /* of what runs, asked for and not yet answered */
     bool look;              /* a notice came: also look at what another agent polls */
     struct log_gate strange_gate;
     unsigned running; /* listed so far in the last poll that asked */
@@ -99,9 +104,15 @@ static void on_poll(struct ev_loop *loop, ev_timer *t, int revents)
     bool running = redis_ready(i->redis) && heartbeat_begin(i->heartbeat, i->polled_at);
     set_gauges(i);
     i->running = running ? 0 : i->running;
+    i->listings = running ? 0 : i->listings;
+    bool all = running;
     for (unsigned n = 0; n < i->nsites; n++)
-        if (!site_poll(i->sites[n], running, look) && running)
+        if (!site_poll(i->sites[n], running, look, &i->listings) && running) {
             heartbeat_again(i->heartbeat);
+            all = false;
+        }
+    if (all && i->listings == 0)
+        i->behind_since = 0;
     endings_sweep(i->endings, i->polled_at);
     if (hurry(i) && !ev_is_active(&i->hurry))
         ev_timer_again(i->loop, &i->hurry);
@@ -116,36 +127,49 @@ static void on_news(void *arg)
 static bool is_ending(struct inflight *i, const struct listing_entry *e, enum worker_list list,
                       struct token *t)
 {
-    bool answered = e->gpt0 >= STATUS_LEAST && e->gpt0 <= STATUS_MOST;
+    bool answered = e->gpt0 > 0 && e->gpt0 < SETTLED;
     if (!listing_ended(e) || (!answered && (e->gpt0 != 0 || list == WORKER_UNSETTLED)))
         return false;
     if (token_read(e->key.ptr, e->key.len, t) == 0)
         return true;
     if (log_gate_open(&i->strange_gate, 1, monotonic_now()))
-        LOG(LOG_WARNING, "token-not-ours", log_bytes("key", e->key),
+        LOG(LOG_WARNING, "token-not-ours", log_int("bytes", (long long)e->key.len),
+            log_text("why", "an entry of HAProxy's table is no token that this version knows: left alone"),
             log_int("left_out", i->strange_gate.left_out));
     return false;
 }
 
-/* Entries of once_unsettled leave it once Redis has confirmed their word. */
+/* Entries of once_unsettled leave it once Redis has confirmed their word; so many at a time that the answers
+ * do not keep the next listing waiting. */
 static void walk_ended(struct inflight *i, struct worker *w, bool mine, enum worker_list list,
                        struct listing *l)
 {
     struct listing_entry e;
     struct token t;
+    unsigned clears = 0;
     while (listing_next(l, &e)) {
         if (!is_ending(i, &e, list, &t))
             continue;
         bool confirmed = endings_seen(i->endings, &t, (unsigned)e.gpt0, mine, monotonic_now());
-        if (confirmed && list == WORKER_UNSETTLED)
+        if (confirmed && list == WORKER_UNSETTLED && clears++ < CLEARS_MOST)
             worker_clear(w, e.key);
     }
+}
+
+/* The extends are on the connection when the last listing has been walked: ahead of every claim from then on.
+ */
+static void walk_running(struct inflight *i, struct listing *l)
+{
+    i->running += heartbeat_running(i->heartbeat, l);
+    metrics_set(i->metrics, METRIC_INFLIGHT, i->running);
+    if (i->listings > 0 && --i->listings == 0)
+        i->behind_since = 0;
 }
 
 static void on_listed(void *arg, struct worker *w, bool mine, enum worker_list list, struct listing *l)
 {
     struct inflight *i = arg;
-    i->took = monotonic_now() - i->polled_at;
+    i->took = worker_took(w);
     if (!l && list == WORKER_RUNNING)
         heartbeat_again(i->heartbeat);
     if (!l)
@@ -153,7 +177,7 @@ static void on_listed(void *arg, struct worker *w, bool mine, enum worker_list l
     if (list != WORKER_RUNNING)
         walk_ended(i, w, mine, list, l);
     else
-        metrics_set(i->metrics, METRIC_INFLIGHT, i->running += heartbeat_running(i->heartbeat, l));
+        walk_running(i, l);
     if (list == WORKER_ENDED)
         waits_check(i->waits);
 }
@@ -296,8 +320,14 @@ void inflight_notice(struct inflight *i, const struct notice *n)
     poll_soon(i);
 }
 
+bool inflight_caught_up(const struct inflight *i)
+{
+    return i->behind_since == 0 || monotonic_now() - i->behind_since > CATCH_UP_LONGEST;
+}
+
 void inflight_redis_ready(struct inflight *i)
 {
+    i->behind_since = monotonic_now();
     heartbeat_again(i->heartbeat);
     poll_soon(i);
 }

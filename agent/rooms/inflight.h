@@ -36,6 +36,9 @@ void inflight_forget(struct inflight_wait *w);
 
 /* A notice came: the next poll is now. */
 void inflight_notice(struct inflight *i, const struct notice *n);
+/* Has all that runs in our HAProxys been extended since Redis came back? Until then, a second at the most,
+ * nothing may be claimed (PROTOCOL, Timing rules: flush, list, extend, then claim). */
+bool inflight_caught_up(const struct inflight *i);
 /* Redis is ready again: list and extend at once. */
 void inflight_redis_ready(struct inflight *i);
 

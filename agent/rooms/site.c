@@ -207,7 +207,7 @@ bool site_begin(struct site *s, bool confirmed)
     return more;
 }
 
-bool site_poll(struct site *s, bool running, bool look)
+bool site_poll(struct site *s, bool running, bool look, unsigned *listings)
 {
     bool asked = true;
     for (unsigned i = 0; i < s->n; i++) {
@@ -217,7 +217,9 @@ bool site_poll(struct site *s, bool running, bool look)
             lists = ENDED;
         if (m->mine && running)
             lists |= 1 << WORKER_RUNNING;
-        if (!worker_poll(m->worker, lists) && m->mine)
+        if (worker_poll(m->worker, lists))
+            *listings += m->mine && running;
+        else if (m->mine)
             asked = false;
     }
     return asked;

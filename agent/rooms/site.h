@@ -31,8 +31,9 @@ const char *site_path(const struct site *s);
  * confirmed: Redis hears us, so that we may be the poller. Returns true if a worker has become ours. */
 bool site_begin(struct site *s, bool confirmed);
 /* Asks: of what is ours all that has ended, and what runs if `running`; of what is not, what has ended if
- * `look`. False: a worker that is ours had not answered the last poll yet. */
-bool site_poll(struct site *s, bool running, bool look);
+ * `look`. Adds to *listings how many listings of what runs were asked for. False: a worker that is ours had
+ * not answered the last poll yet. */
+bool site_poll(struct site *s, bool running, bool look, unsigned *listings);
 /* Asks what has ended in workers that a reload replaced, between the polls; false: there are none. */
 bool site_hurry(struct site *s);
 /* Looks for a process that is not known, unless that is on its way already. */

@@ -183,7 +183,9 @@ static void claim(struct txn *t)
     const struct redis *r = t->gate->redis;
     uint64_t now_us = redis_clock_us(r), contact_us = redis_contact_us(r);
     double left = t->deadline - monotonic_now();
-    bool served = redis_ready(r) && now_us != 0 && (contact_us != 0 || !t->plan.has_record);
+    bool served = redis_ready(r) && now_us != 0;
+    if (t->plan.has_record)
+        served = served && contact_us != 0 && inflight_caught_up(t->gate->inflight);
     if (served && left > 0) {
         buf_reset(&command);
         script_claim(&command, &t->plan, now_us + (uint64_t)(left * 1e6), contact_us, false);

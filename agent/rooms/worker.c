@@ -200,6 +200,11 @@ bool worker_poll(struct worker *w, unsigned wanted)
     return true;
 }
 
+double worker_took(const struct worker *w)
+{
+    return monotonic_now() - w->asked_at;
+}
+
 void worker_clear(struct worker *w, struct spop_slice token)
 {
     char command[64 + KEY_MAX];

@@ -45,6 +45,8 @@ void worker_free(struct worker *w);
 /* Asks for `show info`, and for the listings whose bits (1 << enum worker_list) are set. False: answers of
  * the last poll are still to come, nothing was asked. */
 bool worker_poll(struct worker *w, unsigned lists);
+/* Seconds since the questions were asked whose answers come now. */
+double worker_took(const struct worker *w);
 /* Takes an entry out of once_unsettled: it has been resolved. */
 void worker_clear(struct worker *w, struct spop_slice token);
 

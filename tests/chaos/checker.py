@@ -3,6 +3,7 @@
 
     overlap         two executions whose connections were open at the same time
     after-outcome   an execution after a client knew that none may come any more
+    answered-resent an execution after one whose answer had begun, for long enough to be recorded, when HAProxy died
     replay-differs  an answer, replayed or not, that is not what its execution wrote; two different replays
     hold-resent     under `hold`: sent again, though the first outcome did not say `nothing was done`
     refused-but-ran our refusal, or a replay, of a request that the bank has seen
@@ -25,6 +26,8 @@ VISIBLE = 1.5
 # A client that left may leave a request behind that is still before the gate (processing timeouts).
 LEFT_BEHIND = 2.0
 
+# In a calm moment the record of an answer that has begun is confirmed within this.
+RECORDED = 0.5
 # How long after a fault a refusal is counted as its.
 AFTERMATH = 1.0
 # Lines of a history that are shown.
@@ -108,6 +111,16 @@ def after_outcome(key, faults):
                 yield "execution %s began %.3f s after call %s was told %s" % (
                     e.number, e.begin - call.done, call.id, call.word or call.status)
                 return
+
+
+def answered_resent(key, faults):
+    """The record says ANSWERED, and nobody can say that the answer was cut: never again (PROTOCOL, Words)."""
+    ran = sorted(key.executions, key=lambda e: e.begin)
+    for first, second in zip(ran, ran[1:]):
+        died = any(f.begin - RECORDED <= first.end <= f.end for f in faults if f.kind == "haproxy-kill")
+        calm = not faults_in(faults, first.half - AFTERMATH, first.half + RECORDED)
+        if first.how == "peer" and is_storable(first.begun) and first.end - first.half > RECORDED and died and calm:
+            yield "execution %s had begun to answer %d and was followed by %s" % (first.number, first.begun, second.number)
 
 
 def replay_differs(key, faults):
@@ -198,6 +211,7 @@ def stuck(key, faults):
 RULES = {
     "overlap": overlaps,
     "after-outcome": after_outcome,
+    "answered-resent": answered_resent,
     "replay-differs": replay_differs,
     "hold-resent": hold_resent,
     "refused-but-ran": refused_but_ran,
@@ -234,6 +248,8 @@ def tell(key, faults):
         lines.append((c.done, "call %s got %s %s%s" % (c.id, c.kind, got, " of " + c.number if c.number else "")))
     for e in key.executions:
         lines.append((e.begin, "EXECUTION %s of call %s, fence %d" % (e.number, e.call, e.fence)))
+        if e.begun:
+            lines.append((e.half, "execution %s has answered half: %d" % (e.number, e.begun)))
         if e.status:
             lines.append((e.answered, "execution %s answers %d" % (e.number, e.status)))
         lines.append((e.end, "execution %s ended: %s" % (e.number, e.how)))

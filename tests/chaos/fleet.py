@@ -156,7 +156,7 @@ class Site:
             "global\n    setenv ONCE_RUN %s\n    setenv ONCE_SPOE %s\n    nbthread 4\n    log stderr format raw local1 info\n"
             % (self.folder / ("h%d" % i), ATTACH / "once.spoe.cfg"),
             bare("global.cfg"), each(bare("notices-global.cfg"), r"^ *log .*$"),
-            "defaults\n    mode http\n    log global\n    timeout connect 1s\n    timeout client 30s\n    timeout server 6s\n",
+            "defaults\n    mode http\n    log global\n    timeout connect 1s\n    timeout client 30s\n    timeout server 12s\n",
             "frontend bank\n    bind 127.0.0.1:%d\n" % self.ports[i],
             "    http-request set-var(txn.once_policy) str(release) if { path /release }\n",
             "    http-request set-var(txn.once_policy) str(hold) if { path /hold }\n",

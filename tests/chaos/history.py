@@ -32,7 +32,7 @@ class Call:
 
 @dataclass(slots=True)
 class Execution:
-    """status 0: no whole answer was written."""
+    """status 0: no whole answer was written. begun: the status of an answer of which half was written, at `half`."""
     number: str
     key: str
     call: str
@@ -43,6 +43,8 @@ class Execution:
     status: int = 0
     digest: str = ""
     answered: float = FOREVER
+    begun: int = 0
+    half: float = FOREVER
 
 
 @dataclass(slots=True)
@@ -103,6 +105,8 @@ class LedgerReader:
         e = self._open.get(line["n"])
         if e and line["e"] == "answer":
             e.status, e.digest, e.answered = line["status"], line["digest"], line["t"]
+        elif e and line["e"] == "head":
+            e.begun, e.half = line["status"], line["t"]
         elif e:
             e.end, e.how = line["t"], line["how"]
             del self._open[line["n"]]

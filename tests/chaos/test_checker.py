@@ -159,6 +159,26 @@ class AfterOutcome(Checker):
         self.finds(k, "after-outcome", "replay-differs")
 
 
+class AnsweredResent(Checker):
+    def streamed(self, half=2.0):
+        k = key()
+        e = execution(k, "1", 1.0, 3.0, status=0, how="peer")
+        e.begun, e.half = 201, half
+        execution(k, "2", 8.0, 8.1)
+        return k
+
+    def test_found(self):
+        self.finds(self.streamed(), "answered-resent", faults=[Fault("haproxy-kill", 0, 2.95, 4.0)])
+
+    def test_cut_by_the_backend_is_free(self):
+        self.finds(self.streamed())
+
+    def test_it_could_not_be_recorded(self):
+        died = Fault("haproxy-kill", 0, 2.95, 4.0)
+        self.finds(self.streamed(half=2.8), faults=[died])
+        self.finds(self.streamed(), faults=[died, Fault("redis-pause", None, 1.8, 2.9)])
+
+
 class Replay(Checker):
     def test_other_bytes(self):
         k, _ = self.served()
@@ -326,12 +346,14 @@ class Ledger(unittest.TestCase):
                 reader.read()
 
             begin = {"e": "begin", "n": "1", "t": 1.0, "key": "k", "call": "a", "fence": 5, "execution": "x"}
-            write(begin, {"e": "answer", "n": "1", "t": 1.1, "status": 201, "digest": "d"})
+            write(begin, {"e": "head", "n": "1", "t": 1.05, "status": 201},
+                  {"e": "answer", "n": "1", "t": 1.1, "status": 201, "digest": "d"})
             write({"e": "end", "n": "1", "t": 1.2, "how": "written"}, end="")
             self.assertEqual(keys["k"].executions[0].end, float("inf"))  # half a line is not a line
             write()
             e = keys["k"].executions[0]
             self.assertEqual((e.status, e.digest, e.end, e.how), (201, "d", 1.2, "written"))
+            self.assertEqual((e.begun, e.half), (201, 1.05))
             write({**begin, "n": "2", "key": "unknown"})
             self.assertEqual([s.number for s in reader.strays], ["2"])
             write({**begin, "n": "3"})

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -79,12 +80,18 @@ static void become_haproxy(const struct haproxy_server *h)
     _exit(127);
 }
 
+/* The runtime socket is bound before the others, but answers only when all of them are. */
 static bool answers(const char *path)
 {
+    static const char command[] = "show info\n";
     struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = 5};
+    char byte;
     snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool yes = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+    bool yes = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+               setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
+               write(fd, command, sizeof command - 1) > 0 && read(fd, &byte, 1) == 1;
     if (fd >= 0)
         close(fd);
     return yes;

@@ -131,7 +131,11 @@ static void test_unstorable(void **state)
     struct policy p = policy_payments();
     assert_word(&p, answer(500, 1000, 1000, true), RESPONSE_UNSTORABLE, false);
     assert_word(&p, answer(503, 1000, -1, true), RESPONSE_UNSTORABLE, false);
-    assert_word(&p, answer(409, 20, 1000, false), RESPONSE_UNSTORABLE, false);
+    assert_word(&p, answer(409, 20, 20, false), RESPONSE_UNSTORABLE, false);
+    /* The backend still writes: the key is not free before it has ended. */
+    assert_word(&p, answer(409, 20, 1000, false), RESPONSE_ANSWERED, false);
+    assert_word(&p, answer(500, 1000, -1, false), RESPONSE_ANSWERED, false);
+    assert_word(&p, answer(500, LIMIT, -1, true), RESPONSE_ANSWERED, false);
     p.idempotency.on_unknown = ON_UNKNOWN_HOLD;
     assert_word(&p, answer(500, 1000, 1000, true), RESPONSE_UNSTORABLE, false);
     assert_word(NULL, answer(200, 1000, 1000, true), RESPONSE_ANSWERED, false);
