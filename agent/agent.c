@@ -121,13 +121,13 @@ static bool start_sessions(struct agent *a)
     const struct config *c = a->config;
     int fds[CONFIG_LISTEN_MAX];
     unsigned n = 0;
-    while (n < c->spop.nlisten) {
-        fds[n] = open_socket("spop.listen", c->spop.listen[n], c->spop.mode, listener_stream);
+    while (n < c->spop.listen.n) {
+        fds[n] = open_socket("spop.listen", c->spop.listen.item[n], c->spop.mode, listener_stream);
         if (fds[n] < 0)
             break;
         n++;
     }
-    if (n == c->spop.nlisten && (a->sessions = sessions_new(&a->gate, fds, n)))
+    if (n == c->spop.listen.n && (a->sessions = sessions_new(&a->gate, fds, n)))
         return true;
     while (n > 0)
         close(fds[--n]);
@@ -239,8 +239,8 @@ void agent_free(struct agent *a)
         replay_free(a->gate.replay);
     txn_free_spare(&a->gate);
     if (a->sessions)
-        for (unsigned i = 0; i < c->spop.nlisten; i++)
-            listener_remove(c->spop.listen[i]);
+        for (unsigned i = 0; i < c->spop.listen.n; i++)
+            listener_remove(c->spop.listen.item[i]);
     if (a->gate.replay)
         listener_remove(c->replay.listen);
     if (a->notices)

@@ -12,11 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes that somebody else owns. ptr may be NULL when len is 0. */
-struct spop_slice {
-    const char *ptr;
-    size_t len;
-};
+#include "spop/slice.h"
 
 enum spop_type {
     SPOP_NULL = 0,

@@ -26,7 +26,6 @@ enum spop_frame_type {
 
 enum {
     SPOP_FLAG_FIN = 1,
-    SPOP_FLAG_ABORT = 2,
     SPOP_FRAME_MIN = 7,    /* type, flags, two one-byte ids */
     SPOP_PREFIX = 4,       /* the length field itself */
     SPOP_FRAME_LEAST = 256 /* smallest max-frame-size that may be negotiated (doc/SPOE.txt 3.2.4) */

@@ -34,21 +34,6 @@ struct disconnect {
     struct spop_slice message;
 };
 
-static bool slice_is(struct spop_slice s, const char *text)
-{
-    size_t len = strlen(text);
-    return s.len == len && memcmp(s.ptr, text, len) == 0;
-}
-
-static struct spop_slice trim(struct spop_slice s)
-{
-    while (s.len > 0 && s.ptr[0] == ' ')
-        s = (struct spop_slice){.ptr = s.ptr + 1, .len = s.len - 1};
-    while (s.len > 0 && s.ptr[s.len - 1] == ' ')
-        s.len--;
-    return s;
-}
-
 /* Takes the next word of a comma-separated list; spaces around it do not count. */
 static bool next_word(struct spop_slice *list, struct spop_slice *word)
 {
@@ -57,9 +42,8 @@ static bool next_word(struct spop_slice *list, struct spop_slice *word)
     const char *comma = memchr(list->ptr, ',', list->len);
     size_t len = comma ? (size_t)(comma - list->ptr) : list->len;
     size_t taken = comma ? len + 1 : len;
-    *word = trim((struct spop_slice){.ptr = list->ptr, .len = len});
-    list->ptr += taken;
-    list->len -= taken;
+    *word = slice_trim((struct spop_slice){.ptr = list->ptr, .len = len}, " ");
+    slice_skip(list, taken);
     return true;
 }
 
@@ -67,7 +51,7 @@ static bool next_word(struct spop_slice *list, struct spop_slice *word)
 static bool speaks_ours(struct spop_slice version)
 {
     size_t major = strlen(VERSION_MAJOR);
-    if (version.len <= major || memcmp(version.ptr, VERSION_MAJOR, major) != 0)
+    if (version.len <= major || !slice_starts(version, VERSION_MAJOR))
         return false;
     for (size_t i = major; i < version.len; i++)
         if (version.ptr[i] < '0' || version.ptr[i] > '9')

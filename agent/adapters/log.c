@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "domain/text.h"
+
 enum { LINE_MAX_BYTES = 4096, TAIL_BYTES = 96, LINE_ROOM = LINE_MAX_BYTES - TAIL_BYTES, WAIT_MS = 20 };
 
 struct line {
@@ -104,14 +106,13 @@ static void put_time(struct line *l)
 /* Printable ASCII without quote and backslash stands for itself, every other byte is \xNN or \u00NN. */
 static void put_escaped(struct line *l, const char *bytes, size_t len)
 {
-    static const char hex[] = "0123456789abcdef";
     for (size_t i = 0; i < len && !l->cut; i++) {
         unsigned char c = (unsigned char)bytes[i];
         if (c >= ' ' && c <= '~' && c != '"' && c != '\\') {
             put(l, bytes + i, 1);
             continue;
         }
-        const char digits[2] = {hex[c >> 4], hex[c & 15]};
+        const char digits[2] = {text_hex_digit(c >> 4), text_hex_digit(c)};
         char escape[6] = "\\u00";
         size_t n = state.format == LOG_JSON ? 4 : 2;
         if (n == 2)

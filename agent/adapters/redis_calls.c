@@ -147,18 +147,17 @@ static struct redis_reply reply_of(const redisReply *from)
 
 static bool is_evalsha(const char *resp, size_t len)
 {
-    static const char word[] = "$7\r\nEVALSHA\r\n";
-    const char *line = memchr(resp, '\n', len);
-    return line && (size_t)(resp + len - ++line) >= sizeof word - 1 &&
-           memcmp(line, word, sizeof word - 1) == 0;
+    struct spop_slice rest = {resp, len};
+    const char *end = memchr(resp, '\n', len);
+    slice_skip(&rest, end ? (size_t)(end + 1 - resp) : len);
+    return slice_starts(rest, "$7\r\nEVALSHA\r\n");
 }
 
 static bool can_heal(const struct redis_call *call, const redisReply *reply)
 {
-    static const char word[] = "NOSCRIPT";
-    return reply->type == REDIS_REPLY_ERROR && reply->len >= sizeof word - 1 &&
-           memcmp(reply->str, word, sizeof word - 1) == 0 && call->copy.len > 0 && !call->copy.failed &&
-           call->heals < HEALS_MAX && !call->over;
+    return reply->type == REDIS_REPLY_ERROR &&
+           slice_starts((struct spop_slice){reply->str, (size_t)reply->len}, "NOSCRIPT") &&
+           call->copy.len > 0 && !call->copy.failed && call->heals < HEALS_MAX && !call->over;
 }
 
 static void heal(struct redis *r, struct redis_call *call)

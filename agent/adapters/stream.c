@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+/* One recv(2) of at most 16 KiB for each time the socket is readable, straight into `in`; one send(2) for
+ * each flush, and the writable watcher runs only while something is left in `out`.
+ *
+ *   readable ── room? ── recv ──► DATA        reading stops while `in` is full, and begins again with take()
+ *                          └────► GONE        the end or an error: told once, then deaf
+ */
 #include "adapters/stream.h"
 
 #include <errno.h>

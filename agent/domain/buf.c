@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: MIT
+/* Capacity doubles from 256 bytes on and is kept by a reset: after the first few uses nothing is allocated.
+ * A put asks buf_reserve() first, which may set `failed`.
+ *
+ *   data ──► | len bytes in use | cap - len free |
+ */
 #include "domain/buf.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "domain/le.h"
+#include "domain/text.h"
 
 void buf_init(struct buf *b)
 {
@@ -58,39 +66,23 @@ void buf_str(struct buf *b, const char *text)
     buf_put(b, text, strlen(text));
 }
 
-static void put_le(struct buf *b, uint64_t v, unsigned bytes)
+void buf_le(struct buf *b, uint64_t v, unsigned bytes)
 {
     uint8_t out[8];
-    for (unsigned i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(v >> (8 * i));
+    le_put(out, v, bytes);
     buf_put(b, out, bytes);
 }
 
 void buf_u8(struct buf *b, uint8_t v)
 {
-    put_le(b, v, 1);
-}
-
-void buf_u16(struct buf *b, uint16_t v)
-{
-    put_le(b, v, 2);
-}
-
-void buf_u32(struct buf *b, uint32_t v)
-{
-    put_le(b, v, 4);
-}
-
-void buf_u64(struct buf *b, uint64_t v)
-{
-    put_le(b, v, 8);
+    buf_put(b, &v, 1);
 }
 
 void buf_f64(struct buf *b, double v)
 {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
-    put_le(b, bits, 8);
+    buf_le(b, bits, 8);
 }
 
 void buf_dec(struct buf *b, uint64_t v)
@@ -105,12 +97,11 @@ void buf_dec(struct buf *b, uint64_t v)
 
 void buf_hex(struct buf *b, const uint8_t *bytes, size_t len)
 {
-    static const char hex[] = "0123456789abcdef";
     if (!buf_reserve(b, 2 * len))
         return;
     for (size_t i = 0; i < len; i++) {
-        b->data[b->len++] = (uint8_t)hex[bytes[i] >> 4];
-        b->data[b->len++] = (uint8_t)hex[bytes[i] & 15];
+        b->data[b->len++] = (uint8_t)text_hex_digit(bytes[i] >> 4);
+        b->data[b->len++] = (uint8_t)text_hex_digit(bytes[i]);
     }
 }
 

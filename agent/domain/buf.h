@@ -23,11 +23,9 @@ void buf_reset(struct buf *b);
 bool buf_reserve(struct buf *b, size_t more);
 void buf_put(struct buf *b, const void *bytes, size_t len);
 void buf_str(struct buf *b, const char *text);
-/* Little-endian. */
 void buf_u8(struct buf *b, uint8_t v);
-void buf_u16(struct buf *b, uint16_t v);
-void buf_u32(struct buf *b, uint32_t v);
-void buf_u64(struct buf *b, uint64_t v);
+/* Little-endian; bytes: 1 to 8. */
+void buf_le(struct buf *b, uint64_t v, unsigned bytes);
 void buf_f64(struct buf *b, double v);
 /* Decimal digits. */
 void buf_dec(struct buf *b, uint64_t v);

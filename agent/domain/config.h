@@ -35,6 +35,11 @@ struct text_list {
     config_text item[CONFIG_DROP_MAX];
 };
 
+struct listen_list {
+    unsigned n;
+    config_text item[CONFIG_LISTEN_MAX]; /* "unix@/path", "127.0.0.1:9000" */
+};
+
 struct status_set {
     uint64_t bits[8]; /* bit s - 100 for status s, 100..599 */
 };
@@ -91,9 +96,8 @@ struct config {
         enum log_level level;
     } log;
     struct {
-        unsigned nlisten;
-        config_text listen[CONFIG_LISTEN_MAX]; /* "unix@/path", "127.0.0.1:9000" */
-        uint32_t mode;                         /* of the unix socket, octal */
+        struct listen_list listen;
+        uint32_t mode; /* of the unix socket, octal */
         uint32_t max_connections;
         uint32_t max_frame;   /* bytes offered at most */
         uint32_t max_pending; /* messages of one connection that wait for their ACK */

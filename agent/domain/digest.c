@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
+/* Each field goes in behind its length in 8 bytes, little-endian; the first field is the name of the use:
+ *
+ *   | 8: length | domain | 8: length | field | 8: length | field | ..  ──BLAKE2b──► size bytes
+ *
+ * A short digest is the beginning of one of 64 bytes: libsodium makes none under 16. */
 #include "domain/digest.h"
 
 #include <string.h>
+
+#include "domain/le.h"
 
 void digest_begin(struct digest *d, size_t size, const char *domain)
 {
@@ -13,8 +20,7 @@ void digest_begin(struct digest *d, size_t size, const char *domain)
 void digest_field(struct digest *d, const void *bytes, size_t len)
 {
     uint8_t prefix[8];
-    for (unsigned i = 0; i < sizeof prefix; i++)
-        prefix[i] = (uint8_t)((uint64_t)len >> (8 * i));
+    le_put(prefix, len, sizeof prefix);
     crypto_generichash_update(&d->state, prefix, sizeof prefix);
     if (len > 0)
         crypto_generichash_update(&d->state, bytes, len);

@@ -83,7 +83,7 @@ static const struct {
 enum message_kind message_kind(struct spop_slice name)
 {
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
-        if (name.len == strlen(messages[i].name) && memcmp(name.ptr, messages[i].name, name.len) == 0)
+        if (slice_is(name, messages[i].name))
             return messages[i].kind;
     return MESSAGE_UNKNOWN;
 }
@@ -270,14 +270,14 @@ static struct spop_slice field_text(const struct argument *row, const struct req
 
 struct spop_slice facts_text(const struct request_facts *f, const char *name, char scratch[24])
 {
-    struct spop_slice wants = {name, strlen(name)};
+    struct spop_slice wants = slice_of(name);
     size_t from = 0;
     const struct argument *row = argument_find(wants, IN_ASKING, &from);
     if (row)
         return field_text(row, f, scratch);
     for (unsigned i = 0; i < f->nextra; i++) {
         const struct spop_arg *a = &f->extra[i];
-        if (a->name.len == wants.len && memcmp(a->name.ptr, name, wants.len) == 0)
+        if (slice_same(a->name, wants))
             return value_text(&a->value, scratch);
     }
     return (struct spop_slice){0};

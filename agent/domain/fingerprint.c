@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+/* First whether the body was whole, where its hash counts; then the fields, in the order of the header's
+ * table, into one digest. What is left behind the first line of HAProxy's buffer is a lower bound:
+ *
+ *   | method, host, path, query | head | body ........ | spare |      buffer_limit
+ */
 #include "domain/fingerprint.h"
 
 #include "domain/digest.h"
@@ -56,6 +61,16 @@ static void host_field(struct digest *d, struct spop_slice host)
     digest_field(d, lower, host.len);
 }
 
+/* An answer of one path or host is never another's, however little a policy compares (I13). */
+static void place_only(const struct request_facts *f, uint8_t out[16])
+{
+    struct digest d;
+    digest_begin(&d, 16, "place");
+    host_field(&d, f->host);
+    digest_field(&d, f->path.ptr, f->path.len);
+    digest_end(&d, out);
+}
+
 enum problem fingerprint_make(enum fingerprint kind, const struct request_facts *f, size_t buffer_limit,
                               uint8_t out[16], const char **detail)
 {
@@ -64,8 +79,10 @@ enum problem fingerprint_make(enum fingerprint kind, const struct request_facts 
     struct digest d;
     enum problem problem;
     memset(out, 0, 16);
-    if (kind == FINGERPRINT_NONE)
+    if (kind == FINGERPRINT_NONE) {
+        place_only(f, out);
         return PROBLEM_NONE;
+    }
     if (kind == FINGERPRINT_HEADERS)
         body = facts_text(f, "content_length", scratch);
     else if ((problem = body_problem(f, buffer_limit, detail)) != PROBLEM_NONE)

@@ -3,7 +3,7 @@
  *
  *   raw       method, host in lower case, path, query, content type, SHA-256 of the body
  *   headers   the same with the content length instead of the SHA-256
- *   none      nothing: all zeros, every request is the same
+ *   none      host and path: the least that an answer belongs to (I13)
  *
  * `raw` needs the whole body: HAProxy hashes what fits its buffer and says nothing when that was not all
  * (facts Q1). With a Content-Length the body is whole if that many bytes came; without one, if there would

@@ -1,27 +1,17 @@
 // SPDX-License-Identifier: MIT
+/* field ──trim──► bare or quoted ──take_bare | take_quoted──► key, or a problem
+ *
+ * Two headers are read one after the other and compared as keys, not as fields. */
 #include "domain/idemkey.h"
 
 #include <string.h>
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
+/* OWS of RFC 9110, section 5.6.3. */
+static const char blanks[] = " \t";
 
 static bool is_control(char c)
 {
     return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
-static struct spop_slice trim(struct spop_slice s)
-{
-    while (s.len > 0 && is_blank(s.ptr[0])) {
-        s.ptr++;
-        s.len--;
-    }
-    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
-        s.len--;
-    return s;
 }
 
 static int take_bare(struct spop_slice s, char *out, size_t *len)
@@ -54,13 +44,13 @@ static int take_quoted(struct spop_slice s, char *out, size_t *len)
 
 int idemkey_parse(struct spop_slice field, char out[IDEMKEY_MAX + 1], size_t *len)
 {
-    struct spop_slice s = trim(field);
+    struct spop_slice s = slice_trim(field, blanks);
     if (s.len == 0)
         return -1;
     if ((s.ptr[0] == '"' ? take_quoted : take_bare)(s, out, len) < 0)
         return -1;
     out[*len] = '\0';
-    return trim((struct spop_slice){out, *len}).len > 0 ? 0 : -1;
+    return slice_trim((struct spop_slice){out, *len}, blanks).len > 0 ? 0 : -1;
 }
 
 /* A header that HAProxy counted but whose value did not come is an empty one, not a missing one. */
@@ -84,5 +74,6 @@ enum problem idemkey_read(const struct request_facts *f, char out[IDEMKEY_MAX + 
         return PROBLEM_NONE;
     if (idemkey_parse(f->key2, other, &other_len) < 0)
         return PROBLEM_KEY_INVALID;
-    return other_len == *len && memcmp(other, out, *len) == 0 ? PROBLEM_NONE : PROBLEM_KEY_CONFLICT;
+    bool same = slice_same((struct spop_slice){other, other_len}, (struct spop_slice){out, *len});
+    return same ? PROBLEM_NONE : PROBLEM_KEY_CONFLICT;
 }

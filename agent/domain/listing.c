@@ -8,18 +8,6 @@
 
 #include <string.h>
 
-static bool starts(struct spop_slice s, const char *word)
-{
-    size_t len = strlen(word);
-    return s.len >= len && memcmp(s.ptr, word, len) == 0;
-}
-
-static void skip(struct spop_slice *s, size_t n)
-{
-    s->ptr += n;
-    s->len -= n;
-}
-
 /* Takes a decimal number; -1 if there is none or it does not fit. */
 static int take_number(struct spop_slice *s, uint64_t *out)
 {
@@ -33,7 +21,7 @@ static int take_number(struct spop_slice *s, uint64_t *out)
     }
     if (n == 0)
         return -1;
-    skip(s, n);
+    slice_skip(s, n);
     *out = v;
     return 0;
 }
@@ -45,7 +33,7 @@ static int take_line(struct spop_slice *s, struct spop_slice *line)
     if (!end)
         return -1;
     *line = (struct spop_slice){s->ptr, (size_t)(end - s->ptr)};
-    skip(s, line->len + 1);
+    slice_skip(s, line->len + 1);
     return 0;
 }
 
@@ -54,7 +42,7 @@ int process_read(const char *text, size_t len, struct process *p)
     struct spop_slice s = {text, len};
     if (take_number(&s, &p->pid) != 0 || s.len == 0 || *s.ptr != '.')
         return -1;
-    skip(&s, 1);
+    slice_skip(&s, 1);
     if (take_number(&s, &p->start_us) != 0 || (s.len > 0 && *s.ptr != '.'))
         return -1;
     return p->pid && p->start_us ? 0 : -1;
@@ -68,9 +56,9 @@ bool process_same(const struct process *a, const struct process *b)
 /* The whole rest of a line that begins with `name: ` is a number. */
 static bool line_says(struct spop_slice line, const char *name, uint64_t *out)
 {
-    if (!starts(line, name))
+    if (!slice_starts(line, name))
         return false;
-    skip(&line, strlen(name));
+    slice_skip(&line, strlen(name));
     return take_number(&line, out) == 0 && line.len == 0;
 }
 
@@ -94,9 +82,9 @@ int process_info_read(struct spop_slice answer, struct process_info *info)
 int process_start_read(struct spop_slice answer, uint64_t *start_us)
 {
     static const char lead[] = "proc.once_start: type=sint value=<";
-    if (!starts(answer, lead))
+    if (!slice_starts(answer, lead))
         return -1;
-    skip(&answer, sizeof lead - 1);
+    slice_skip(&answer, sizeof lead - 1);
     if (take_number(&answer, start_us) != 0 || answer.len == 0 || *answer.ptr != '>')
         return -1;
     return *start_us ? 0 : -1;
@@ -111,7 +99,7 @@ static int take_key(struct spop_slice *s, struct spop_slice *key)
     if (n == 0 || n >= s->len)
         return -1;
     *key = (struct spop_slice){s->ptr, n};
-    skip(s, n);
+    slice_skip(s, n);
     return 0;
 }
 
@@ -127,16 +115,16 @@ static int take_column(struct spop_slice *s, struct listing_entry *e, unsigned *
         {" conn_cur=", &e->conn_cur}
     };
     for (unsigned i = 0; i < sizeof columns / sizeof *columns; i++) {
-        if (!starts(*s, columns[i].name))
+        if (!slice_starts(*s, columns[i].name))
             continue;
         *found |= 1u << i;
-        skip(s, strlen(columns[i].name));
+        slice_skip(s, strlen(columns[i].name));
         return take_number(s, columns[i].value) == 0 && (s->len == 0 || *s->ptr == ' ') ? 0 : -1;
     }
     if (*s->ptr != ' ')
         return -1;
     const char *end = memchr(s->ptr + 1, ' ', s->len - 1);
-    skip(s, end ? (size_t)(end - s->ptr) : s->len);
+    slice_skip(s, end ? (size_t)(end - s->ptr) : s->len);
     return 0;
 }
 
@@ -144,12 +132,12 @@ static int entry_read(struct spop_slice line, struct listing_entry *e)
 {
     unsigned found = 0;
     const char *lead = line.len ? memchr(line.ptr, ':', line.len) : NULL;
-    if (!starts(line, "0x") || !lead)
+    if (!slice_starts(line, "0x") || !lead)
         return -1;
-    skip(&line, (size_t)(lead - line.ptr));
-    if (!starts(line, ": key="))
+    slice_skip(&line, (size_t)(lead - line.ptr));
+    if (!slice_starts(line, ": key="))
         return -1;
-    skip(&line, strlen(": key="));
+    slice_skip(&line, strlen(": key="));
     if (take_key(&line, &e->key) != 0)
         return -1;
     while (line.len > 0)
@@ -162,18 +150,18 @@ static int entry_read(struct spop_slice line, struct listing_entry *e)
 static int head_read(struct spop_slice line, const char *table, uint64_t *used)
 {
     static const char lead[] = "# table: ";
-    if (!starts(line, lead))
+    if (!slice_starts(line, lead))
         return -1;
-    skip(&line, sizeof lead - 1);
-    if (!starts(line, table))
+    slice_skip(&line, sizeof lead - 1);
+    if (!slice_starts(line, table))
         return -1;
-    skip(&line, strlen(table));
-    if (!starts(line, ", type: string,"))
+    slice_skip(&line, strlen(table));
+    if (!slice_starts(line, ", type: string,"))
         return -1;
     const char *at = memmem(line.ptr, line.len, " used:", strlen(" used:"));
     if (!at)
         return -1;
-    skip(&line, (size_t)(at - line.ptr) + strlen(" used:"));
+    slice_skip(&line, (size_t)(at - line.ptr) + strlen(" used:"));
     return take_number(&line, used) == 0 && line.len == 0 ? 0 : -1;
 }
 
@@ -181,7 +169,7 @@ enum listing_status listing_open(struct spop_slice answer, const char *table, un
 {
     struct spop_slice line;
     struct listing_entry e;
-    if (starts(answer, "No such table"))
+    if (slice_starts(answer, "No such table"))
         return LISTING_NO_TABLE;
     if (take_line(&answer, &line) != 0 || head_read(line, table, &l->used) != 0)
         return LISTING_BROKEN;

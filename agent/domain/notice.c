@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+/* Words taken off the front of the line, one after another (docs/wire.md):
+ *
+ *   once/1 TOKEN TS TC STATUS PROCESS ..         what stands behind the process is not ours
+ *
+ * What the termination state proves is one table, in notice_ending(). */
 #include "domain/notice.h"
 
 #include <string.h>
@@ -11,8 +16,7 @@ static struct spop_slice next_word(struct spop_slice *line)
     const char *blank = line->len > 0 ? memchr(line->ptr, ' ', line->len) : NULL;
     struct spop_slice word = {line->ptr, blank ? (size_t)(blank - line->ptr) : line->len};
     size_t used = word.len + (blank != NULL);
-    line->ptr += used;
-    line->len -= used;
+    slice_skip(line, used);
     return word;
 }
 
@@ -31,11 +35,6 @@ static int number(struct spop_slice s, long *out)
     return 0;
 }
 
-static bool says(struct spop_slice s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
-}
-
 /* A datagram may end with a line feed or a NUL, as the syslog transport has it. */
 static struct spop_slice chomp(struct spop_slice s)
 {
@@ -49,10 +48,10 @@ int notice_read(const char *line, size_t len, struct notice *n)
     struct spop_slice rest = chomp((struct spop_slice){line, len});
     long status;
     *n = (struct notice){0};
-    if (!says(next_word(&rest), "once/1"))
+    if (!slice_is(next_word(&rest), "once/1"))
         return -1;
     struct spop_slice token = next_word(&rest);
-    if (says(token, "-"))
+    if (slice_is(token, "-"))
         return 1;
     if (token.len != TOKEN_TEXT || token_read(token.ptr, token.len, &n->token) < 0)
         return -1;

@@ -173,14 +173,9 @@ static int put_methods(const struct option *o, void *field, const char *value, s
     return put_text(o, field, value, bad);
 }
 
-static bool same_word(struct spop_slice a, struct spop_slice b)
-{
-    return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
-}
-
 static bool is_scope(struct spop_slice s)
 {
-    return same_word(s, (struct spop_slice){"global", 6}) || same_word(s, (struct spop_slice){"policy", 6});
+    return slice_is(s, "global") || slice_is(s, "policy");
 }
 
 /* A limit is either global or the policy's; a word that is there twice was meant to be another. */
@@ -193,7 +188,7 @@ static int put_terms(const struct option *o, void *field, const char *value, str
         if (n == CONFIG_TERMS_MAX || !is_name(*bad))
             return -1;
         for (unsigned i = 0; i < n; i++) {
-            if (same_word(word[i], *bad))
+            if (slice_same(word[i], *bad))
                 return -1;
         }
         scopes += is_scope(*bad);
@@ -271,7 +266,7 @@ static bool is_host_port(struct spop_slice s, bool names)
 static bool is_unix(struct spop_slice s, const char *prefix)
 {
     size_t n = strlen(prefix);
-    return s.len > n + 1 && memcmp(s.ptr, prefix, n) == 0 && s.ptr[n] == '/' && s.len - n <= 107;
+    return s.len > n + 1 && slice_starts(s, prefix) && s.ptr[n] == '/' && s.len - n <= 107;
 }
 
 static bool is_address(enum option_type type, struct spop_slice s)
@@ -282,21 +277,20 @@ static bool is_address(enum option_type type, struct spop_slice s)
         return s.len > 0 && is_host_port(s, type == OPT_SERVER);
     if (is_unix(s, "unixdgram@"))
         return true;
-    return s.len > 4 && memcmp(s.ptr, "udp@", 4) == 0 &&
+    return s.len > 4 && slice_starts(s, "udp@") &&
            is_host_port((struct spop_slice){s.ptr + 4, s.len - 4}, false);
 }
 
 static int put_address(const struct option *o, void *field, const char *value, struct spop_slice *bad)
 {
-    if (*value && !is_address(o->type, (struct spop_slice){value, strlen(value)}))
+    if (*value && !is_address(o->type, slice_of(value)))
         return -1;
     return put_text(o, field, value, bad);
 }
 
 static int put_listen(const struct option *o, void *field, const char *value, struct spop_slice *bad)
 {
-    config_text *item = field;
-    unsigned *count = (unsigned *)(void *)((char *)field - sizeof *count);
+    struct listen_list *list = field;
     const char *at = value;
     unsigned n = 0;
     if (!is_printable(value))
@@ -306,9 +300,9 @@ static int put_listen(const struct option *o, void *field, const char *value, st
             return -1;
     }
     at = value;
-    for (*count = 0; *count < n && unit_next_word(&at, bad); ++*count) {
-        memcpy(item[*count], bad->ptr, bad->len);
-        item[*count][bad->len] = '\0';
+    for (list->n = 0; list->n < n && unit_next_word(&at, bad); list->n++) {
+        memcpy(list->item[list->n], bad->ptr, bad->len);
+        list->item[list->n][bad->len] = '\0';
     }
     return 0;
 }

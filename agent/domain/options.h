@@ -34,7 +34,7 @@ enum option_type {
     OPT_METHODS,  /* config_text: "any", or "POST, PATCH" */
     OPT_TERMS,    /* config_text: what a limit counts by, "ip, user" */
     OPT_HEADERS,  /* struct text_list: names of headers, kept in lower case; `*` at the end: a prefix */
-    OPT_LISTEN,   /* config_text[CONFIG_LISTEN_MAX], its count (unsigned) just before it */
+    OPT_LISTEN,   /* struct listen_list: addresses as OPT_STREAM */
 };
 
 enum option_flag {

@@ -36,25 +36,23 @@ void option_defaults(const struct option *table, void *base)
     }
 }
 
-static bool same_list(const struct text_list *a, const struct text_list *b)
+static bool same_texts(const config_text *a, unsigned na, const config_text *b, unsigned nb)
 {
-    for (unsigned i = 0; a->n == b->n && i < a->n; i++) {
-        if (strcmp(a->item[i], b->item[i]) != 0)
-            return false;
-    }
-    return a->n == b->n;
-}
-
-static bool same_listen(const char *a, const char *b)
-{
-    unsigned na, nb;
-    memcpy(&na, a - sizeof na, sizeof na);
-    memcpy(&nb, b - sizeof nb, sizeof nb);
     for (unsigned i = 0; na == nb && i < na; i++) {
-        if (strcmp(a + i * sizeof(config_text), b + i * sizeof(config_text)) != 0)
+        if (strcmp(a[i], b[i]) != 0)
             return false;
     }
     return na == nb;
+}
+
+static bool same_list(const struct text_list *a, const struct text_list *b)
+{
+    return same_texts(a->item, a->n, b->item, b->n);
+}
+
+static bool same_listen(const struct listen_list *a, const struct listen_list *b)
+{
+    return same_texts(a->item, a->n, b->item, b->n);
 }
 
 bool option_same(const struct option *o, const void *a, const void *b)

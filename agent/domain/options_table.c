@@ -148,9 +148,9 @@ static const struct option idempotency_options[] = {
     RANGE("lock", SEC, lock_s, "30s", "2s", "3968s", RELOAD,
           "How long a claim lives without a heartbeat; over 31s it is rounded up by at most a sixteenth."),
     RANGE("record", SEC, record_s, "24h", "3s", "365d", RELOAD, "How long an outcome is kept."),
-    CHOICE(
-        "fingerprint", fingerprint, "raw", fingerprints, RELOAD,
-        "What a retry must repeat: everything with the body's bytes, everything but the body, or nothing."),
+    CHOICE("fingerprint", fingerprint, "raw", fingerprints, RELOAD,
+           "What a retry must repeat: everything with the body's bytes, everything but the body, or only "
+           "host and path."),
     PLAIN("store", STATUSES, store, "default", RELOAD,
           "Which answers are stored: \"default\", \"stripe\" (500 too), statuses such as \"2xx, 404\"."),
     PLAIN("definite", STATUSES, definite, "", OPTIONAL | RELOAD,

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+/* What one request asks for, decided before Redis is asked; each step may end it with a refusal:
+ *
+ *   policy ──► method ──► key ──► principal ──► owner ──► fingerprint ──► limits, grouped by subject
+ *   unknown:   other:     none:   none: deny    none:     not whole:      none and no key: PASS
+ *   deny       no record  deny*                 deny      deny            else: CLAIM
+ *
+ *   * only if the policy requires one; else the request has no record */
 #include "domain/plan.h"
 
 #include "domain/digest.h"

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "domain/digest.h"
+#include "domain/le.h"
 #include "domain/units.h"
 
 enum { STATUS_FIRST = 100, STATUS_LAST = 599 };
@@ -18,13 +19,7 @@ uint32_t policy_hash(const char *name)
 {
     uint8_t b[4];
     digest_short("policy", name, strlen(name), b, sizeof b);
-    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-}
-
-static bool slice_is(struct spop_slice s, const char *text)
-{
-    size_t len = strlen(text);
-    return s.len == len && memcmp(s.ptr, text, len) == 0;
+    return (uint32_t)le_get(b, sizeof b);
 }
 
 const struct policy *policy_find(const struct config *c, struct spop_slice name)
@@ -125,7 +120,7 @@ bool policy_protects(const struct idempotency *i, struct spop_slice method)
     while (unit_next_word(&at, &word)) {
         if (slice_is(word, "any"))
             return true;
-        if (word.len > 0 && word.len == method.len && memcmp(word.ptr, method.ptr, word.len) == 0)
+        if (word.len > 0 && slice_same(word, method))
             return true;
     }
     return false;

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+/* One JSON object is written member by member into fixed memory; a member that does not fit is taken back
+ * whole, so that what is left is always an object:
+ *
+ *   {"type":"..","title":"..","status":409 ,"member":..   }      the last byte is kept for the brace
+ *                                          └ member_open .. member_close: cut here if full
+ */
 #include "domain/problem.h"
 
 #include <string.h>
@@ -30,10 +36,9 @@ const char *problem_title(enum problem p)
 /* RFC 8259, section 7. */
 static void put_escaped(struct text *t, struct spop_slice s)
 {
-    static const char hex[] = "0123456789abcdef";
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
-        char wide[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+        char wide[6] = {'\\', 'u', '0', '0', text_hex_digit(c >> 4), text_hex_digit(c)};
         char pair[2] = {'\\', (char)c};
         if (c == '"' || c == '\\')
             text_put(t, pair, sizeof pair);
@@ -49,11 +54,6 @@ static void put_quoted(struct text *t, struct spop_slice s)
     text_put(t, "\"", 1);
     put_escaped(t, s);
     text_put(t, "\"", 1);
-}
-
-static struct spop_slice slice(const char *s)
-{
-    return (struct spop_slice){s, strlen(s)};
 }
 
 /* Returns where the member begins, for member_close(). */
@@ -79,14 +79,14 @@ void problem_begin(struct text *t, char memory[PROBLEM_BODY], const char *base, 
     text_put(t, "{", 1);
     size_t at = member_open(t, "type");
     text_put(t, "\"", 1);
-    put_escaped(t, slice(base));
-    put_escaped(t, slice(problem_word(p)));
+    put_escaped(t, slice_of(base));
+    put_escaped(t, slice_of(problem_word(p)));
     text_put(t, "\"", 1);
     member_close(t, at);
-    problem_string(t, "title", slice(problem_title(p)));
+    problem_string(t, "title", slice_of(problem_title(p)));
     problem_integer(t, "status", problem_status(p));
     if (detail)
-        problem_string(t, "detail", slice(detail));
+        problem_string(t, "detail", slice_of(detail));
 }
 
 void problem_integer(struct text *t, const char *name, int64_t v)
@@ -112,7 +112,7 @@ void problem_list(struct text *t, const char *name, problem_item_fn *item, const
         if (!text)
             continue;
         text_put(t, comma, 1);
-        put_quoted(t, slice(text));
+        put_quoted(t, slice_of(text));
         comma = ",";
     }
     text_str(t, *comma == '[' ? "[]" : "]");

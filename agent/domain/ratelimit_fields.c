@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+/* A bucket's level is in ticks of 100 ns that it takes to drain; what the client reads is in requests and
+ * seconds:
+ *
+ *   |##### level #####|.......|  capacity       r = floor((capacity - level) / increment)    t = ceil(level)
+ *
+ * Rounded so that the client is never promised more than it gets. The field shows the tightest limit: the
+ * longest wait, then the fewest left, then the fullest. */
 #include "domain/ratelimit_fields.h"
 
 static const double TICKS_PER_SECOND = 1e7, US_PER_MS = 1e3;

@@ -8,6 +8,7 @@
 #include <msgpack.h>
 #include <string.h>
 
+#include "domain/le.h"
 #include "domain/text.h"
 
 enum {
@@ -25,14 +26,6 @@ enum {
     STATUS_MAX = 599,
 };
 
-static uint64_t get_le(const uint8_t *in, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint64_t)in[i] << (8 * i);
-    return v;
-}
-
 int record_open(const void *bytes, size_t len, struct record *r)
 {
     static const char states[] = {RECORD_FREE, RECORD_RUNNING, RECORD_ANSWERED,
@@ -46,12 +39,12 @@ int record_open(const void *bytes, size_t len, struct record *r)
     r->state = in[AT_STATE];
     r->flags = in[AT_FLAGS];
     r->why = in[AT_WHY];
-    r->fence = get_le(in + AT_FENCE, 8);
+    r->fence = le_get(in + AT_FENCE, 8);
     memcpy(r->rid, in + AT_RID, sizeof r->rid);
-    r->lease_until_us = get_le(in + AT_LEASE, 8);
-    r->lock_ms = (uint32_t)get_le(in + AT_LOCK, 4);
-    r->ttl_s = (uint32_t)get_le(in + AT_TTL, 4);
-    r->status = (uint16_t)get_le(in + AT_STATUS, 2);
+    r->lease_until_us = le_get(in + AT_LEASE, 8);
+    r->lock_ms = (uint32_t)le_get(in + AT_LOCK, 4);
+    r->ttl_s = (uint32_t)le_get(in + AT_TTL, 4);
+    r->status = (uint16_t)le_get(in + AT_STATUS, 2);
     memcpy(r->fingerprint, in + AT_FINGERPRINT, sizeof r->fingerprint);
     const char *process = (const char *)in + RECORD_HEAD + 1;
     r->process = (struct spop_slice){process, np};

@@ -132,7 +132,7 @@ static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
     put_len(out, (size_t)groups * GROUP_FIXED + (size_t)p->nlimits * LIMIT_FIXED);
     for (unsigned i = 0, n; i < p->nlimits; i += n) {
         n = group_size(p, i);
-        buf_u32(out, group_ttl_ms(p, i, n));
+        buf_le(out, group_ttl_ms(p, i, n), 4);
         buf_u8(out, (uint8_t)n);
         for (unsigned k = i; k < i + n; k++) {
             buf_u8(out, LIMIT_BUCKET);
@@ -155,8 +155,8 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     buf_f64(out, (double)contact_us);
     buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_put(out, p->rid, sizeof p->rid);
-    buf_u32(out, i->lock_s * 1000);
-    buf_u32(out, i->record_s);
+    buf_le(out, i->lock_s * 1000, 4);
+    buf_le(out, i->record_s, 4);
     buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0)));
     buf_u8(out, (uint8_t)np);
     buf_put(out, p->process, np);

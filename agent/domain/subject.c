@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+/* Who and what a key or a bucket belongs to, as a digest and a short TAG (docs/wire.md, Keys):
+ *
+ *   record   policy, principal's name, its text, key            TAG: of the principal's text, else of the key
+ *   limit    scope, name, then name and text of each term       TAG: of the principal if it is a term, else
+ * of the first term with a text, else of the name
+ *
+ * One client's keys share a TAG, so that its claim and its limits are in one slot of a Redis cluster. */
 #include "domain/subject.h"
 
 #include "domain/digest.h"
@@ -31,11 +38,6 @@ static struct spop_slice text_of(const struct request_facts *f, const char *name
     return same(name, "ip") ? subject_address(&f->src) : facts_text(f, name, scratch);
 }
 
-static struct spop_slice slice(const char *text)
-{
-    return (struct spop_slice){text, strlen(text)};
-}
-
 static void field(struct digest *d, struct spop_slice s)
 {
     digest_field(d, s.ptr, s.len);
@@ -57,8 +59,8 @@ bool subject_record(const struct policy *p, const struct request_facts *f, struc
     if (!none && who.len == 0)
         return false;
     digest_begin(&d, sizeof id->digest, "record");
-    field(&d, slice(p->name));
-    field(&d, slice(principal));
+    field(&d, slice_of(p->name));
+    field(&d, slice_of(principal));
     field(&d, who);
     field(&d, key);
     digest_end(&d, id->digest);
@@ -96,7 +98,7 @@ static struct spop_slice term_text(const struct policy *p, const struct request_
     if (same(term, "global"))
         return (struct spop_slice){0};
     if (same(term, "policy"))
-        return slice(p->name);
+        return slice_of(p->name);
     return text_of(f, term, scratch);
 }
 
@@ -109,12 +111,12 @@ void subject_limit(const struct policy *p, const struct limit *l, const struct r
     char scratch[SCRATCH];
     struct digest d;
     digest_begin(&d, sizeof id->digest, "limit");
-    field(&d, slice(global ? "global" : "policy"));
-    field(&d, slice(name));
+    field(&d, slice_of(global ? "global" : "policy"));
+    field(&d, slice_of(name));
     for (unsigned i = 0; i < l->nterms; i++) {
-        field(&d, slice(l->terms[i]));
+        field(&d, slice_of(l->terms[i]));
         field(&d, term_text(p, f, l->terms[i], scratch));
     }
     digest_end(&d, id->digest);
-    tag(id, tagged ? text_of(f, tagged, scratch) : slice(name));
+    tag(id, tagged ? text_of(f, tagged, scratch) : slice_of(name));
 }

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+/* Every put ends here or in text_hex(): what fits with its NUL is written, what does not sets `full`.
+ *
+ *   at ──► | len bytes | NUL | .. free .. |        cap counts all three
+ */
 #include "domain/text.h"
 
 #include <string.h>
@@ -37,6 +41,19 @@ void text_dec(struct text *t, int64_t v)
     if (v < 0)
         digits[--at] = '-';
     text_put(t, digits + at, sizeof digits - at);
+}
+
+void text_hex(struct text *t, const uint8_t *bytes, size_t len)
+{
+    if (t->full || len > (t->cap - t->len - 1) / 2) {
+        t->full = true;
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        t->at[t->len++] = text_hex_digit(bytes[i] >> 4);
+        t->at[t->len++] = text_hex_digit(bytes[i]);
+    }
+    t->at[t->len] = '\0';
 }
 
 void text_cut(struct text *t, size_t len)

@@ -22,6 +22,13 @@ void text_put(struct text *t, const char *bytes, size_t len);
 void text_str(struct text *t, const char *s);
 /* Decimal digits. */
 void text_dec(struct text *t, int64_t v);
+/* Lower-case hex digits, two for each byte. */
+void text_hex(struct text *t, const uint8_t *bytes, size_t len);
+/* The digit of the lowest four bits. */
+static inline char text_hex_digit(unsigned v)
+{
+    return "0123456789abcdef"[v & 15];
+}
 /* ASCII only, whatever the locale: what the wire calls case-insensitive. */
 static inline char text_lower(char c)
 {

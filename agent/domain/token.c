@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "domain/le.h"
+
 enum { TOKEN_VERSION = 1, REPLAY_BYTES = 26, MANTISSA_BITS = 5, MANTISSA_MAX = 31, EXPONENT_MAX = 7 };
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -55,29 +57,15 @@ static int text_read(const char *text, size_t len, uint8_t *out, size_t n)
     return done == n && (bits & ((1U << have) - 1)) == 0 ? 0 : -1;
 }
 
-static void put_le(uint8_t *out, uint64_t v, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *in, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint64_t)in[i] << (8 * i);
-    return v;
-}
-
 void token_pack(const struct token *t, uint8_t out[TOKEN_BYTES])
 {
     out[0] = (uint8_t)(TOKEN_VERSION << 4 | (t->flags & 15));
     memcpy(out + 1, t->id.tag, 2);
     memcpy(out + 3, t->id.digest, 16);
-    put_le(out + 19, t->fence, 8);
+    le_put(out + 19, t->fence, 8);
     memcpy(out + 27, t->rid, 8);
     memcpy(out + 35, t->fingerprint, 4);
-    put_le(out + 39, t->policy, 4);
+    le_put(out + 39, t->policy, 4);
     out[43] = t->ttl;
 }
 
@@ -88,10 +76,10 @@ int token_unpack(const uint8_t in[TOKEN_BYTES], struct token *t)
     t->flags = in[0] & 15;
     memcpy(t->id.tag, in + 1, 2);
     memcpy(t->id.digest, in + 3, 16);
-    t->fence = get_le(in + 19, 8);
+    t->fence = le_get(in + 19, 8);
     memcpy(t->rid, in + 27, 8);
     memcpy(t->fingerprint, in + 35, 4);
-    t->policy = (uint32_t)get_le(in + 39, 4);
+    t->policy = (uint32_t)le_get(in + 39, 4);
     t->ttl = in[43];
     return 0;
 }
@@ -134,7 +122,7 @@ void replay_id_write(const struct record_id *id, uint64_t fence, char out[REPLAY
     uint8_t bytes[REPLAY_BYTES];
     memcpy(bytes, id->tag, 2);
     memcpy(bytes + 2, id->digest, 16);
-    put_le(bytes + 18, fence, 8);
+    le_put(bytes + 18, fence, 8);
     text_write(bytes, sizeof bytes, out);
 }
 
@@ -145,6 +133,6 @@ int replay_id_read(const char *text, size_t len, struct record_id *id, uint64_t 
         return -1;
     memcpy(id->tag, bytes, 2);
     memcpy(id->digest, bytes + 2, 16);
-    *fence = get_le(bytes + 18, 8);
+    *fence = le_get(bytes + 18, 8);
     return 0;
 }

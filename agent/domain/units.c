@@ -139,12 +139,6 @@ bool unit_next_word(const char **at, struct spop_slice *word)
         return false;
     size_t len = strcspn(p, ",");
     *at = p[len] ? p + len + 1 : NULL;
-    while (len > 0 && *p == ' ') {
-        p++;
-        len--;
-    }
-    while (len > 0 && p[len - 1] == ' ')
-        len--;
-    *word = (struct spop_slice){p, len};
+    *word = slice_trim((struct spop_slice){p, len}, " ");
     return true;
 }

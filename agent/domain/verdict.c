@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+/* From an outcome to the variables of the ACK, by two tables: the variables (verdict.h) and the answers
+ * below, which say of each outcome which word it is and which problem, if it is a refusal.
+ *
+ *   outcome ──answers──┬─ no problem: verdict go or pass, token, fence, key, execution
+ *                      ├─ replay:     the id that the replay listener understands
+ *                      └─ problem:    verdict deny, status, JSON body, retry_after
+ */
 #include "domain/verdict.h"
 
 #include "domain/digest.h"
@@ -8,6 +15,8 @@
 #include "domain/script.h"
 
 #include <string.h>
+
+enum { EXECUTION_BYTES = 16 }; /* of the digest that names an execution */
 
 enum variable {
 #define X(symbol, name, type) VARIABLE_##symbol,
@@ -106,21 +115,19 @@ void verdict_deny(struct spop_writer *w, const char *base, enum problem p, const
 
 static void set_go(struct spop_writer *w, const struct plan *p, const struct outcome *o)
 {
-    static const char digits[] = "0123456789abcdef";
     struct token t;
-    char token[TOKEN_TEXT + 1], execution[32];
-    uint8_t id[sizeof execution / 2];
+    struct text execution;
+    uint8_t id[EXECUTION_BYTES];
+    char token[TOKEN_TEXT + 1], memory[2 * sizeof id + 1];
     script_token(p, o->fence, &t);
     token_write(&t, token);
     digest_short("execution", token, TOKEN_TEXT, id, sizeof id);
-    for (size_t i = 0; i < sizeof id; i++) {
-        execution[2 * i] = digits[id[i] >> 4];
-        execution[2 * i + 1] = digits[id[i] & 15];
-    }
+    text_init(&execution, memory, sizeof memory);
+    text_hex(&execution, id, sizeof id);
     set_bytes(w, VARIABLE_TOKEN, token, TOKEN_TEXT);
     set_integer(w, VARIABLE_FENCE, o->fence);
     set_bytes(w, VARIABLE_KEY, p->key, p->key_len);
-    set_bytes(w, VARIABLE_EXECUTION, execution, sizeof execution);
+    set_bytes(w, VARIABLE_EXECUTION, execution.at, execution.len);
 }
 
 /* false: the record is none that we can read. */

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+/* One redis-server for the whole group, emptied before each test; each claim and word is made by
+ * domain/script, so that what the tests see is what the agent would say. The keys' texts are spelled here by
+ * hand: a second opinion on docs/wire.md. */
 #include "tests/support/gate_fixture.h"
 
 #include <stdarg.h>
@@ -180,12 +183,12 @@ void gate_plant(struct gate *g, const struct record *r, unsigned ttl_ms)
     buf_u8(b, r->state);
     buf_u8(b, r->flags);
     buf_u8(b, r->why);
-    buf_u64(b, r->fence);
+    buf_le(b, r->fence, 8);
     buf_put(b, r->rid, sizeof r->rid);
-    buf_u64(b, r->lease_until_us);
-    buf_u32(b, r->lock_ms);
-    buf_u32(b, r->ttl_s);
-    buf_u16(b, r->status);
+    buf_le(b, r->lease_until_us, 8);
+    buf_le(b, r->lock_ms, 4);
+    buf_le(b, r->ttl_s, 4);
+    buf_le(b, r->status, 2);
     buf_put(b, r->fingerprint, sizeof r->fingerprint);
     buf_u8(b, (uint8_t)r->process.len);
     buf_put(b, r->process.ptr, r->process.len);

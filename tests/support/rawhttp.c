@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/* Non-blocking sockets; every wait is one turn of the loop and a millisecond, bounded by five seconds. An
+ * answer is cut off `in` once its head and as many bytes as its Content-Length says are there. */
 #include "tests/support/rawhttp.h"
 
 #include <arpa/inet.h>
@@ -86,14 +88,6 @@ void raw_close(struct raw *r)
 {
     close(r->fd);
     buf_free(&r->in);
-}
-
-void raw_turn(struct ev_loop *loop, double seconds)
-{
-    for (ev_tstamp until = ev_time() + seconds; ev_time() < until;) {
-        ev_run(loop, EVRUN_NOWAIT);
-        poll(NULL, 0, 1);
-    }
 }
 
 static void receive(struct raw *r)

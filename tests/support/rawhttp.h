@@ -29,8 +29,6 @@ void raw_connect_unix(struct raw *r, struct ev_loop *loop, const char *path);
 void raw_connect_tcp(struct raw *r, struct ev_loop *loop, uint16_t port);
 void raw_close(struct raw *r);
 
-/* Turns the loop for some time. */
-void raw_turn(struct ev_loop *loop, double seconds);
 /* All bytes; false: the peer has closed, or five seconds have passed. */
 bool raw_send(struct raw *r, const void *bytes, size_t len);
 bool raw_send_text(struct raw *r, const char *text);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/* A timer bounds until(): ten seconds. A killed server is started
+ * again on its old socket, with its old directory and an empty memory. */
 #include "tests/support/redis_fixture.h"
 
 #include <setjmp.h>
@@ -10,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "adapters/log.h"
+#include "tests/support/loop.h"
 
 enum { PATIENCE = 10 };
 
@@ -66,18 +71,6 @@ static void on_over(struct ev_loop *loop, ev_timer *t, int revents)
     ev_break(loop, EVBREAK_ONE);
 }
 
-void redis_fixture_run(struct redis_fixture *f, double seconds)
-{
-    bool over = false;
-    ev_timer t;
-    ev_now_update(f->loop);
-    ev_timer_init(&t, on_over, seconds, 0.);
-    t.data = &over;
-    ev_timer_start(f->loop, &t);
-    while (!over)
-        ev_run(f->loop, 0);
-}
-
 void redis_fixture_until(struct redis_fixture *f, bool (*done)(void *arg), void *arg)
 {
     bool over = false;
@@ -105,6 +98,19 @@ static bool is_ready(void *arg)
 void redis_fixture_until_ready(struct redis_fixture *f, unsigned times)
 {
     redis_fixture_until(f, is_ready, &(struct times){f, times});
+}
+
+void redis_fixture_begin(struct redis_fixture *f)
+{
+    log_setup(LOG_TEXT, LOG_ERROR);
+    redis_fixture_start(f);
+    redis_fixture_connect(f);
+    redis_fixture_until_ready(f, 1);
+}
+
+void redis_fixture_run(struct redis_fixture *f, double seconds)
+{
+    loop_run(f->loop, seconds);
 }
 
 void redis_fixture_kill(struct redis_fixture *f)

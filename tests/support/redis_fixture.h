@@ -25,6 +25,8 @@ struct redis_fixture {
 /* Server, loop, configuration; the adapter is made by redis_fixture_connect(). */
 void redis_fixture_start(struct redis_fixture *f);
 void redis_fixture_connect(struct redis_fixture *f);
+/* Both, and waits until Redis is ready; only errors are logged. */
+void redis_fixture_begin(struct redis_fixture *f);
 /* Frees the adapter too if f->redis is not NULL. */
 void redis_fixture_stop(struct redis_fixture *f);
 

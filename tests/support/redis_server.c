@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/* fork, execlp, and a connection tried until it is there. The child asks the kernel for SIGKILL when its
+ * parent dies (PR_SET_PDEATHSIG), so that a crashed test leaves nothing behind. */
 #include "tests/support/redis_server.h"
 
 #include <signal.h>

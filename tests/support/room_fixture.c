@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/* Builds the rooms in the order of agent.c from a configuration file that it writes, and takes them down in
+ * the order of agent_free(); at the end nothing may be left (no live request, no socket). */
 #include "tests/support/room_fixture.h"
 
 #include <setjmp.h>
@@ -96,6 +98,7 @@ void room_start(struct room *r, const char *more)
 void room_stop(struct room *r)
 {
     room_thaw(r);
+    assert_int_equal(redis_server_immortals(&r->redis.server), 0);
     sessions_free(r->sessions);
     inflight_free(r->gate.inflight);
     redis_free(r->gate.redis);

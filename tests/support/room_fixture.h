@@ -30,6 +30,7 @@ struct room {
 void room_start(struct room *r, const char *more);
 /* A configuration as room_start() makes it, to be dropped by the caller. */
 struct config *room_config(struct room *r, const char *more);
+/* Nothing may be left, and no key in Redis without a TTL. */
 void room_stop(struct room *r);
 
 /* A connection that has said HELLO; frames of 16380 bytes. */

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+/* NOTIFYs go through the agent's own writer, argument by argument; ACKs are read by hand, action by action:
+ *
+ *   open frame (memory) ──end──► out ──send──► socket ──receive──► in ──find, open──► struct peer_frame
+ */
 #include "tests/support/spop_peer.h"
 
 #include <errno.h>
@@ -11,6 +15,7 @@
 #include <cmocka.h>
 
 #include "adapters/listener.h"
+#include "tests/support/loop.h"
 
 static const double patience = 5;
 
@@ -53,10 +58,7 @@ static void wait_for(struct peer *p, short events)
 
 void peer_turn(struct peer *p, double seconds)
 {
-    for (ev_tstamp until = ev_time() + seconds; ev_time() < until;) {
-        ev_run(p->loop, EVRUN_NOWAIT);
-        poll(NULL, 0, 1);
-    }
+    loop_run(p->loop, seconds);
 }
 
 static long find(const struct peer *p)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Stands in for adapters/redis and rooms/completion: takes down each word that is said and answers as it is
- * told to. To be included by one test program. Everything that the two headers declare is here, used or not:
- * then the linker has no reason to take the real ones out of the library. */
+/* Stands in for adapters/redis and rooms/completion where Redis must be late, lost or mute at a chosen word;
+ * all else is tested with a redis-server (inflight_redis.h). Takes down each word that is said and answers as
+ * it is told to. To be included by one test program. Everything that the two headers declare is here, used or
+ * not: then the linker has no reason to take the real ones out of the library. */
 #ifndef FAKE_REDIS_H
 #define FAKE_REDIS_H
 
@@ -57,14 +58,6 @@ static unsigned fake_count(enum script_id script, const struct token *t)
         if (fake.heard[i].script == script && (!t || fake.heard[i].token.fence == t->fence))
             n++;
     return n;
-}
-
-static const struct heard *fake_last(enum script_id script, const struct token *t)
-{
-    for (unsigned i = fake.n; i-- > 0;)
-        if (fake.heard[i].script == script && fake.heard[i].token.fence == t->fence)
-            return &fake.heard[i];
-    return NULL;
 }
 
 /* `*N` and N times `$len` bytes. */

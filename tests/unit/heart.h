@@ -13,13 +13,9 @@
 #include "domain/config.h"
 #include "domain/facts.h"
 #include "domain/policy.h"
+#include "domain/text.h"
 
 #define S(text) ((struct spop_slice){(text), sizeof(text) - 1})
-
-static inline struct spop_slice slice_of(const char *text)
-{
-    return (struct spop_slice){text, strlen(text)};
-}
 
 static inline void assert_text(struct spop_slice s, const char *text)
 {
@@ -30,13 +26,10 @@ static inline void assert_text(struct spop_slice s, const char *text)
 
 static inline void assert_hex(const uint8_t *bytes, size_t len, const char *hex)
 {
-    static const char digits[] = "0123456789abcdef";
-    char is[129] = "";
-    assert_true(len < sizeof is / 2);
-    for (size_t i = 0; i < len; i++) {
-        is[2 * i] = digits[bytes[i] >> 4];
-        is[2 * i + 1] = digits[bytes[i] & 15];
-    }
+    char is[129];
+    struct text t;
+    text_init(&t, is, sizeof is);
+    text_hex(&t, bytes, len);
     assert_string_equal(is, hex);
 }
 

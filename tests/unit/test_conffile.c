@@ -136,8 +136,8 @@ static void test_everything(void **state)
     (void)state;
     assert_int_equal(c->log.format, LOG_JSON);
     assert_int_equal(c->log.level, LOG_DEBUG);
-    assert_int_equal(c->spop.nlisten, 2);
-    assert_string_equal(c->spop.listen[1], "127.0.0.1:9000");
+    assert_int_equal(c->spop.listen.n, 2);
+    assert_string_equal(c->spop.listen.item[1], "127.0.0.1:9000");
     assert_int_equal(c->spop.mode, 0666);
     assert_int_equal(c->spop.max_connections, 7);
     assert_int_equal(c->replay.memory, 12288);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "adapters/httpd.h"
+#include "tests/support/loop.h"
 #include "tests/support/rawhttp.h"
 
 enum { LATE_MAX = 128, CONNECTIONS = 128, IDLE_S = 1 };
@@ -352,7 +353,7 @@ static void ask_late(struct raw *c)
     unsigned before = w.nlate;
     raw_send_text(c, "GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
     while (w.nlate == before)
-        raw_turn(w.loop, 0.001);
+        loop_run(w.loop, 0.001);
 }
 
 /* Suspended for longer than the idle time; others are served meanwhile. */
@@ -365,7 +366,7 @@ static void test_late_answer(void **state)
     ask_late(&a);
     raw_send_text(&b, GET);
     expect_ok(&b);
-    raw_turn(w.loop, IDLE_S + 0.3);
+    loop_run(w.loop, IDLE_S + 0.3);
     assert_int_equal(a.in.len, 0);
     assert_false(raw_closed(&a, 0.05));
     answer_odd(w.late[0]);
@@ -386,10 +387,10 @@ static void test_client_leaves_while_suspended(void **state)
     connect_to(&c);
     ask_late(&c);
     raw_close(&c);
-    raw_turn(w.loop, 0.05);
+    loop_run(w.loop, 0.05);
     httpd_begin(w.late[0], 200, "ok", 2);
     httpd_send(w.late[0]);
-    raw_turn(w.loop, 0.05);
+    loop_run(w.loop, 0.05);
     connect_to(&c);
     raw_send_text(&c, GET);
     expect_ok(&c);
@@ -402,9 +403,9 @@ static void test_client_leaves_in_mid_request(void **state)
     (void)state;
     connect_to(&c);
     raw_send_text(&c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
-    raw_turn(w.loop, 0.05);
+    loop_run(w.loop, 0.05);
     raw_close(&c);
-    raw_turn(w.loop, 0.05);
+    loop_run(w.loop, 0.05);
     assert_int_equal(w.requests, 0);
 }
 
@@ -437,7 +438,7 @@ static void test_idle_is_closed_slow_is_not(void **state)
     raw_send_text(&half, "GET / HTTP/1.1\r\nHo");
     for (size_t i = 0; i < sizeof GET - 1; i++) {
         raw_send(&slow, GET + i, 1);
-        raw_turn(w.loop, (IDLE_S + 0.4) / sizeof GET);
+        loop_run(w.loop, (IDLE_S + 0.4) / sizeof GET);
     }
     expect_ok(&slow);
     assert_true(raw_closed(&idle, IDLE_S + 1.5));
@@ -459,7 +460,7 @@ static void test_hundred_in_parallel(void **state)
     for (int i = 0; i < N; i += 2)
         expect_ok(&c[i]);
     while (w.nlate < N / 2)
-        raw_turn(w.loop, 0.001);
+        loop_run(w.loop, 0.001);
     for (unsigned i = w.nlate; i-- > 0;) {
         httpd_begin(w.late[i], 200, "ok", 2);
         httpd_send(w.late[i]);
@@ -481,7 +482,7 @@ static void test_connection_limit(void **state)
         connect_to(&c[i]);
         raw_send_text(&c[i], "GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    raw_turn(w.loop, 0.2);
+    loop_run(w.loop, 0.2);
     assert_int_equal(w.requests, 3);
     for (unsigned i = 0; i < 3; i++) {
         httpd_begin(w.late[i], 200, "ok", 2);
@@ -489,7 +490,7 @@ static void test_connection_limit(void **state)
     }
     expect_ok(&c[0]);
     raw_close(&c[0]);
-    raw_turn(w.loop, 0.2);
+    loop_run(w.loop, 0.2);
     assert_int_equal(w.requests, 4);
     httpd_begin(w.late[3], 200, "ok", 2);
     httpd_send(w.late[3]);
@@ -543,7 +544,7 @@ static void test_large_body_slow_reader(void **state)
     connect_to(&slow);
     connect_to(&other);
     raw_send_text(&slow, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
-    raw_turn(w.loop, 0.1);
+    loop_run(w.loop, 0.1);
     raw_send_text(&other, GET);
     expect_ok(&other);
     assert_int_equal(raw_reply(&slow, false, &reply), 0);
@@ -562,7 +563,7 @@ static void test_reader_that_stopped_is_closed(void **state)
     (void)state;
     connect_to(&c);
     raw_send_text(&c, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
-    raw_turn(w.loop, IDLE_S + 1.5);
+    loop_run(w.loop, IDLE_S + 1.5);
     assert_int_equal(raw_reply(&c, false, &reply), -1);
     assert_true(c.eof);
     assert_true(c.in.len < LARGE);
@@ -585,7 +586,7 @@ static void test_garbage(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         connect_to(&c);
         raw_send_text(&c, lines[i]);
-        raw_turn(w.loop, 0.02);
+        loop_run(w.loop, 0.02);
         raw_close(&c);
     }
     connect_to(&c);

@@ -17,6 +17,7 @@
 #include "domain/record.h"
 #include "rooms/monotonic.h"
 #include "tests/support/haproxy_server.h"
+#include "tests/support/loop.h"
 #include "tests/support/redis_server.h"
 
 enum { POLL_MS = 50, LOCK_S = 2 };
@@ -38,23 +39,6 @@ static struct config *config;
 static struct metrics metrics;
 static struct inflight *agent;
 static int backend;
-
-static void stop(struct ev_loop *l, ev_timer *t, int revents)
-{
-    (void)t;
-    (void)revents;
-    ev_break(l, EVBREAK_ALL);
-}
-
-static void run_for(double seconds)
-{
-    ev_timer t;
-    ev_timer_init(&t, stop, seconds, 0.);
-    ev_now_update(loop);
-    ev_timer_start(loop, &t);
-    ev_run(loop, 0);
-    ev_timer_stop(loop, &t);
-}
 
 static void on_ready(void *arg)
 {
@@ -110,7 +94,7 @@ static int setup(void **state)
     completion = completion_new(loop, redis, config, &metrics);
     agent = inflight_new(loop, redis, completion, config, &metrics);
     for (unsigned i = 0; i < 100 && !(redis_ready(redis) && metrics.value[METRIC_POLLER]); i++)
-        run_for(0.02);
+        loop_run(loop, 0.02);
     return redis_ready(redis) ? 0 : -1;
 }
 
@@ -177,7 +161,7 @@ static int request(const struct token *t, int *client)
     assert_int_equal(send(*client, out, (size_t)n, MSG_NOSIGNAL), n);
     int fd = -1;
     for (unsigned i = 0; i < 100 && fd < 0; i++) {
-        run_for(0.01);
+        loop_run(loop, 0.01);
         fd = accept(backend, NULL, NULL);
     }
     assert_true(fd >= 0);
@@ -191,14 +175,14 @@ static void test_lease_of_what_runs(void **state)
     struct token t = claim(1, false);
     uint64_t lease = look(&t).lease_until_us;
     int fd = request(&t, &client);
-    run_for(1.2 * LOCK_S);
+    loop_run(loop, 1.2 * LOCK_S);
     struct record r = look(&t);
     assert_int_equal(r.state, RECORD_RUNNING);
     assert_true(r.lease_until_us >= lease + LOCK_S * 1000000U / 2);
     assert_true(metrics.value[METRIC_EXTENDED] >= 3);
     close(fd);
     close(client);
-    run_for(0.3);
+    loop_run(loop, 0.3);
     assert_int_equal(look(&t).state, RECORD_FREE);
 }
 
@@ -224,7 +208,7 @@ static void test_what_becomes_of_it(void **state)
         if (rows[i].answer)
             assert_true(send(fd, rows[i].answer, strlen(rows[i].answer), MSG_NOSIGNAL) > 0);
         close(fd);
-        run_for(6 * POLL_MS / 1000.0);
+        loop_run(loop, 6 * POLL_MS / 1000.0);
         struct record r = look(&t);
         assert_int_equal(r.state, rows[i].state);
         if (rows[i].status)
@@ -246,7 +230,7 @@ static void test_after_a_restart_of_the_link(void **state)
     close(fd);
     double began = monotonic_now();
     while (look(&t).state != RECORD_FREE && monotonic_now() - began < 1)
-        run_for(0.02);
+        loop_run(loop, 0.02);
     assert_int_equal(look(&t).state, RECORD_FREE);
     close(client);
 }

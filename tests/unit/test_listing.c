@@ -18,14 +18,9 @@ static const char none[] = "# table: once_inflight, type: string, size:1000, use
 static const char newer[] = "# table: once_inflight, type: string, size:1000, used:1\n"
                             "0x7f23e8042698: key=" TOKEN " use=0 exp=701 shard=0 gpt0=503 conn_cur=0\n";
 
-static struct spop_slice slice(const char *text)
-{
-    return (struct spop_slice){text, strlen(text)};
-}
-
 static enum listing_status open_text(const char *text, unsigned max, struct listing *l)
 {
-    return listing_open(slice(text), "once_inflight", max, l);
+    return listing_open(slice_of(text), "once_inflight", max, l);
 }
 
 static void test_two_entries(void **state)
@@ -131,27 +126,27 @@ static void test_info(void **state)
     static const char captured[] =
         "Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nNbproc: 1\nProcess_num: 1\nPid: 8236\n"
         "Uptime: 0d 0h00m01s\nCurrConns: 3\nCumConns: 1\nnode: vm\nStopping: 1\nJobs: 3\n";
-    assert_int_equal(process_info_read(slice(captured), &i), 0);
+    assert_int_equal(process_info_read(slice_of(captured), &i), 0);
     assert_int_equal(i.pid, 8236);
     assert_int_equal(i.connections, 3);
     assert_true(i.stopping);
-    assert_int_equal(process_info_read(slice("Pid: 8236\nCurrConns: 0\nStopping: 0\n"), &i), 0);
+    assert_int_equal(process_info_read(slice_of("Pid: 8236\nCurrConns: 0\nStopping: 0\n"), &i), 0);
     assert_false(i.stopping);
-    assert_int_equal(process_info_read(slice("Pid: 8236\nCurrConns: 0\n"), &i), -1);
-    assert_int_equal(process_info_read(slice("Pid: 8236\nCurrConns: 0\nStopping: 0"), &i), -1);
-    assert_int_equal(process_info_read(slice("Pid: 8236x\nCurrConns: 0\nStopping: 0\n"), &i), -1);
+    assert_int_equal(process_info_read(slice_of("Pid: 8236\nCurrConns: 0\n"), &i), -1);
+    assert_int_equal(process_info_read(slice_of("Pid: 8236\nCurrConns: 0\nStopping: 0"), &i), -1);
+    assert_int_equal(process_info_read(slice_of("Pid: 8236x\nCurrConns: 0\nStopping: 0\n"), &i), -1);
 }
 
 static void test_start(void **state)
 {
     (void)state;
     uint64_t us;
-    assert_int_equal(process_start_read(slice("proc.once_start: type=sint value=<1795258557074782>"), &us),
+    assert_int_equal(process_start_read(slice_of("proc.once_start: type=sint value=<1795258557074782>"), &us),
                      0);
     assert_int_equal(us, 1795258557074782);
-    assert_int_equal(process_start_read(slice("proc.once_start: type=sint value=<0>"), &us), -1);
-    assert_int_equal(process_start_read(slice("proc.once_start: type=sint value=<17952"), &us), -1);
-    assert_int_equal(process_start_read(slice("Variable not found.\n"), &us), -1);
+    assert_int_equal(process_start_read(slice_of("proc.once_start: type=sint value=<0>"), &us), -1);
+    assert_int_equal(process_start_read(slice_of("proc.once_start: type=sint value=<17952"), &us), -1);
+    assert_int_equal(process_start_read(slice_of("Variable not found.\n"), &us), -1);
 }
 
 static void test_process(void **state)

@@ -1,56 +1,41 @@
 // SPDX-License-Identifier: MIT
-/* rooms/notices: datagrams in, words out. No HAProxy is there, so that each notice counts by itself. */
-#include "tests/unit/fake_redis.h"
+/* rooms/notices: datagrams in, words out, to a real Redis. No HAProxy is there, so that each notice counts by
+ * itself. */
+#include "rooms/notices.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "adapters/log.h"
-#include "rooms/notices.h"
+#include "rooms/completion.h"
+#include "tests/support/redis_book.h"
+#include "tests/support/redis_fixture.h"
 
-static struct ev_loop *loop;
-static struct metrics metrics;
-static struct config *config;
+static struct redis_fixture f;
+static struct redis_book book;
+static struct completion *completion;
 static struct inflight *inflight;
 static struct notices *notices;
 static int haproxy;
-
-static void stop(struct ev_loop *l, ev_timer *t, int revents)
-{
-    (void)t;
-    (void)revents;
-    ev_break(l, EVBREAK_ALL);
-}
-
-static void run_for(double seconds)
-{
-    ev_timer t;
-    ev_timer_init(&t, stop, seconds, 0.);
-    ev_now_update(loop);
-    ev_timer_start(loop, &t);
-    ev_run(loop, 0);
-    ev_timer_stop(loop, &t);
-}
 
 static int setup(void **state)
 {
     (void)state;
     int pair[2];
-    loop = ev_default_loop(0);
-    fake_reset(loop);
-    memset(&metrics, 0, sizeof metrics);
-    config = config_new();
-    config->nhaproxy = 0;
-    config->inflight.max_entries = 8;
-    inflight = inflight_new(loop, NULL, NULL, config, &metrics);
+    redis_fixture_begin(&f);
+    book_open(&book, &f.server);
+    f.config->nhaproxy = 0;
+    f.config->inflight.max_entries = 8;
+    completion = completion_new(f.loop, f.redis, f.config, &f.metrics);
+    inflight = inflight_new(f.loop, f.redis, completion, f.config, &f.metrics);
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) != 0)
         return -1;
     haproxy = pair[0];
-    notices = notices_new(loop, pair[1], inflight, &metrics);
+    notices = notices_new(f.loop, pair[1], inflight, &f.metrics);
     return 0;
 }
 
@@ -59,7 +44,9 @@ static int teardown(void **state)
     (void)state;
     notices_free(notices);
     inflight_free(inflight);
-    config_drop(config);
+    completion_free(completion);
+    book_close(&book);
+    redis_fixture_stop(&f);
     close(haproxy);
     return 0;
 }
@@ -77,10 +64,10 @@ static void test_one_line(void **state)
 {
     (void)state;
     say(1, "SC -1 503 1.2.host and more");
-    run_for(0.02);
-    assert_int_equal(metrics.value[METRIC_NOTICES], 1);
-    assert_int_equal(fake.n, 1);
-    assert_int_equal(fake_last(SCRIPT_RELEASE, &(struct token){.fence = 1})->letter, 'n');
+    redis_fixture_run(&f, 0.02);
+    assert_int_equal(f.metrics.value[METRIC_NOTICES], 1);
+    assert_int_equal(book_size(&book), 1);
+    assert_int_equal(book_last(&book, SCRIPT_RELEASE, &(struct token){.fence = 1})->letter, 'n');
 }
 
 static void test_same_line_twice(void **state)
@@ -88,9 +75,9 @@ static void test_same_line_twice(void **state)
     (void)state;
     say(1, "-- 3 200 1.2.host");
     say(1, "-- 3 200 1.2.host");
-    run_for(0.02);
-    assert_int_equal(metrics.value[METRIC_NOTICES], 2);
-    assert_int_equal(fake.n, 1);
+    redis_fixture_run(&f, 0.02);
+    assert_int_equal(f.metrics.value[METRIC_NOTICES], 2);
+    assert_int_equal(book_size(&book), 1);
 }
 
 static void test_other_lines(void **state)
@@ -102,10 +89,10 @@ static void test_other_lines(void **state)
         send(haproxy, lines[i], strlen(lines[i]), 0);
     say(1, "--");
     send(haproxy, "once/1 - -- 3 200 1.2.h", 23, 0);
-    run_for(0.02);
-    assert_int_equal(metrics.value[METRIC_NOTICES], 0);
-    assert_int_equal(metrics.value[METRIC_NOTICES_BAD], 5);
-    assert_int_equal(fake.n, 0);
+    redis_fixture_run(&f, 0.02);
+    assert_int_equal(f.metrics.value[METRIC_NOTICES], 0);
+    assert_int_equal(f.metrics.value[METRIC_NOTICES_BAD], 5);
+    assert_int_equal(book_size(&book), 0);
 }
 
 /* A line that is longer than we read is still understood by its beginning. */
@@ -119,9 +106,9 @@ static void test_long_line(void **state)
     token_write(&t, text);
     int n = snprintf(line, sizeof line, "once/1 %s SC -1 503 1.2.host %s", text, rest);
     assert_int_equal(send(haproxy, line, (size_t)n, 0), n);
-    run_for(0.02);
-    assert_int_equal(fake.n, 1);
-    assert_int_equal(fake.heard[0].token.fence, 7);
+    redis_fixture_run(&f, 0.02);
+    assert_int_equal(book_size(&book), 1);
+    assert_int_equal(book.heard[0].token.fence, 7);
 }
 
 /* Exactly as many as there is room for, and one more; room comes back when they are settled. */
@@ -130,13 +117,13 @@ static void test_bound(void **state)
     (void)state;
     for (unsigned i = 1; i <= 9; i++)
         say(i, "SH 3 502 1.2.host");
-    run_for(0.05);
-    assert_int_equal(metrics.value[METRIC_NOTICES], 9);
-    assert_int_equal(fake_count(SCRIPT_RESOLVE, NULL), 8);
-    run_for(3.5);
+    redis_fixture_run(&f, 0.05);
+    assert_int_equal(f.metrics.value[METRIC_NOTICES], 9);
+    assert_int_equal(book_count(&book, SCRIPT_RESOLVE, NULL), 8);
+    redis_fixture_run(&f, 3.5);
     say(9, "SH 3 502 1.2.host");
-    run_for(0.05);
-    assert_int_equal(fake_count(SCRIPT_RESOLVE, NULL), 9);
+    redis_fixture_run(&f, 0.05);
+    assert_int_equal(book_count(&book, SCRIPT_RESOLVE, NULL), 9);
 }
 
 int main(void)
@@ -148,6 +135,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
     };
-    log_setup(LOG_TEXT, LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

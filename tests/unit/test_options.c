@@ -221,8 +221,8 @@ static void test_defaults_of_the_agent(void **state)
     (void)state;
     assert_int_equal(c->log.format, LOG_TEXT);
     assert_int_equal(c->log.level, LOG_INFO);
-    assert_int_equal(c->spop.nlisten, 1);
-    assert_string_equal(c->spop.listen[0], "unix@/run/spoa-once/spop.sock");
+    assert_int_equal(c->spop.listen.n, 1);
+    assert_string_equal(c->spop.listen.item[0], "unix@/run/spoa-once/spop.sock");
     assert_int_equal(c->spop.mode, 0660);
     assert_int_equal(c->spop.max_frame, 65536);
     assert_int_equal(c->spop.maxrewrite, 1024);

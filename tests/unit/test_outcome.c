@@ -59,7 +59,7 @@ static void go(void **state)
     struct plan p = plan_with(true, 2);
     struct outcome o;
     struct buf b = begin('G');
-    buf_u64(&b, 7);
+    buf_le(&b, 7, 8);
     buf_f64(&b, 1e8);
     buf_f64(&b, 0);
     check(&b, &p, &o, 0);
@@ -69,7 +69,7 @@ static void go(void **state)
     assert_int_equal(read_exact(b.data, b.len, &p, &o), -1);
     buf_free(&b);
     b = begin('G');
-    buf_u64(&b, 0);
+    buf_le(&b, 0, 8);
     p = plan_with(true, 0); /* a record, but no fence */
     assert_int_equal(read_exact(b.data, b.len, &p, &o), -1);
     p = plan_with(false, 0);
@@ -84,7 +84,7 @@ static void yours_and_late(void **state)
     struct plan p = plan_with(true, 1);
     struct outcome o;
     struct buf b = begin('Y');
-    buf_u64(&b, 9);
+    buf_le(&b, 9, 8);
     check(&b, &p, &o, 0);
     assert_int_equal(o.fence, 9);
     assert_false(o.has_levels);
@@ -118,7 +118,7 @@ static void replay(void **state)
         struct outcome o;
         struct buf b = begin('D');
         buf_f64(&b, 86400000);
-        buf_u32(&b, cases[i].len);
+        buf_le(&b, cases[i].len, 4);
         for (size_t k = 0; k < cases[i].seen; k++)
             buf_u8(&b, (uint8_t)k);
         assert_int_equal(outcome_read((const char *)b.data, b.len, &p, &o), cases[i].result);
@@ -138,7 +138,7 @@ static void busy(void **state)
     struct plan p = plan_with(true, 0);
     struct outcome o;
     struct buf b = begin('B');
-    buf_u64(&b, 5);
+    buf_le(&b, 5, 8);
     buf_str(&b, "rridrrid");
     buf_f64(&b, NOW + 40000000);
     buf_u8(&b, 3);
@@ -157,7 +157,7 @@ static void tomb_and_unknown(void **state)
     struct plan p = plan_with(true, 0);
     struct outcome o;
     struct buf b = begin('T');
-    buf_u16(&b, 201);
+    buf_le(&b, 201, 2);
     buf_f64(&b, 1000);
     buf_str(&b, "/payments/7");
     check(&b, &p, &o, 11);
@@ -167,7 +167,7 @@ static void tomb_and_unknown(void **state)
     assert_memory_equal(o.location.ptr, "/payments/7", 11);
     buf_free(&b);
     b = begin('U');
-    buf_u16(&b, 503);
+    buf_le(&b, 503, 2);
     buf_f64(&b, 1000);
     check(&b, &p, &o, 0);
     assert_int_equal(o.status, 503);

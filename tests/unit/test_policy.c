@@ -9,11 +9,6 @@
 
 #include <cmocka.h>
 
-static struct spop_slice slice(const char *s)
-{
-    return (struct spop_slice){s, strlen(s)};
-}
-
 static void test_hash_is_for_ever(void **state)
 {
     (void)state;
@@ -32,17 +27,17 @@ static void test_find(void **state)
     };
     struct config c = {.npolicies = 2, .policies = p};
     (void)state;
-    assert_ptr_equal(policy_find(&c, slice("pay")), &p[0]);
-    assert_ptr_equal(policy_find(&c, slice("payments")), &p[1]);
+    assert_ptr_equal(policy_find(&c, slice_of("pay")), &p[0]);
+    assert_ptr_equal(policy_find(&c, slice_of("payments")), &p[1]);
     assert_ptr_equal(policy_find(&c, (struct spop_slice){"payments!", 8}), &p[1]);
-    assert_null(policy_find(&c, slice("payment")));
-    assert_null(policy_find(&c, slice("Pay")));
-    assert_null(policy_find(&c, slice("")));
+    assert_null(policy_find(&c, slice_of("payment")));
+    assert_null(policy_find(&c, slice_of("Pay")));
+    assert_null(policy_find(&c, slice_of("")));
     assert_null(policy_find(&c, (struct spop_slice){NULL, 0}));
     assert_ptr_equal(policy_by_hash(&c, 2), &p[1]);
     assert_null(policy_by_hash(&c, 3));
     c.npolicies = 0;
-    assert_null(policy_find(&c, slice("pay")));
+    assert_null(policy_find(&c, slice_of("pay")));
     assert_null(policy_by_hash(&c, 1));
 }
 
@@ -124,19 +119,19 @@ static void test_methods(void **state)
 {
     struct idempotency i = {.methods = "POST, PATCH"};
     (void)state;
-    assert_true(policy_protects(&i, slice("POST")));
-    assert_true(policy_protects(&i, slice("PATCH")));
-    assert_false(policy_protects(&i, slice("GET")));
-    assert_false(policy_protects(&i, slice("POS")));
-    assert_false(policy_protects(&i, slice("POSTS")));
-    assert_false(policy_protects(&i, slice("post")));
-    assert_false(policy_protects(&i, slice("POST, PATCH")));
-    assert_false(policy_protects(&i, slice("")));
+    assert_true(policy_protects(&i, slice_of("POST")));
+    assert_true(policy_protects(&i, slice_of("PATCH")));
+    assert_false(policy_protects(&i, slice_of("GET")));
+    assert_false(policy_protects(&i, slice_of("POS")));
+    assert_false(policy_protects(&i, slice_of("POSTS")));
+    assert_false(policy_protects(&i, slice_of("post")));
+    assert_false(policy_protects(&i, slice_of("POST, PATCH")));
+    assert_false(policy_protects(&i, slice_of("")));
     strcpy(i.methods, "any");
-    assert_true(policy_protects(&i, slice("GET")));
-    assert_true(policy_protects(&i, slice("")));
+    assert_true(policy_protects(&i, slice_of("GET")));
+    assert_true(policy_protects(&i, slice_of("")));
     strcpy(i.methods, "");
-    assert_false(policy_protects(&i, slice("")));
+    assert_false(policy_protects(&i, slice_of("")));
 }
 
 static void classes(const char *store, const char *definite, enum on_unknown on_unknown, unsigned status,

@@ -18,10 +18,7 @@ static struct redis_fixture f;
 static int begin(void **state)
 {
     (void)state;
-    log_setup(LOG_TEXT, LOG_ERROR);
-    redis_fixture_start(&f);
-    redis_fixture_connect(&f);
-    redis_fixture_until_ready(&f, 1);
+    redis_fixture_begin(&f);
     return 0;
 }
 

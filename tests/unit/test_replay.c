@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The replay listener: what is served from memory, what is fetched from Redis, what is refused. */
+#include "tests/support/loop.h"
 #include "tests/unit/replay_world.h"
 
 static const char odd_headers[] = "\x08location\x0b/payments/7"
@@ -200,7 +201,7 @@ static void test_late(void **state)
     double took = ev_time() - from;
     assert_true(took >= DEADLINE_MS / 1000.0 - 0.01 && took < DEADLINE_MS / 1000.0 + 0.2);
     thaw();
-    raw_turn(w.redis.loop, 0.02);
+    loop_run(w.redis.loop, 0.02);
     assert_int_equal(counted(METRIC_REDIS_LATE), 1);
 }
 
@@ -210,7 +211,7 @@ static void test_lost(void **state)
     (void)state;
     freeze();
     ask(&w.client, "POST", 9, 77);
-    raw_turn(w.redis.loop, 0.02);
+    loop_run(w.redis.loop, 0.02);
     redis_fixture_kill(&w.redis);
     expect_refusal();
     assert_int_equal(counted(METRIC_REDIS_LOST), 1);
@@ -266,7 +267,7 @@ static void test_parallel_fetches(void **state)
         raw_connect_unix(&c[i], w.redis.loop, w.path);
         ask(&c[i], "POST", i, 1);
     }
-    raw_turn(w.redis.loop, 0.02);
+    loop_run(w.redis.loop, 0.02);
     assert_int_equal(counted(METRIC_REPLAY_FETCHED), 0);
     thaw();
     for (unsigned i = N; i-- > 0;) {
@@ -290,11 +291,11 @@ static void test_client_leaves_during_fetch(void **state)
     freeze();
     raw_connect_unix(&c, w.redis.loop, w.path);
     ask(&c, "POST", 1, 1);
-    raw_turn(w.redis.loop, 0.02);
+    loop_run(w.redis.loop, 0.02);
     raw_close(&c);
-    raw_turn(w.redis.loop, 0.02);
+    loop_run(w.redis.loop, 0.02);
     thaw();
-    raw_turn(w.redis.loop, 0.05);
+    loop_run(w.redis.loop, 0.05);
     assert_true(is_kept(1));
     buf_free(&b);
 }
@@ -306,13 +307,13 @@ static void test_free_during_fetch(void **state)
     keep(5, "kept");
     freeze();
     ask(&w.client, "POST", 1, 1);
-    raw_turn(w.redis.loop, 0.02);
+    loop_run(w.redis.loop, 0.02);
     replay_free(w.replay);
     w.replay = NULL;
     assert_true(raw_closed(&w.client, 1));
     assert_int_equal(w.client.in.len, 0);
     thaw();
-    raw_turn(w.redis.loop, 0.05);
+    loop_run(w.redis.loop, 0.05);
     assert_int_equal(counted(METRIC_REPLAY_FETCHED) + counted(METRIC_REPLAY_GONE), 0);
 }
 
@@ -322,7 +323,7 @@ static void test_redis_is_freed_during_fetch(void **state)
     (void)state;
     freeze();
     ask(&w.client, "POST", 1, 1);
-    raw_turn(w.redis.loop, 0.02);
+    loop_run(w.redis.loop, 0.02);
     redis_free(w.redis.redis);
     w.redis.redis = NULL;
     assert_int_equal(counted(METRIC_REPLAY_GONE), 1);
@@ -349,7 +350,7 @@ static void test_max_connections(void **state)
     }
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(raw_reply(&c[i], false, &reply), 0);
-    raw_turn(w.redis.loop, 0.05);
+    loop_run(w.redis.loop, 0.05);
     assert_int_equal(counted(METRIC_REPLAY_SERVED), 2);
     raw_close(&c[0]);
     assert_int_equal(raw_reply(&c[2], false, &reply), 0);

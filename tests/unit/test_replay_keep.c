@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What the replay room keeps in memory, for how long, and what has to go first. */
+#include "tests/support/loop.h"
 #include "tests/unit/replay_world.h"
 
 /* Keeps a record of exactly so many bytes in all. */
@@ -82,21 +83,21 @@ static void test_same_again_is_the_newest(void **state)
 static void test_keep_time(void **state)
 {
     (void)state;
-    raw_turn(w.redis.loop, 0.01);
+    loop_run(w.redis.loop, 0.01);
     keep(1, "a");
-    raw_turn(w.redis.loop, 0.2);
+    loop_run(w.redis.loop, 0.2);
     keep(2, "b");
     assert_true(is_kept(1));
-    raw_turn(w.redis.loop, 0.15);
+    loop_run(w.redis.loop, 0.15);
     assert_false(is_kept(1));
     assert_true(is_kept(2));
-    raw_turn(w.redis.loop, 0.2);
+    loop_run(w.redis.loop, 0.2);
     assert_false(is_kept(2));
     assert_int_equal(counted(METRIC_REPLAY_BYTES), 0);
     assert_int_equal(counted(METRIC_REPLAY_EVICTED), 0);
     keep(3, "c");
     assert_true(is_kept(3));
-    raw_turn(w.redis.loop, 0.35);
+    loop_run(w.redis.loop, 0.35);
     assert_int_equal(counted(METRIC_REPLAY_BYTES), 0);
 }
 
@@ -113,7 +114,7 @@ static void test_reconfigure(void **state)
     assert_false(is_kept(0));
     assert_non_null(memmem(reply.body.data, reply.body.len, "\"about:unavailable\"", 19));
     assert_true(is_kept(1) && is_kept(2));
-    raw_turn(w.redis.loop, 0.15);
+    loop_run(w.redis.loop, 0.15);
     assert_int_equal(counted(METRIC_REPLAY_BYTES), 0);
     w.redis.config->replay.memory = 0;
     replay_reconfigure(w.replay, w.redis.config);

@@ -15,6 +15,7 @@
 #include "adapters/listener.h"
 #include "domain/listing.h"
 #include "tests/support/haproxy_server.h"
+#include "tests/support/loop.h"
 
 static struct ev_loop *loop;
 static unsigned answers, nulls, losses;
@@ -33,23 +34,6 @@ static void on_lost(void *arg, const char *why)
     (void)arg;
     losses++;
     snprintf(reason, sizeof reason, "%s", why);
-}
-
-static void stop(struct ev_loop *l, ev_timer *t, int revents)
-{
-    (void)t;
-    (void)revents;
-    ev_break(l, EVBREAK_ALL);
-}
-
-static void run_for(double seconds)
-{
-    ev_timer t;
-    ev_timer_init(&t, stop, seconds, 0.);
-    ev_now_update(loop);
-    ev_timer_start(loop, &t);
-    ev_run(loop, 0);
-    ev_timer_stop(loop, &t);
 }
 
 static int setup(void **state)
@@ -76,7 +60,7 @@ static void test_real_haproxy(void **state)
     assert_non_null(r);
     runtime_api_ask(r, "show info", on_answer, NULL);
     assert_int_equal(answers, 0); /* never before the question has returned */
-    run_for(0.1);
+    loop_run(loop, 0.1);
     assert_int_equal(answers, 1);
     assert_int_equal(process_info_read((struct spop_slice){last, strlen(last)}, &info), 0);
     assert_int_equal(info.pid, h.pid);
@@ -84,19 +68,19 @@ static void test_real_haproxy(void **state)
     runtime_api_ask(r, "clear table once_unsettled key nobody", on_answer, NULL);
     runtime_api_ask(r, "show table once_inflight data.conn_cur eq 0 data.gpt0 lt 1000", on_answer, NULL);
     runtime_api_ask(r, "get var proc.once_start", on_answer, NULL);
-    run_for(0.1);
+    loop_run(loop, 0.1);
     assert_int_equal(answers, 4); /* an empty answer is one too, and they come in order */
     assert_int_equal(process_start_read((struct spop_slice){last, strlen(last)}, &start), 0);
     runtime_api_ask(r, "show table once_unsettled", on_answer, NULL);
-    run_for(0.1);
+    loop_run(loop, 0.1);
     assert_int_equal(listing_open((struct spop_slice){last, strlen(last)}, "once_unsettled", 1, &l),
                      LISTING_OK);
     runtime_api_ask(r, "show table nowhere", on_answer, NULL);
-    run_for(0.1);
+    loop_run(loop, 0.1);
     assert_int_equal(listing_open((struct spop_slice){last, strlen(last)}, "nowhere", 1, &l),
                      LISTING_NO_TABLE);
     haproxy_server_stop(&h);
-    run_for(0.1);
+    loop_run(loop, 0.1);
     assert_int_equal(losses, 1);
     assert_int_equal(nulls, 0);
     runtime_api_free(r);
@@ -128,7 +112,7 @@ static void peer_open(struct peer *p, size_t max_answer, double timeout)
 static void peer_says(struct peer *p, const char *text)
 {
     assert_int_equal(send(p->fd, text, strlen(text), 0), strlen(text));
-    run_for(0.01);
+    loop_run(loop, 0.01);
 }
 
 static void peer_hears(struct peer *p, const char *text)
@@ -195,7 +179,7 @@ static void test_no_answer_in_time(void **state)
     runtime_api_ask(p.r, "two", on_answer, NULL);
     peer_says(&p, "\n> one");
     assert_int_equal(losses, 0);
-    run_for(0.1);
+    loop_run(loop, 0.1);
     assert_int_equal(losses, 1);
     assert_int_equal(nulls, 2);
     assert_string_equal(reason, "no answer in time");
@@ -210,10 +194,10 @@ static void test_silence_without_question(void **state)
     struct peer p;
     peer_open(&p, 100, 0.05);
     peer_says(&p, "\n> ");
-    run_for(0.15);
+    loop_run(loop, 0.15);
     assert_int_equal(losses, 0);
     runtime_api_ask(p.r, "one", on_answer, NULL);
-    run_for(0.02);
+    loop_run(loop, 0.02);
     assert_int_equal(losses, 0);
     peer_says(&p, "x\n> ");
     assert_string_equal(last, "x");
@@ -229,7 +213,7 @@ static void test_peer_leaves(void **state)
     runtime_api_ask(p.r, "one", on_answer, NULL);
     peer_says(&p, "\n> cut");
     shutdown(p.fd, SHUT_RDWR);
-    run_for(0.02);
+    loop_run(loop, 0.02);
     assert_int_equal(losses, 1);
     assert_int_equal(nulls, 1);
     runtime_api_free(p.r);

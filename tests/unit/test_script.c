@@ -138,18 +138,18 @@ static void claim_with_everything(void **state)
     buf_f64(&want, 1000);
     buf_f64(&want, 2000);
     buf_str(&want, "ffffffffffffffffrrrrrrrr");
-    buf_u32(&want, 33000);
-    buf_u32(&want, 86400);
+    buf_le(&want, 33000, 4);
+    buf_le(&want, 86400, 4);
     buf_u8(&want, 9);
     buf_u8(&want, 5);
     buf_str(&want, "1.2.h");
     assert_arg(&c, 6, want.data, want.len);
     buf_reset(&want);
-    buf_u32(&want, 3000000 + 60000); /* the larger bucket, and a minute */
+    buf_le(&want, 3000000 + 60000, 4); /* the larger bucket, and a minute */
     buf_u8(&want, 2);
     for (unsigned i = 0; i < 3; i++) {
         if (i == 2) {
-            buf_u32(&want, 60000);
+            buf_le(&want, 60000, 4);
             buf_u8(&want, 1);
         }
         buf_u8(&want, 1);

@@ -231,12 +231,12 @@ static const struct {
     size_t len;
     unsigned status;
 } wrong[] = {
-    {"an HTTP request",        "GET / HTTP/1.1\r\n\r\n",         18, SPOP_TOO_BIG   },
-    {"length 0",               "\0\0\0\0\1\0\0\0\1\0\0",         11, SPOP_INVALID   },
-    {"length 4 GiB",           "\xff\xff\xff\xff\1\0\0\0\1\0\0", 11, SPOP_TOO_BIG   },
-    {"NOTIFY before HELLO",    "\0\0\0\7\3\0\0\0\1\1\1",         11, SPOP_INVALID   },
-    {"an ACK",                 "\0\0\0\7\x67\0\0\0\1\0\0",       11, SPOP_NO_FRAME_ID   },
-    {"HELLO without anything", "\0\0\0\7\1\0\0\0\1\0\0",         11, SPOP_NO_VERSION},
+    {"an HTTP request",        "GET / HTTP/1.1\r\n\r\n",         18, SPOP_TOO_BIG    },
+    {"length 0",               "\0\0\0\0\1\0\0\0\1\0\0",         11, SPOP_INVALID    },
+    {"length 4 GiB",           "\xff\xff\xff\xff\1\0\0\0\1\0\0", 11, SPOP_TOO_BIG    },
+    {"NOTIFY before HELLO",    "\0\0\0\7\3\0\0\0\1\1\1",         11, SPOP_INVALID    },
+    {"an ACK",                 "\0\0\0\7\x67\0\0\0\1\0\0",       11, SPOP_NO_FRAME_ID},
+    {"HELLO without anything", "\0\0\0\7\1\0\0\0\1\0\0",         11, SPOP_NO_VERSION },
 };
 
 static void wrong_beginnings(void **state)

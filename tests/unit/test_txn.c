@@ -27,8 +27,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    room_thaw(&w);
-    assert_int_equal(redis_server_immortals(&w.redis.server), 0);
     peer_close(&p);
     room_stop(&w);
     return 0;
