@@ -25,8 +25,8 @@ GIVE_UP_AFTER = 60.0   # without a final answer: stuck
 FINAL_WORDS = ("outcome-not-stored", "outcome-unknown", "mismatch", "key-invalid", "key-missing", "body-too-large")
 # What becomes of a try, and how often. The rest is a plain 201.
 STEERS = [
-    ("", 55), ("delay=0.2", 10), ("delay=1", 4), ("delay=3", 3), ("delay=4.5", 3), ("delay=9", 3), ("status=500", 3), ("status=503", 3),
-    ("status=404", 2), ("status=429", 1), ("delay=1.5 status=503", 1), ("close", 3), ("reset", 2), ("head", 2), ("cut", 2),
+    ("", 55), ("delay=0.2", 10), ("delay=1", 4), ("delay=3", 3), ("delay=4.5", 3), ("delay=9", 3), ("status=500", 3),
+    ("status=503", 3), ("status=404", 2), ("status=429", 1), ("delay=1.5 status=503", 1), ("close", 3), ("reset", 2), ("head", 2), ("cut", 2),
     ("hang", 1), ("delay=0.6 close", 2), ("delay=3.5 close", 1), ("stall=2", 1), ("stall=2 cut", 1), ("size=9000", 2),
     ("size=40000", 1), ("chunked", 5), ("chunked cut", 1), ("chunked stall=3", 2), ("stream", 2), ("stream stall=3", 4),
     ("stream stall=2 cut", 1),

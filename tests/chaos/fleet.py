@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Everything that runs: two HAProxy (master-worker, the shipped attach lines), three agents, Redis, the bank.
+"""Everything that runs: two HAProxy (master-worker, the shipped attach lines, one with the hop), three agents, Redis, the bank.
 
     clients ──► HAProxy 0, 1 ──► bank          DIR/h0, DIR/h1     runtime sockets, haproxy.cfg, logs
                    └──► agents 0, 1, 2         DIR/a0 .. DIR/a2   their sockets; redis.sock is the link's
@@ -34,13 +34,22 @@ class Process:
 
     def __init__(self, name, argv, log, env=()):
         self.name, self._argv, self._log, self._env = name, argv, log, dict(env)
-        self._process = None
+        self._process = self._watch = None
+        self._ending = False
+        self.died = []  # its exit statuses, where nobody had ended it
 
     async def start(self):
+        self._ending = False
         with open(self._log, "ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig", "KILL", "--", *self._argv, stdin=asyncio.subprocess.DEVNULL, stdout=log,
                 stderr=log, env={**os.environ, **self._env}, start_new_session=True)
+        self._watch = asyncio.create_task(self._see_it_end(self._process))
+
+    async def _see_it_end(self, process):
+        status = await process.wait()
+        if not self._ending:
+            self.died.append(status)
 
     @property
     def pid(self):
@@ -51,6 +60,7 @@ class Process:
         return self._process is not None and self._process.returncode is None
 
     def send(self, signum):
+        self._ending = self._ending or signum in (signal.SIGKILL, signal.SIGTERM)
         if self.alive:
             os.kill(self.pid, signum)
 
@@ -152,6 +162,7 @@ class Site:
 
     def _configuration(self, i):
         each = lambda text, pattern: for_each_agent(text, pattern, self.folder)
+        hop = i % 2 == 1  # both shapes are shipped
         return "".join([
             "global\n    setenv ONCE_RUN %s\n    setenv ONCE_SPOE %s\n    nbthread 4\n    log stderr format raw local1 info\n"
             % (self.folder / ("h%d" % i), ATTACH / "once.spoe.cfg"),
@@ -160,10 +171,11 @@ class Site:
             "frontend bank\n    bind 127.0.0.1:%d\n" % self.ports[i],
             "    http-request set-var(txn.once_policy) str(release) if { path /release }\n",
             "    http-request set-var(txn.once_policy) str(hold) if { path /hold }\n",
-            bare("frontend.cfg"), bare("notices-frontend.cfg"), bare("routing.cfg"),
+            bare("hop-frontend.cfg") if hop else "", bare("frontend.cfg"), bare("notices-frontend.cfg"), bare("routing.cfg"),
+            bare("hop-routing.cfg") if hop else "",
             "    default_backend bank\nbackend bank\n", bare("backend.cfg"),
             "    server bank 127.0.0.1:%d\n" % self._bank_port,
-            each(bare("tables.cfg"), r"^ *server agent1 .*$")])
+            bare("hop-backend.cfg") if hop else "", each(bare("tables.cfg"), r"^ *server agent1 .*$")])
 
     async def start(self):
         await self.start_redis()
@@ -217,6 +229,15 @@ class Site:
         """Pid of the HAProxy worker that answers at the runtime socket; empty if none does."""
         found = re.search(rb"^Pid: (\d+)", await ask_socket(self.folder / ("h%d" % i) / "haproxy.sock", b"show info\n", b"\n\n"), re.M)
         return found[1] if found else b""
+
+    def died(self):
+        """What ended by itself, as lines."""
+        return ["%s ended by itself with status %d" % (p.name, status)
+                for p in [*self.agents, *self.proxies, self.bank, self.redis] for status in p.died]
+
+    def old_workers(self):
+        """HAProxy's workers of before a reload that are still there."""
+        return sum(max(0, len(p.children()) - 1) for p in self.proxies)
 
     async def end(self):
         for link in self.links:
