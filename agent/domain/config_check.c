@@ -127,7 +127,8 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     check_definite(k, i);
     if (i->inflight == INFLIGHT_POLL && k->config->nhaproxy == 0)
         say(k, "idempotency.inflight",
-            "\"poll\" needs HAProxy's runtime socket: haproxy = ( { socket = \"/run/haproxy/admin.sock\"; } "
+            "\"poll\" needs HAProxy's runtime socket: haproxy = ( { socket = "
+            "\"/run/spoa-once/haproxy.sock\"; } "
             "); "
             "without one, \"lease\"");
     if (!*k->config->replay.listen)
