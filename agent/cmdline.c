@@ -9,16 +9,17 @@ static const struct {
     char letter;
     const char *word, *argument, *help;
 } switches[] = {
-    {'f', "file",    "FILE", "read the configuration from FILE"                               },
-    {'c', "check",   NULL,   "check the configuration, say every mistake, and end"            },
-    {'H', "haproxy", "FILE..", "with -c: check HAProxy's configuration too: its files in its order; -f may be left out"},
-    {'D', "daemon",  NULL,   "go to the background once started"                              },
-    {'p', "pidfile", "FILE", "write the process id to FILE"                                   },
-    {'q', "quiet",   NULL,   "print nothing that is not an error"                             },
-    {'v', "version", NULL,   "print the version; twice (-vv): and what it was built with"     },
-    {'O', "options", NULL,   "print every option with its default and its bounds, as Markdown"},
-    {'R', "rules", NULL, "print what -c --haproxy looks for, as Markdown"},
-    {'h', "help",    NULL,   "print this"                                                     },
+    {'f', "file",    "FILE",   "read the configuration from FILE"                               },
+    {'c', "check",   NULL,     "check the configuration, say every mistake, and end"            },
+    {'H', "haproxy", "FILE..",
+     "with -c: check HAProxy's configuration too: its files in its order; -f may be left out"   },
+    {'D', "daemon",  NULL,     "go to the background once started"                              },
+    {'p', "pidfile", "FILE",   "write the process id to FILE"                                   },
+    {'q', "quiet",   NULL,     "print nothing that is not an error"                             },
+    {'v', "version", NULL,     "print the version; twice (-vv): and what it was built with"     },
+    {'O', "options", NULL,     "print every option with its default and its bounds, as Markdown"},
+    {'R', "rules",   NULL,     "print what -c --haproxy looks for, as Markdown"                 },
+    {'h', "help",    NULL,     "print this"                                                     },
 };
 enum { SWITCHES = sizeof switches / sizeof *switches };
 

@@ -26,7 +26,8 @@ static void say_finding(void *arg, const struct hacheck_finding *f)
 {
     struct sum *s = arg;
     *(f->warning ? &s->warnings : &s->errors) += 1;
-    fprintf(stderr, "%s:%u: %s [%s] %s\n", f->file, f->line, f->warning ? "warning" : "error", f->id, f->text);
+    fprintf(stderr, "%s:%u: %s [%s] %s\n", f->file, f->line, f->warning ? "warning" : "error", f->id,
+            f->text);
 }
 
 static const char *map_text(void *arg, const char *path)

@@ -6,8 +6,8 @@
 #include "cmdline.h"
 #include "domain/config.h"
 
-/* c: of -f, or the defaults. Findings go to stderr, the sum to stdout. Exit status: 1 if there was an error or
- * a file could not be read; warnings alone leave it 0. */
+/* c: of -f, or the defaults. Findings go to stderr, the sum to stdout. Exit status: 1 if there was an error
+ * or a file could not be read; warnings alone leave it 0. */
 int haproxy_check(const struct command_line *line, const struct config *c);
 
 #endif

@@ -23,9 +23,10 @@ void hacheck_say(struct hacheck *k, const struct haconf_line *l, const char *for
 void hacheck_say_perhaps(struct hacheck *k, const struct haconf_line *l)
 {
     char text[512];
-    snprintf(text, sizeof text,
-             "'%s %s' stands inside .if, and may not be there: %s. Let it stand where HAProxy always reads it.",
-             l->word[0], l->n > 1 ? l->word[1] : "", k->rule->why);
+    snprintf(
+        text, sizeof text,
+        "'%s %s' stands inside .if, and may not be there: %s. Let it stand where HAProxy always reads it.",
+        l->word[0], l->n > 1 ? l->word[1] : "", k->rule->why);
     k->in->report(k->in->arg, &(struct hacheck_finding){k->rule->id, true, l->file, l->number, text});
 }
 
@@ -82,7 +83,8 @@ const struct haconf_line *hacheck_global(const struct hacheck *k, const char *pa
     const struct haconf_line *found = NULL;
     for (unsigned i = 0; i < k->site->nsections; i++) {
         const struct haconf_section *s = &k->site->sections[i];
-        const struct haconf_line *l = strcmp(s->type, "global") == 0 ? haconf_last(k->site, s, pattern) : NULL;
+        const struct haconf_line *l =
+            strcmp(s->type, "global") == 0 ? haconf_last(k->site, s, pattern) : NULL;
         found = l && !(found && l->perhaps) ? l : found;
     }
     return found;
@@ -165,8 +167,8 @@ void hacheck_print(struct buf *out)
 {
     buf_str(out, "| rule | | why | way out |\n|---|---|---|---|\n");
     for (const struct hacheck_rule *r = hacheck_rules; r->id; r++) {
-        const char *const cells[] = {"| `", r->id, r->warning ? "` | warning | " : "` | error | ", r->why, " | ",
-                                     r->way_out, " |\n"};
+        const char *const cells[] = {
+            "| `", r->id, r->warning ? "` | warning | " : "` | error | ", r->why, " | ", r->way_out, " |\n"};
         for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
             buf_str(out, cells[i]);
     }

@@ -3,8 +3,8 @@
  * line by line). One table of rules, hacheck_rules[], drives the check and docs/haproxy-check.md.
  *
  *   site (haproxy.cfg) ─┐
- *   spoe (its engines) ─┼──► each rule of the table ──► findings: rule, file, line, what is wrong and the way out
- *   the agent's config ─┘
+ *   spoe (its engines) ─┼──► each rule of the table ──► findings: rule, file, line, what is wrong and the way
+ * out the agent's config ─┘
  *
  * It says what is certainly wrong, or certainly missing. What it cannot see (another place that does the same
  * work in other words) it takes for missing: the shipped lines are to be pasted as they are. */
@@ -24,7 +24,8 @@ struct hacheck_finding {
 };
 typedef void hacheck_report_fn(void *arg, const struct hacheck_finding *f);
 
-/* The text of a map file that a line names, NUL-terminated, alive until the check ends; NULL: cannot be read. */
+/* The text of a map file that a line names, NUL-terminated, alive until the check ends; NULL: cannot be read.
+ */
 typedef const char *hacheck_map_fn(void *arg, const char *path);
 
 struct hacheck_input {

@@ -17,66 +17,71 @@ static const struct step {
     const char *words2;    /* another way to say it; may be NULL */
     int anchor;            /* step at whose line it is missed, -1: the frontend's */
 } steps[] = {
-    [STEP_CLEAN] = {"http-request del-header ^once[-_] -m reg", "", NULL, -1},
-    [STEP_RID] = {"http-request set-var(txn.once_rid) uuid()", "", NULL, STEP_ASK},
-    [STEP_PROCESS] = {"http-request set-var-fmt(txn.once_process) %pid.%[var(proc.once_start)].%H", "", NULL,
-                      STEP_ASK},
-    [STEP_WAIT] = {"http-request wait-for-body", "", NULL, STEP_ASK},
-    [STEP_ASK] = {"http-request send-spoe-group once once-request", "", NULL, -1},
-    [STEP_TRACK] = {"http-request track-sc2 var(txn.once.token) table once_inflight", "once_go", NULL, STEP_ASK},
-    [STEP_NO_VERDICT] = {"http-request set-var(txn.once_refused) bool(true)", "!once_verdict", NULL, STEP_ASK},
-    [STEP_CHECK] = {"http-request set-var(txn.once_refused) bool(true)", "once_go !once_tracked", NULL, STEP_TRACK},
-    [STEP_REFUSED] = {"http-request send-spoe-group once-response once-refused", "once_refused", NULL, STEP_ASK},
-    [STEP_STOP] = {"http-request return", "once_refused", "http-request deny", STEP_ASK},
-    [STEP_DENY] = {"http-request return", "once_deny", "http-request deny", STEP_ASK},
-    [STEP_REPLAY_ID] = {"http-request set-header Once-Replay %[var(txn.once.replay)]", "once_replay", NULL, STEP_ASK},
-    [STEP_ANSWER_WAIT] = {"http-response wait-for-body", NULL, NULL, STEP_ANSWER},
-    [STEP_ANSWER] = {"http-response send-spoe-group once-response once-response", "once_go", NULL, -1},
-    [STEP_SETTLED] = {"http-response sc-set-gpt0(2) 1000", "once_go once_settled", NULL, STEP_ANSWER},
+    [STEP_CLEAN] = {"http-request del-header ^once[-_] -m reg",                                   "",                      NULL,                -1            },
+    [STEP_RID] = {"http-request set-var(txn.once_rid) uuid()",                                  "",                      NULL,                STEP_ASK      },
+    [STEP_PROCESS] = {"http-request set-var-fmt(txn.once_process) %pid.%[var(proc.once_start)].%H", "",                      NULL,
+                    STEP_ASK                                                                                                                                  },
+    [STEP_WAIT] = {"http-request wait-for-body",                                                 "",                      NULL,                STEP_ASK      },
+    [STEP_ASK] = {"http-request send-spoe-group once once-request",                             "",                      NULL,                -1            },
+    [STEP_TRACK] = {"http-request track-sc2 var(txn.once.token) table once_inflight",             "once_go",               NULL,
+                    STEP_ASK                                                                                                                                  },
+    [STEP_NO_VERDICT] = {"http-request set-var(txn.once_refused) bool(true)",                          "!once_verdict",         NULL,
+                    STEP_ASK                                                                                                                                  },
+    [STEP_CHECK] = {"http-request set-var(txn.once_refused) bool(true)",                          "once_go !once_tracked", NULL,
+                    STEP_TRACK                                                                                                                                },
+    [STEP_REFUSED] = {"http-request send-spoe-group once-response once-refused",                    "once_refused",          NULL,
+                    STEP_ASK                                                                                                                                  },
+    [STEP_STOP] = {"http-request return",                                                        "once_refused",          "http-request deny", STEP_ASK      },
+    [STEP_DENY] = {"http-request return",                                                        "once_deny",             "http-request deny", STEP_ASK      },
+    [STEP_REPLAY_ID] = {"http-request set-header Once-Replay %[var(txn.once.replay)]",                "once_replay",           NULL,
+                    STEP_ASK                                                                                                                                  },
+    [STEP_ANSWER_WAIT] = {"http-response wait-for-body",                                                NULL,                    NULL,                STEP_ANSWER   },
+    [STEP_ANSWER] = {"http-response send-spoe-group once-response once-response",                  "once_go",               NULL,                -1            },
+    [STEP_SETTLED] = {"http-response sc-set-gpt0(2) 1000",                                          "once_go once_settled",  NULL,                STEP_ANSWER   },
     [STEP_UNSETTLED] = {"http-response track-sc1 var(txn.once.token) table once_unsettled",
-                        "once_go !{ var(txn.once.recorded) -m bool }", NULL, STEP_ANSWER},
-    [STEP_UNSETTLED_STATUS] = {"http-response sc-set-gpt0(1) status", NULL, NULL, STEP_UNSETTLED},
+                    "once_go !{ var(txn.once.recorded) -m bool }",                                                         NULL,                STEP_ANSWER   },
+    [STEP_UNSETTLED_STATUS] = {"http-response sc-set-gpt0(1) status",                                        NULL,                    NULL,                STEP_UNSETTLED},
 };
 
 /* What comes before what. */
 static const struct {
     enum hacheck_gate_step first, then;
 } orders[] = {
-    {STEP_CLEAN, STEP_ASK},
-    {STEP_RID, STEP_ASK},
-    {STEP_PROCESS, STEP_ASK},
-    {STEP_WAIT, STEP_ASK},
-    {STEP_ASK, STEP_TRACK},
-    {STEP_ASK, STEP_NO_VERDICT},
-    {STEP_TRACK, STEP_CHECK},
-    {STEP_NO_VERDICT, STEP_REFUSED},
-    {STEP_CHECK, STEP_REFUSED},
-    {STEP_REFUSED, STEP_STOP},
-    {STEP_ASK, STEP_DENY},
-    {STEP_ASK, STEP_REPLAY_ID},
-    {STEP_ANSWER_WAIT, STEP_ANSWER},
-    {STEP_ANSWER, STEP_SETTLED},
-    {STEP_ANSWER, STEP_UNSETTLED},
-    {STEP_UNSETTLED, STEP_UNSETTLED_STATUS},
+    {STEP_CLEAN,       STEP_ASK             },
+    {STEP_RID,         STEP_ASK             },
+    {STEP_PROCESS,     STEP_ASK             },
+    {STEP_WAIT,        STEP_ASK             },
+    {STEP_ASK,         STEP_TRACK           },
+    {STEP_ASK,         STEP_NO_VERDICT      },
+    {STEP_TRACK,       STEP_CHECK           },
+    {STEP_NO_VERDICT,  STEP_REFUSED         },
+    {STEP_CHECK,       STEP_REFUSED         },
+    {STEP_REFUSED,     STEP_STOP            },
+    {STEP_ASK,         STEP_DENY            },
+    {STEP_ASK,         STEP_REPLAY_ID       },
+    {STEP_ANSWER_WAIT, STEP_ANSWER          },
+    {STEP_ANSWER,      STEP_SETTLED         },
+    {STEP_ANSWER,      STEP_UNSETTLED       },
+    {STEP_UNSETTLED,   STEP_UNSETTLED_STATUS},
 };
 
 /* The names that the conditions use, as frontend.cfg defines them. */
 static const struct {
     const char *name, *definition;
 } acls[] = {
-    {"once_gated", "acl once_gated var(txn.once_policy) -m found"},
-    {"once_go", "acl once_go var(txn.once.verdict) -m str go"},
-    {"once_deny", "acl once_deny var(txn.once.verdict) -m str deny"},
-    {"once_replay", "acl once_replay var(txn.once.verdict) -m str replay"},
-    {"once_verdict", "acl once_verdict var(txn.once.verdict) -m str go pass deny replay"},
+    {"once_gated",   "acl once_gated var(txn.once_policy) -m found"                           },
+    {"once_go",      "acl once_go var(txn.once.verdict) -m str go"                            },
+    {"once_deny",    "acl once_deny var(txn.once.verdict) -m str deny"                        },
+    {"once_replay",  "acl once_replay var(txn.once.verdict) -m str replay"                    },
+    {"once_verdict", "acl once_verdict var(txn.once.verdict) -m str go pass deny replay"      },
     {"once_tracked", "acl once_tracked var(txn.once.token),table_conn_cur(once_inflight) gt 0"},
-    {"once_refused", "acl once_refused var(txn.once_refused) -m bool"},
-    {"once_settled", "acl once_settled var(txn.once.settled) -m bool"},
+    {"once_refused", "acl once_refused var(txn.once_refused) -m bool"                         },
+    {"once_settled", "acl once_settled var(txn.once.settled) -m bool"                         },
 };
 
 /* Words that end a request's way, and are no part of the gate. */
-static const char *const refusals[] = {"auth",     "deny",        "reject",      "return", "redirect",
-                                       "tarpit",   "silent-drop", "use-service", NULL};
+static const char *const refusals[] = {"auth",   "deny",        "reject",      "return", "redirect",
+                                       "tarpit", "silent-drop", "use-service", NULL};
 
 static bool is_step(const struct haconf_line *l, const struct step *s)
 {
@@ -140,7 +145,8 @@ void hacheck_acl(struct hacheck *k)
                 for (const char *c = acls[a].definition; *c; c++)
                     words += *c == ' ';
                 if (l->n != words || !haconf_matches(l, acls[a].definition))
-                    hacheck_say(k, l, "'%s' means something else than '%s'", acls[a].name, acls[a].definition);
+                    hacheck_say(k, l, "'%s' means something else than '%s'", acls[a].name,
+                                acls[a].definition);
             }
             if (!found)
                 hacheck_say(k, haconf_head(k->site, gate), "'%s' is missing", acls[a].definition);
@@ -285,8 +291,9 @@ void hacheck_replay_route(struct hacheck *k)
                 other = l;
         }
         if (!l)
-            hacheck_say(k, haconf_head(k->site, gate), "%s '%s' lacks 'use_backend once_replay if once_gated once_replay'",
-                        gate->type, gate->name);
+            hacheck_say(k, haconf_head(k->site, gate),
+                        "%s '%s' lacks 'use_backend once_replay if once_gated once_replay'", gate->type,
+                        gate->name);
         else if (other)
             hacheck_say(k, other, "'use_backend %s' stands above 'use_backend once_replay' of line %u",
                         other->n > 1 ? other->word[1] : "", l->number);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Rules between the policies that HAProxy's rules and maps name and those that the agent knows. A name is read
- * where it stands as a constant, str(NAME), or as a map's value or default; others (a header) cannot be known here. */
+/* Rules between the policies that HAProxy's rules and maps name and those that the agent knows. A name is
+ * read where it stands as a constant, str(NAME), or as a map's value or default; others (a header) cannot be
+ * known here. */
 #include "domain/hacheck_inner.h"
 
 #include <string.h>
@@ -136,11 +137,12 @@ static void need_argument(struct hacheck *k, const struct haconf_section *gate, 
             return;
     const char *sample = argument(k, name);
     if (!sample)
-        hacheck_say(k, l, "policy '%s' asks for the argument '%s', and once-request does not carry it", p->name, name);
+        hacheck_say(k, l, "policy '%s' asks for the argument '%s', and once-request does not carry it",
+                    p->name, name);
     else if (strcmp(sample, "var(txn.once_principal)") == 0 &&
              !haconf_first(k->site, gate, "http-request set-var(txn.once_principal*"))
-        hacheck_say(k, l, "policy '%s' asks for '%s', and %s '%s' never sets txn.once_principal", p->name, name,
-                    gate->type, gate->name);
+        hacheck_say(k, l, "policy '%s' asks for '%s', and %s '%s' never sets txn.once_principal", p->name,
+                    name, gate->type, gate->name);
 }
 
 static void principal(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
@@ -159,13 +161,14 @@ void hacheck_principal(struct hacheck *k)
     all_names(k, principal);
 }
 
-static void hold(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l, const char *name)
+static void hold(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+                 const char *name)
 {
     const struct policy *p = name ? known(k, name) : NULL;
     if (p && p->idempotency.enabled && p->idempotency.on_unknown == ON_UNKNOWN_HOLD &&
         !hacheck_has_notices(k, gate))
-        hacheck_say(k, l, "policy '%s' has on_unknown = \"hold\", and %s '%s' sends no notices", p->name, gate->type,
-                    gate->name);
+        hacheck_say(k, l, "policy '%s' has on_unknown = \"hold\", and %s '%s' sends no notices", p->name,
+                    gate->type, gate->name);
 }
 
 void hacheck_hold(struct hacheck *k)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The table of rules: what -c --haproxy looks for, why it matters, what to do. In the order of a request's way.
+/* The table of rules: what -c --haproxy looks for, why it matters, what to do. In the order of a request's
+ * way.
  *
  *   ERROR    the promise does not hold, or protected requests are not served
  *   WARNING  it holds, but something is slower, blinder or more open than it must be */

@@ -32,7 +32,8 @@ static const struct haconf_section *scoped(const struct hacheck *k, const char *
 {
     for (unsigned i = 0; i < k->spoe->nsections; i++) {
         const struct haconf_section *s = &k->spoe->sections[i];
-        if (strcmp(s->scope, engine) == 0 && strcmp(s->type, type) == 0 && (!name || strcmp(s->name, name) == 0))
+        if (strcmp(s->scope, engine) == 0 && strcmp(s->type, type) == 0 &&
+            (!name || strcmp(s->name, name) == 0))
             return s;
     }
     return NULL;
@@ -94,8 +95,8 @@ void hacheck_spoe_option(struct hacheck *k)
         const struct haconf_section *s = hacheck_engine(k, engines[e]);
         const struct haconf_line *l = s ? haconf_option(k->spoe, s, name, wanted, &on) : NULL;
         if (s && (!l || on != wanted))
-            hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s does not say '%soption %s'", engines[e],
-                        wanted ? "" : "no ", name);
+            hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s does not say '%soption %s'",
+                        engines[e], wanted ? "" : "no ", name);
     }
 }
 
@@ -111,7 +112,8 @@ void hacheck_prefix(struct hacheck *k)
 }
 
 /* Does any line of the section that begins so have the word? */
-static bool listed(const struct haconf *c, const struct haconf_section *s, const char *first, const char *word)
+static bool listed(const struct haconf *c, const struct haconf_section *s, const char *first,
+                   const char *word)
 {
     for (unsigned i = s->head; i < s->end; i++) {
         const struct haconf_line *l = &c->lines[i];
@@ -145,9 +147,11 @@ void hacheck_groups(struct hacheck *k)
         if (!s)
             continue;
         if (!listed(k->spoe, s, "groups", name))
-            hacheck_say(k, haconf_head(k->spoe, s), "engine %s does not list the group %s", groups[g].engine, name);
+            hacheck_say(k, haconf_head(k->spoe, s), "engine %s does not list the group %s", groups[g].engine,
+                        name);
         else if (!group || !listed(k->spoe, group, "messages", name))
-            hacheck_say(k, haconf_head(k->spoe, group ? group : s), "group %s lacks 'messages %s'", name, name);
+            hacheck_say(k, haconf_head(k->spoe, group ? group : s), "group %s lacks 'messages %s'", name,
+                        name);
         else if (!scoped(k, groups[g].engine, "spoe-message", name))
             hacheck_say(k, haconf_head(k->spoe, group), "there is no spoe-message %s", name);
     }
@@ -171,17 +175,20 @@ void hacheck_arguments(struct hacheck *k)
         const struct haconf_line *l = s ? haconf_last(k->spoe, s, "args") : NULL;
         for (unsigned i = 0; s && (name = facts_argument(groups[g].message, i)); i++)
             if (!l || !has_argument(l, name))
-                hacheck_say(k, l ? l : haconf_head(k->spoe, s), "message %s lacks the argument '%s'", message, name);
+                hacheck_say(k, l ? l : haconf_head(k->spoe, s), "message %s lacks the argument '%s'", message,
+                            name);
     }
 }
 
 void hacheck_agents_there(struct hacheck *k)
 {
     for (unsigned e = 0; e < 2; e++) {
-        const struct haconf_section *s = hacheck_engine(k, engines[e]), *agents = hacheck_agents(k, engines[e]);
+        const struct haconf_section *s = hacheck_engine(k, engines[e]),
+                                    *agents = hacheck_agents(k, engines[e]);
         const struct haconf_line *l = s ? haconf_last(k->spoe, s, "use-backend") : NULL;
         if (s && !agents)
-            hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s names no backend that there is", engines[e]);
+            hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s names no backend that there is",
+                        engines[e]);
         if (agents && !haconf_last(k->site, agents, "server *"))
             hacheck_say(k, haconf_head(k->site, agents), "backend '%s' has no server", agents->name);
         if (agents && agents == hacheck_agents(k, engines[1]))
@@ -208,8 +215,8 @@ void hacheck_spop_check(struct hacheck *k)
         bool on = false;
         const struct haconf_line *l = haconf_option(k->site, agents[i], "spop-check", true, &on);
         if (!on)
-            hacheck_say(k, l ? l : haconf_head(k->site, agents[i]), "backend '%s' does not say 'option spop-check'",
-                        agents[i]->name);
+            hacheck_say(k, l ? l : haconf_head(k->site, agents[i]),
+                        "backend '%s' does not say 'option spop-check'", agents[i]->name);
     }
 }
 
@@ -230,7 +237,8 @@ void hacheck_server_check(struct hacheck *k)
         for (const struct haconf_line *l; (l = haconf_next(&w));) {
             if (strcmp(l->word[0], "default-server") == 0)
                 checked = has_word(l, "check") || (checked && !has_word(l, "no-check"));
-            else if (haconf_matches(l, "server *") && !has_word(l, "check") && (!checked || has_word(l, "no-check")))
+            else if (haconf_matches(l, "server *") && !has_word(l, "check") &&
+                     (!checked || has_word(l, "no-check")))
                 hacheck_say(k, l, "server '%s' of the agents is not checked", l->word[1]);
         }
     }
@@ -239,9 +247,9 @@ void hacheck_server_check(struct hacheck *k)
 /* What keeps an agent that has died from being connected to without end (tables.cfg). */
 void hacheck_storm(struct hacheck *k)
 {
-    static const char *const wanted[] = {"default-server on-marked-down shutdown-sessions", "default-server observe layer4",
-                                         "default-server on-error mark-down", "tcp-request inspect-delay",
-                                         "tcp-request content reject"};
+    static const char *const wanted[] = {"default-server on-marked-down shutdown-sessions",
+                                         "default-server observe layer4", "default-server on-error mark-down",
+                                         "tcp-request inspect-delay", "tcp-request content reject"};
     const struct haconf_section *agents[2];
     for (unsigned i = agents_of(k, agents); i-- > 0;) {
         const struct haconf_line *retries = haconf_last(k->site, agents[i], "retries");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Rules about the stick tables, in which HAProxy keeps what runs, what has ended and what passed unconfirmed. */
+/* Rules about the stick tables, in which HAProxy keeps what runs, what has ended and what passed unconfirmed.
+ */
 #include "domain/hacheck_inner.h"
 
 #include <string.h>
@@ -42,7 +43,8 @@ void hacheck_table_key(struct hacheck *k)
         if (len)
             unit_size(len, &bytes);
         if (!haconf_matches(l, "stick-table type string") || bytes < TOKEN_TEXT)
-            hacheck_say(k, l, "the key of table '%s' is not 'type string len %d' or longer", tables[i], TOKEN_TEXT);
+            hacheck_say(k, l, "the key of table '%s' is not 'type string len %d' or longer", tables[i],
+                        TOKEN_TEXT);
     }
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Rules between HAProxy's times and sizes and the agent's own (PROTOCOL, Timing rules):
  *
- *   redis.deadline < processing of `once` <= timeout server of the agents' backend < lock TTL less three polls
- *   completion.response < processing of `once-response`
- *   what HAProxy's buffer holds = tune.bufsize less tune.maxrewrite = what the agent takes for whole */
+ *   redis.deadline < processing of `once` <= timeout server of the agents' backend < lock TTL less three
+ * polls completion.response < processing of `once-response` what HAProxy's buffer holds = tune.bufsize less
+ * tune.maxrewrite = what the agent takes for whole */
 #include "domain/hacheck_inner.h"
 
 #include <stdlib.h>
@@ -20,7 +20,8 @@ static unsigned long long print_ms(uint64_t ms)
 }
 
 /* `timeout processing` of an engine. */
-static bool processing(const struct hacheck *k, const char *engine, const struct haconf_line **l, uint64_t *ms)
+static bool processing(const struct hacheck *k, const char *engine, const struct haconf_line **l,
+                       uint64_t *ms)
 {
     const struct haconf_section *s = hacheck_engine(k, engine);
     *l = s ? haconf_head(k->spoe, s) : NULL;
@@ -36,8 +37,8 @@ void hacheck_deadline(struct hacheck *k)
     if (l && !there)
         hacheck_say(k, l, "engine once has no 'timeout processing'");
     else if (l && ms <= deadline)
-        hacheck_say(k, l, "'timeout processing %s' of engine once is not above redis.deadline (%ums)", l->word[2],
-                    (unsigned)deadline);
+        hacheck_say(k, l, "'timeout processing %s' of engine once is not above redis.deadline (%ums)",
+                    l->word[2], (unsigned)deadline);
 }
 
 void hacheck_response(struct hacheck *k)
@@ -49,7 +50,8 @@ void hacheck_response(struct hacheck *k)
     if (l && !there)
         hacheck_say(k, l, "engine once-response has no 'timeout processing'");
     else if (l && ms <= waits)
-        hacheck_say(k, l, "'timeout processing %s' of engine once-response is not above completion.response (%ums)",
+        hacheck_say(k, l,
+                    "'timeout processing %s' of engine once-response is not above completion.response (%ums)",
                     l->word[2], (unsigned)waits);
 }
 
@@ -64,8 +66,8 @@ void hacheck_timeout_argument(struct hacheck *k)
         for (unsigned n = 1; strcmp(args->word[0], "args") == 0 && n < args->n; n++) {
             const char *word = args->word[n];
             if (strncmp(word, "timeout=int(", 12) == 0 && strtoull(word + 12, NULL, 10) != ms)
-                hacheck_say(k, args, "'%s' is not the 'timeout processing' of engine once (%llums, line %u)", word,
-                            print_ms(ms), l->number);
+                hacheck_say(k, args, "'%s' is not the 'timeout processing' of engine once (%llums, line %u)",
+                            word, print_ms(ms), l->number);
         }
     }
 }
@@ -91,8 +93,10 @@ void hacheck_server_timeout(struct hacheck *k)
         uint64_t server, limit;
         const struct haconf_section *agents = server_timeout(k, engines[e], &l, &server);
         if (agents && processing(k, engines[e], &p, &limit) && server < limit)
-            hacheck_say(k, l, "the 'timeout server' of backend '%s' (%llums) is below the 'timeout processing' of "
-                              "engine %s (%llums)", agents->name, print_ms(server), engines[e], print_ms(limit));
+            hacheck_say(k, l,
+                        "the 'timeout server' of backend '%s' (%llums) is below the 'timeout processing' of "
+                        "engine %s (%llums)",
+                        agents->name, print_ms(server), engines[e], print_ms(limit));
     }
 }
 
@@ -115,13 +119,16 @@ void hacheck_lock(struct hacheck *k)
     uint64_t server, polls = POLLS * (uint64_t)k->agent->inflight.poll_ms;
     const struct haconf_section *agents = server_timeout(k, "once", &l, &server);
     if (p && agents && server > 0 && server + polls >= (uint64_t)p->idempotency.lock_s * 1000)
-        hacheck_say(k, l, "the 'timeout server' of backend '%s' (%llums) and three polls (%llums) do not fit into the "
-                          "lock of policy '%s' (%us)",
-                    agents->name, print_ms(server), print_ms(polls), p->name, (unsigned)p->idempotency.lock_s);
+        hacheck_say(
+            k, l,
+            "the 'timeout server' of backend '%s' (%llums) and three polls (%llums) do not fit into the "
+            "lock of policy '%s' (%us)",
+            agents->name, print_ms(server), print_ms(polls), p->name, (unsigned)p->idempotency.lock_s);
 }
 
 /* A size of global; what it is without a line. */
-static uint64_t tuned(const struct hacheck *k, const char *name, uint64_t without, const struct haconf_line **l)
+static uint64_t tuned(const struct hacheck *k, const char *name, uint64_t without,
+                      const struct haconf_line **l)
 {
     uint64_t size = without;
     *l = hacheck_global(k, name);
@@ -149,7 +156,8 @@ void hacheck_maxrewrite(struct hacheck *k)
     if (reserve > bufsize / 2)
         reserve = bufsize / 2;
     if (reserve > known)
-        hacheck_say(k, l ? l : hacheck_top(k), "HAProxy keeps %llu bytes of a buffer free, spop.maxrewrite says %llu",
+        hacheck_say(k, l ? l : hacheck_top(k),
+                    "HAProxy keeps %llu bytes of a buffer free, spop.maxrewrite says %llu",
                     (unsigned long long)reserve, (unsigned long long)known);
 }
 
@@ -162,8 +170,8 @@ void hacheck_once_start(struct hacheck *k)
         hacheck_say_perhaps(k, l);
 }
 
-/* The stats socket that an agent's `haproxy.socket` names, NULL: none; without a configuration of the agent the
- * first one of level admin. */
+/* The stats socket that an agent's `haproxy.socket` names, NULL: none; without a configuration of the agent
+ * the first one of level admin. */
 static const struct haconf_line *socket_line(const struct hacheck *k, unsigned n)
 {
     const char *wanted = k->in->policies_known && k->agent->nhaproxy > 0 ? k->agent->haproxy[n].socket : NULL;

@@ -33,9 +33,9 @@ struct reader {
 
 /* Words that begin a section. What is not listed here belongs to the section above it. */
 static const char *const site_sections[] = {
-    "global",   "defaults",    "frontend", "backend",     "listen",   "peers",     "userlist", "resolvers",
-    "mailers",  "cache",       "program",  "http-errors", "ring",     "log-forward", "fcgi-app", "log-profile",
-    "traces",   "crt-store",   "acme",     NULL,
+    "global",    "defaults",    "frontend", "backend",   "listen",      "peers", "userlist",
+    "resolvers", "mailers",     "cache",    "program",   "http-errors", "ring",  "log-forward",
+    "fcgi-app",  "log-profile", "traces",   "crt-store", "acme",        NULL,
 };
 static const char *const spoe_sections[] = {"spoe-agent", "spoe-message", "spoe-group", NULL};
 
@@ -85,7 +85,7 @@ static void *keep(struct haconf *c, const void *bytes, size_t len)
 /* Room for one more element in an array that has n; false: c has failed. */
 static bool more(struct haconf *c, void **array, unsigned n, unsigned *cap, size_t size)
 {
-    if (n < *cap)
+    if (n < *cap && n < HACONF_LINES_MAX)
         return true;
     unsigned wanted = *cap ? *cap * 2 : 64;
     void *grown = n < HACONF_LINES_MAX ? realloc(*array, wanted * size) : NULL;
@@ -248,8 +248,9 @@ static void take_line(struct reader *r, const char *line, size_t len)
     static const char too_long[] = "the line is too long";
     const char *words[HACONF_WORDS_MAX], *wrong = too_long;
     char memory[LINE_MAX];
-    int n = len < LINE_MAX / 2 ? haconf_words(line, len, environment, r->c, memory, sizeof memory, words, &wrong)
-                               : -1;
+    int n = len < LINE_MAX / 2
+                ? haconf_words(line, len, environment, r->c, memory, sizeof memory, words, &wrong)
+                : -1;
     if (n < 0)
         r->wrong(r->arg, r->file, r->number, wrong);
     else if (n > 0)

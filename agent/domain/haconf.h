@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* An HAProxy configuration as lines of words in sections. It knows how HAProxy reads, not what a line means.
  *
- *   file ──lines──► words ──► sections:   global     defaults ◄──from── defaults ◄──from── frontend, backend, listen
- *                             of SPOE:    [scope] spoe-agent, spoe-message, spoe-group
+ *   file ──lines──► words ──► sections:   global     defaults ◄──from── defaults ◄──from── frontend, backend,
+ * listen of SPOE:    [scope] spoe-agent, spoe-message, spoe-group
  *
  * A proxy inherits from the defaults it names, or from the last ones above it. Lines inside .if are all read,
- * and are `perhaps`: which branch counts is not known here. setenv and presetenv of `global` count for the lines
- * behind them. What is pointed to lives as long as the haconf, and does not move once all files are read. */
+ * and are `perhaps`: which branch counts is not known here. setenv and presetenv of `global` count for the
+ * lines behind them. What is pointed to lives as long as the haconf, and does not move once all files are
+ * read. */
 #ifndef HACONF_H
 #define HACONF_H
 
@@ -16,10 +17,10 @@
 #include "domain/haconf_words.h"
 
 enum {
-    HACONF_LINES_MAX = 100000,    /* of all files */
-    HACONF_BYTES_MAX = 16 << 20,  /* of their words */
-    HACONF_VARIABLES_MAX = 1024,  /* of setenv and presetenv */
-    HACONF_INHERIT_MAX = 16,      /* defaults from defaults; what lies deeper is not looked at */
+    HACONF_LINES_MAX = 100000,   /* of all files */
+    HACONF_BYTES_MAX = 16 << 20, /* of their words */
+    HACONF_VARIABLES_MAX = 1024, /* of setenv and presetenv */
+    HACONF_INHERIT_MAX = 16,     /* defaults from defaults; what lies deeper is not looked at */
 };
 
 struct haconf_line {
@@ -88,8 +89,8 @@ const struct haconf_line *haconf_last(const struct haconf *c, const struct hacon
 /* The first such line of the section. */
 const struct haconf_line *haconf_first(const struct haconf *c, const struct haconf_section *s,
                                        const char *pattern);
-/* `option NAME`, `no option NAME`, `default option NAME`: the last one, NULL: none, and *on is left alone. One
- * inside .if counts only if it is not the safe one. */
+/* `option NAME`, `no option NAME`, `default option NAME`: the last one, NULL: none, and *on is left alone.
+ * One inside .if counts only if it is not the safe one. */
 const struct haconf_line *haconf_option(const struct haconf *c, const struct haconf_section *s,
                                         const char *name, bool safe, bool *on);
 /* The word behind this one; NULL: none. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* An HAProxy configuration read, its lines given out, and every rule held against it. What stands behind a line
+/* An HAProxy configuration read, its lines given out, and every rule held against it. What stands behind a
+ * line
  * `====` is a file of SPOE engines. */
 #include "tests/fuzz/fuzz.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* The shipped gateway, whole and with one thing spoiled: each rule of the table finds its line, and no other rule
- * says anything. Real files, read as the command reads them.
+/* The shipped gateway, whole and with one thing spoiled: each rule of the table finds its line, and no other
+ * rule says anything. Real files, read as the command reads them.
  *
- *   mutation   file, the text that is replaced (it stands there once, or the first counts), what comes instead,
- *              the rule, and at which text's line it is found */
+ *   mutation   file, the text that is replaced (it stands there once, or the first counts), what comes
+ * instead, the rule, and at which text's line it is found */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,8 @@
 #include "domain/hacheck_inner.h"
 
 enum where { SITE, SPOE, AGENT, FILES };
-static const char *const sources[FILES] = {"haproxy-conf/gateway/haproxy.cfg", "haproxy-conf/attach/once.spoe.cfg",
+static const char *const sources[FILES] = {"haproxy-conf/gateway/haproxy.cfg",
+                                           "haproxy-conf/attach/once.spoe.cfg",
                                            "haproxy-conf/gateway/spoa-once.conf"};
 static const char *const names[FILES] = {"haproxy.cfg", "once.spoe.cfg", "agent.conf"};
 
@@ -142,10 +143,10 @@ static const struct mutation {
     const char *rule;
     enum where said_in;
     const char *said_at;
-    bool perhaps;             /* said as a warning whatever the rule is */
-    const char *old2, *new2;  /* a second one, of the site; NULL: none */
+    bool perhaps;            /* said as a warning whatever the rule is */
+    const char *old2, *new2; /* a second one, of the site; NULL: none */
 } mutations[] = {
-    /* clang-format off */
+  /* clang-format off */
     {SITE, "    set-var proc.once_start date(0,us)\n", "", "once-start", SITE, "global\n", 0, NULL, NULL},
     {SITE, "    set-var proc.once_start date(0,us)", ".if feature(X)\n    set-var proc.once_start date(0,us)\n.endif", "once-start", SITE, "set-var proc.once_start", 1, NULL, NULL},
     {SITE, "level admin", "level operator", "stats-socket", SITE, "stats socket", 0, NULL, NULL},
@@ -259,7 +260,7 @@ static const struct mutation {
     {AGENT, "principal = \"none\"", "principal = \"principal\"", "principal", SITE, "str(payments)", 0, NULL, NULL},
     {AGENT, "key = \"ip\"", "key = \"tenant\"", "principal", SITE, "str(quotes)", 0, NULL, NULL},
     {0},
-    /* clang-format on */
+  /* clang-format on */
 };
 
 static unsigned failures;
@@ -278,9 +279,10 @@ static bool said_as(const struct mutation *m, const struct buf *text)
 {
     const struct hacheck_rule *r = rule_of(m->rule);
     unsigned line = line_of(text, m->said_at) + (*m->said_at == '\n');
-    return nsaid == 1 && r && strcmp(said[0].id, m->rule) == 0 && strcmp(said[0].file, paths[m->said_in]) == 0 &&
-           said[0].line == line && said[0].warning == (r->warning || m->perhaps) &&
-           strstr(said[0].text, r->why) && (m->perhaps || strstr(said[0].text, r->way_out));
+    return nsaid == 1 && r && strcmp(said[0].id, m->rule) == 0 &&
+           strcmp(said[0].file, paths[m->said_in]) == 0 && said[0].line == line &&
+           said[0].warning == (r->warning || m->perhaps) && strstr(said[0].text, r->why) &&
+           (m->perhaps || strstr(said[0].text, r->way_out));
 }
 
 static void try(const struct mutation *m)
@@ -335,7 +337,8 @@ static void an_unknown_policy_in_a_map(void **state)
 /* A site without any of our lines, and no site at all. */
 static void nothing_is_there(void **state)
 {
-    static const char *const sites[] = {"global\nfrontend fe\n    default_backend be\nbackend be\n", "", "\n# x\n"};
+    static const char *const sites[] = {"global\nfrontend fe\n    default_backend be\nbackend be\n", "",
+                                        "\n# x\n"};
     (void)state;
     for (int i = 0; i < 3; i++) {
         struct buf texts[FILES];
@@ -395,10 +398,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_shipped_files_are_right),
-        cmocka_unit_test(each_mistake_is_found_at_its_line),
-        cmocka_unit_test(an_unknown_policy_in_a_map),
-        cmocka_unit_test(nothing_is_there),
+        cmocka_unit_test(the_shipped_files_are_right), cmocka_unit_test(each_mistake_is_found_at_its_line),
+        cmocka_unit_test(an_unknown_policy_in_a_map),  cmocka_unit_test(nothing_is_there),
         cmocka_unit_test(every_rule_is_tested),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

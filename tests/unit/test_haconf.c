@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* HAProxy's configuration as it reads it: words and quotes, sections, inheritance, .if, the environment, files
- * in directories, bounds. */
+/* HAProxy's configuration as it reads it: words and quotes, sections, inheritance, .if, the environment,
+ * files in directories, bounds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,30 +46,31 @@ static void lines_to_words(void **state)
         const char *line;
         const char *words; /* joined by '|' */
     } cases[] = {
-        {"",                           ""                  },
-        {"  \t ",                      ""                  },
-        {"# all of it",                ""                  },
-        {"a  b\tc",                    "a|b|c"             },
-        {"a b# c",                     "a|b"               },
-        {"a \"b # c\" d",              "a|b # c|d"         },
-        {"a 'b \" \\n $A' c",          "a|b \" \\n $A|c"   },
-        {"a b\\ c \\# \\\\ \\' \\\"",  "a|b c|#|\\|'|\""   },
-        {"str(\"a b\")c",              "str(a b)c"         },
-        {"a \"\" ''",                  "a||"               },
-        {"\"${A}\" ${A} '${A}'",       "x y|${A}|${A}"     },
-        {"\"$A-$EMPTY-\"",             "x y--"             },
-        {"\"${NONE}|${NONE-de fault}\"", "|de fault"       },
-        {"\"\\$A \\x41\\x4\"",         "$A A\\x4"          },
-        {"\"{\\\"a\\\":1}\"",          "{\"a\":1}"         },
-        {"\"${A\"",                    "${A"               },
-        {"a\r",                        "a"                 },
-        {"a\\",                        "a\\"               },
+        {"",                             ""               },
+        {"  \t ",                        ""               },
+        {"# all of it",                  ""               },
+        {"a  b\tc",                      "a|b|c"          },
+        {"a b# c",                       "a|b"            },
+        {"a \"b # c\" d",                "a|b # c|d"      },
+        {"a 'b \" \\n $A' c",            "a|b \" \\n $A|c"},
+        {"a b\\ c \\# \\\\ \\' \\\"",    "a|b c|#|\\|'|\""},
+        {"str(\"a b\")c",                "str(a b)c"      },
+        {"a \"\" ''",                    "a||"            },
+        {"\"${A}\" ${A} '${A}'",         "x y|${A}|${A}"  },
+        {"\"$A-$EMPTY-\"",               "x y--"          },
+        {"\"${NONE}|${NONE-de fault}\"", "|de fault"      },
+        {"\"\\$A \\x41\\x4\"",           "$A A\\x4"       },
+        {"\"{\\\"a\\\":1}\"",            "{\"a\":1}"      },
+        {"\"${A\"",                      "${A"            },
+        {"a\r",                          "a"              },
+        {"a\\",                          "a\\"            },
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *words[HACONF_WORDS_MAX], *wrong;
         char memory[512], joined[512] = "";
-        int n = haconf_words(cases[i].line, strlen(cases[i].line), variable, NULL, memory, sizeof memory, words, &wrong);
+        int n = haconf_words(cases[i].line, strlen(cases[i].line), variable, NULL, memory, sizeof memory,
+                             words, &wrong);
         assert_true(n >= 0);
         for (int w = 0; w < n; w++)
             strcat(strcat(joined, w ? "|" : ""), words[w]);
@@ -86,9 +87,11 @@ static void lines_that_cannot_be_read(void **state)
     assert_string_equal(wrong, "a quote is not closed");
     for (int i = 0; i < HACONF_WORDS_MAX; i++)
         strcat(line, "a ");
-    assert_int_equal(haconf_words(line, strlen(line), variable, NULL, memory, sizeof memory, words, &wrong), 64);
+    assert_int_equal(haconf_words(line, strlen(line), variable, NULL, memory, sizeof memory, words, &wrong),
+                     64);
     strcat(line, "a");
-    assert_int_equal(haconf_words(line, strlen(line), variable, NULL, memory, sizeof memory, words, &wrong), -1);
+    assert_int_equal(haconf_words(line, strlen(line), variable, NULL, memory, sizeof memory, words, &wrong),
+                     -1);
     /* Exactly full, and one over. */
     assert_int_equal(haconf_words("abc", 3, variable, NULL, memory, 4, words, &wrong), 1);
     assert_int_equal(haconf_words("abc", 3, variable, NULL, memory, 3, words, &wrong), -1);
@@ -139,7 +142,8 @@ static void what_stands_in_if_is_perhaps_there(void **state)
     bool on = false;
     (void)state;
     read_text(&c,
-              "backend a\n option x\n.if feature(A)\n.if 1\n no option x\n.endif\n option y\n.else\n retries 1\n.endif\n"
+              "backend a\n option x\n.if feature(A)\n.if 1\n no option x\n.endif\n option y\n.else\n retries "
+              "1\n.endif\n"
               " retries 2\n.endif\n log global\n",
               false);
     const struct haconf_section *a = haconf_section(&c, "backend", "a");
@@ -157,10 +161,11 @@ static void the_environment_of_global(void **state)
 {
     struct haconf c;
     (void)state;
-    read_text(&c,
-              "global\n presetenv A other\n presetenv B b\n setenv C \"${B}c\"\n setenv C \"${C}d\"\n unsetenv B\n"
-              "backend a\n server \"${A}\" \"${B}\" \"${C}\"\n setenv A no\n",
-              false);
+    read_text(
+        &c,
+        "global\n presetenv A other\n presetenv B b\n setenv C \"${B}c\"\n setenv C \"${C}d\"\n unsetenv B\n"
+        "backend a\n server \"${A}\" \"${B}\" \"${C}\"\n setenv A no\n",
+        false);
     const struct haconf_line *l = haconf_last(&c, haconf_section(&c, "backend", "a"), "server");
     assert_string_equal(l->word[1], "x y");
     assert_string_equal(l->word[2], "");
@@ -204,7 +209,14 @@ static void times(void **state)
         const char *text;
         uint64_t ms;
     } good[] = {
-        {"0", 0}, {"250", 250}, {"250ms", 250}, {"1s", 1000}, {"2m", 120000}, {"1h", 3600000}, {"1d", 86400000}, {"1500us", 1},
+        {"0",      0       },
+        {"250",    250     },
+        {"250ms",  250     },
+        {"1s",     1000    },
+        {"2m",     120000  },
+        {"1h",     3600000 },
+        {"1d",     86400000},
+        {"1500us", 1       },
     };
     static const char *const bad[] = {"", "s", "1x", "-1", "1 s", "12345678901"};
     uint64_t ms;
@@ -245,8 +257,8 @@ static void write_file(const char *dir, const char *name, const char *text)
     fclose(f);
 }
 
-/* A directory's files by name; a section does not go on in the next file; an SPOE file that the filter names by
- * another path was given. */
+/* A directory's files by name; a section does not go on in the next file; an SPOE file that the filter names
+ * by another path was given. */
 static void files_and_directories(void **state)
 {
     static const char *const names[] = {"20-b.cfg", "10-a.cfg", ".hidden.cfg", "note.txt", "once.spoe.cfg"};
@@ -254,7 +266,8 @@ static void files_and_directories(void **state)
     struct hafiles f;
     (void)state;
     assert_non_null(mkdtemp(dir));
-    write_file(dir, "20-b.cfg", " retries 7\nbackend b\n filter spoe engine once config /elsewhere/once.spoe\n");
+    write_file(dir, "20-b.cfg",
+               " retries 7\nbackend b\n filter spoe engine once config /elsewhere/once.spoe\n");
     write_file(dir, "10-a.cfg", "defaults\n retries 3\nbackend a\n");
     write_file(dir, ".hidden.cfg", "backend hidden\n");
     write_file(dir, "note.txt", "backend note\n");
