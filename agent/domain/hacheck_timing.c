@@ -146,7 +146,7 @@ void hacheck_buffer(struct hacheck *k)
                     (unsigned)k->agent->spop.max_frame);
 }
 
-/* HAProxy lowers it to half the buffer. */
+/* HAProxy lowers it to half the buffer, which is what the agent assumes where it was not told. */
 void hacheck_maxrewrite(struct hacheck *k)
 {
     const struct haconf_line *l, *b;
@@ -155,7 +155,7 @@ void hacheck_maxrewrite(struct hacheck *k)
     uint64_t known = k->agent->spop.maxrewrite;
     if (reserve > bufsize / 2)
         reserve = bufsize / 2;
-    if (reserve > known)
+    if (known > 0 && reserve > known)
         hacheck_say(k, l ? l : hacheck_top(k),
                     "HAProxy keeps %llu bytes of a buffer free, spop.maxrewrite says %llu",
                     (unsigned long long)reserve, (unsigned long long)known);
@@ -183,7 +183,8 @@ static const struct haconf_line *socket_line(const struct hacheck *k, unsigned n
             if (!haconf_matches(l, "stats socket") || l->n < 3)
                 continue;
             const char *path = strncmp(l->word[2], "unix@", 5) == 0 ? l->word[2] + 5 : l->word[2];
-            if (wanted ? strcmp(path, wanted) == 0 : !found || haconf_matches(l, "stats socket level admin"))
+            if (wanted ? strcmp(path, wanted) == 0
+                       : !found || haconf_matches(found, "stats socket level user"))
                 found = l;
         }
     }
@@ -204,8 +205,8 @@ void hacheck_socket(struct hacheck *k)
     if (!l)
         hacheck_say(k, hacheck_top(k), "no 'stats socket' is the agent's ('%s')",
                     k->agent->nhaproxy > 0 ? k->agent->haproxy[0].socket : "any");
-    else if (!haconf_matches(l, "stats socket level admin"))
-        hacheck_say(k, l, "'stats socket %s' has not the level admin", l->word[2]);
+    else if (haconf_matches(l, "stats socket level user"))
+        hacheck_say(k, l, "'stats socket %s' has only the level user", l->word[2]);
 }
 
 void hacheck_socket_mode(struct hacheck *k)

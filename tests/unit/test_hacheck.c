@@ -149,13 +149,14 @@ static const struct mutation {
   /* clang-format off */
     {SITE, "    set-var proc.once_start date(0,us)\n", "", "once-start", SITE, "global\n", 0, NULL, NULL},
     {SITE, "    set-var proc.once_start date(0,us)", ".if feature(X)\n    set-var proc.once_start date(0,us)\n.endif", "once-start", SITE, "set-var proc.once_start", 1, NULL, NULL},
-    {SITE, "level admin", "level operator", "stats-socket", SITE, "stats socket", 0, NULL, NULL},
+    {SITE, "level operator", "level user", "stats-socket", SITE, "stats socket", 0, NULL, NULL},
     {SITE, "haproxy.sock\" mode 660", "other.sock\" mode 660", "stats-socket", SITE, "global\n", 0, NULL, NULL},
-    {SITE, "mode 660 level admin", "mode 666 level admin", "stats-mode", SITE, "stats socket", 0, NULL, NULL},
+    {SITE, "mode 660 level operator", "mode 666 level operator", "stats-mode", SITE, "stats socket", 0, NULL, NULL},
     {SITE, "    stats maxconn 100\n", "", "stats-maxconn", SITE, "stats socket", 0, NULL, NULL},
     {SITE, "    stats maxconn 100\n", "    stats maxconn 100\n    tune.bufsize 131072\n", "bufsize", SITE, "tune.bufsize", 0, NULL, NULL},
-    {SITE, "    stats maxconn 100\n", "    stats maxconn 100\n    tune.maxrewrite 4096\n", "maxrewrite", SITE, "tune.maxrewrite", 0, NULL, NULL},
-    {AGENT, "spop    = {", "spop = { maxrewrite = \"512\";", "maxrewrite", SITE, "global\n", 0, NULL, NULL},
+    {SITE, "tune.maxrewrite 1024", "tune.maxrewrite 4096", "maxrewrite", SITE, "tune.maxrewrite", 0, NULL, NULL},
+    {AGENT, "maxrewrite = 1024", "maxrewrite = 0", "", SITE, "global", 0, NULL, NULL},
+    {AGENT, "maxrewrite = 1024", "maxrewrite = 512", "maxrewrite", SITE, "tune.maxrewrite", 0, NULL, NULL},
 
     {SITE, "    http-request set-var(txn.once_policy) str(payments)", "    #", "no-policy", SITE, "frontend gateway", 0, "    http-request set-var(txn.once_policy) str(quotes)", "    #"},
     {SITE, "acl once_gated   var(txn.once_policy) -m found", "acl once_gated   var(txn.once_rid) -m found", "acl", SITE, "acl once_gated", 0, NULL, NULL},
