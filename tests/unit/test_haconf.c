@@ -39,7 +39,7 @@ static void read_text(struct haconf *c, const char *text, bool spoe)
     haconf_read(c, "f", text, strlen(text), spoe, on_wrong, NULL);
 }
 
-/* What haproxy -c takes for the same: checked with HAProxy 2.6. */
+/* HAProxy 2.6 reads them so too (seen by setenv and .notice "${NAME}"). */
 static void lines_to_words(void **state)
 {
     static const struct {
