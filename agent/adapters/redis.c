@@ -235,7 +235,6 @@ void redis_reconfigure(struct redis *r, const struct config *c)
     if (!take_config(r, c))
         return;
     redis_enter(r);
-    r->advised = false;
     r->failures = 0;
     if (r->link != LINK_DOWN)
         redis_link_drop(r, "connection", "the configuration has changed");
