@@ -208,6 +208,64 @@ static void refuses_until_go(void **state)
     }
 }
 
+/* Each says for itself, and all must agree; the outcome of Redis' own refusals is no reason. */
+static void fails_open(void **state)
+{
+    (void)state;
+    struct policy *both = &w.redis.config->policies[2], *quotes = &w.redis.config->policies[3];
+    assert_string_equal(both->name, "both");
+    assert_string_equal(quotes->name, "quotes");
+    redis_server_do(&w.redis.server, "CONFIG SET min-replicas-to-write 1");
+    quotes->limits[0].fail_open = true;
+    ask(1, "quotes", "");
+    assert_true(ack_says(&f, "verdict", "pass"));
+    assert_true(ack_says(&f, "reason", "fail-open"));
+    struct spop_value v;
+    assert_false(ack_value(&f, "ratelimit", &v));
+    assert_true(ack_value(&f, "unprotected", &v));
+    static const struct {
+        bool key, limit, open;
+    } cases[] = {
+        {false, false, false},
+        {true,  false, false},
+        {false, true,  false},
+        {true,  true,  true },
+    };
+    for (unsigned i = 0; i < 4; i++) {
+        both->idempotency.fail_open = cases[i].key;
+        both->limits[0].fail_open = cases[i].limit;
+        ask(10 + i, "both", "k");
+        assert_true(ack_says(&f, "verdict", cases[i].open ? "pass" : "deny"));
+        assert_false(ack_value(&f, "token", &v));
+    }
+    assert_int_equal(room_counted(&w, METRIC_FAILED_OPEN_LIMIT), 1);
+    assert_int_equal(room_counted(&w, METRIC_FAILED_OPEN_KEY), 1);
+    redis_server_do(&w.redis.server, "CONFIG SET min-replicas-to-write 0");
+    ask(20, "both", "k");
+    expect_go();
+    ask(21, "both", "k"); /* Redis has decided: nothing passes */
+    assert_true(ack_says(&f, "reason", "busy"));
+}
+
+/* Late: it passes, and if it was granted all the same, the key is given back. Lost data is no reason. */
+static void fails_open_late(void **state)
+{
+    (void)state;
+    w.redis.config->policies[0].idempotency.fail_open = true;
+    room_freeze(&w);
+    assert_true(ask(1, "payments", "k") < 0.5);
+    assert_true(ack_says(&f, "reason", "fail-open"));
+    room_thaw(&w);
+    room_until(&w, METRIC_COMPLETIONS, 0);
+    assert_true(room_state(&w) == '-' || room_state(&w) == 'F');
+    w.redis.config->redis.on_data_loss = ON_DATA_LOSS_REFUSE;
+    guard_reconfigure(w.gate.guard, w.redis.config);
+    redis_server_do(&w.redis.server, "FLUSHALL");
+    room_until(&w, METRIC_DATA_LOST, 1);
+    ask(2, "payments", "k");
+    expect_deny("data-lost");
+}
+
 /* A database without a mark, and an agent that has never seen one: nobody can know. */
 static void refuses_without_a_mark(void **state)
 {
@@ -231,6 +289,8 @@ int main(void)
         CASE(forgets_and_goes_on),
         CASE(old_backup),
         CASE(refuses_until_go),
+        CASE(fails_open),
+        CASE(fails_open_late),
         cmocka_unit_test_setup_teardown(refuses_without_a_mark, setup_refuse, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
