@@ -147,7 +147,7 @@ static void say(struct endings *e, struct ended *d, const struct token *t)
     if (w.script == SCRIPT_RESOLVE) {
         buf_reset(&e->command);
         script_word(&e->command, &w);
-        if (teller_say(e->teller, &e->command, PATIENCE, on_resolved, d))
+        if (teller_say_safely(e->teller, &e->command, PATIENCE, on_resolved, d))
             d->state = SAID;
         return;
     }

@@ -289,6 +289,11 @@ void inflight_free(struct inflight *i)
     free(i);
 }
 
+void inflight_set_acks(struct inflight *i, struct acks *acks)
+{
+    teller_set_acks(i->teller, acks);
+}
+
 void inflight_reconfigure(struct inflight *i, struct config *config)
 {
     struct config *old = i->config;

@@ -21,6 +21,8 @@ struct inflight *inflight_new(struct ev_loop *loop, struct redis *redis, struct 
                               struct config *config, struct metrics *metrics);
 /* Gives up the lock files. Those that still wait are told false. */
 void inflight_free(struct inflight *i);
+/* See completion_set_acks(). */
+void inflight_set_acks(struct inflight *i, struct acks *acks);
 void inflight_reconfigure(struct inflight *i, struct config *config);
 
 /* Is this process polled, by us or by the elected agent (its lock file is fresh and names it)? */
