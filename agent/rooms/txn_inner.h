@@ -24,6 +24,7 @@ struct txn {
     /* request */
     struct plan plan;
     double deadline; /* monotonic_now(): until when a `go` may be said */
+    bool looked;     /* HAProxy's table has been asked about what keeps the key busy */
     uint64_t fence;  /* of the record whose rest is being fetched */
     /* response */
     struct completion_ticket *ticket;
