@@ -20,6 +20,7 @@ enum {
     CONFIG_TEXT_MAX = 255,
     CONFIG_LISTEN_MAX = 8,
     CONFIG_HAPROXY_MAX = 8,
+    CONFIG_SOCKET_PATH_MAX = 107, /* bytes of sun_path without its NUL (unix(7)) */
     CONFIG_POLICIES_MAX = 64,
     CONFIG_LIMITS_MAX = 8,
     CONFIG_TERMS_MAX = 4,
@@ -102,7 +103,7 @@ struct config {
         uint32_t max_frame;   /* bytes offered at most */
         uint32_t max_pending; /* messages of one connection that wait for their ACK */
         uint32_t idle_ms;     /* a connection without a frame for so long is closed; 0: never */
-        uint32_t maxrewrite;  /* HAProxy's tune.maxrewrite */
+        uint32_t maxrewrite;  /* HAProxy's tune.maxrewrite; 0: not known */
     } spop;
     struct {
         config_text listen;
