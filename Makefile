@@ -85,10 +85,10 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test check fmt lint coverage fuzz clean install
+.PHONY: help run test check fmt lint coverage fuzz release-times clean install
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 run: ## the demo: redis-server, payments backend, agent, HAProxy on 127.0.0.1:8080
 	@tools/deps run
@@ -150,6 +150,13 @@ fuzz: ## each parser's fuzzer for FUZZ_S seconds (60), with clang
 	@for t in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do mkdir -p $(BUILD)/fuzz/corpus/$$t; \
 	  $(BUILD)/fuzz/tests/fuzz/fuzz_$$t -max_total_time=$(or $(FUZZ_S),60) -max_len=4096 \
 	  $(BUILD)/fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
+
+release-times: ## how long a key stays locked after each kind of failure: figures of TRIES (30) each
+	@tools/deps test
+	@$(MAKE) --no-print-directory all
+	@rm -f $(BUILD)/release-times.txt
+	@THREADS=4 ONCE_TRIES=$(or $(TRIES),30) ONCE_FIGURES=$(abspath $(BUILD))/release-times.txt \
+	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/release-times.vtc; rc=$$?; cat $(BUILD)/release-times.txt; exit $$rc
 
 PREFIX ?= /usr/local
 install: all ## binary and HAProxy files under PREFIX (/usr/local)

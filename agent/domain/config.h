@@ -145,6 +145,7 @@ struct config {
     struct {
         uint32_t poll_ms;
         uint32_t max_entries; /* of one listing */
+        uint32_t lookups;     /* of busy keys, a second */
     } inflight;
     struct {
         uint32_t max_entries, max_bytes; /* words that wait for Redis' confirmation */

@@ -48,6 +48,11 @@
     X(POLLS, counter, "spoa_once_polls_total", "result=\"ok\"", "Listings of HAProxy's tables.")             \
     X(POLL_FAILED, counter, "spoa_once_polls_total", "result=\"failed\"", "")                                \
     X(POLLER, gauge, "spoa_once_poller", "", "HAProxy sockets that this agent polls.")                       \
+    X(LOOKUP_ENDED, counter, "spoa_once_lookups_total", "result=\"ended\"",                                  \
+      "Requests whose busy key was looked up in HAProxy's table.")                                           \
+    X(LOOKUP_RUNNING, counter, "spoa_once_lookups_total", "result=\"running\"", "")                          \
+    X(LOOKUP_UNSEEN, counter, "spoa_once_lookups_total", "result=\"unseen\"", "")                            \
+    X(LOOKUP_REFUSED, counter, "spoa_once_lookups_total", "result=\"refused\"", "")                          \
     X(INFLIGHT, gauge, "spoa_once_inflight", "", "Executions in flight at the last listing.")                \
     X(WORKERS, gauge, "spoa_once_haproxy_workers", "", "HAProxy workers this agent is connected to.")        \
     X(COMPLETIONS, gauge, "spoa_once_completions", "", "Words that wait for Redis' confirmation.")           \

@@ -133,6 +133,9 @@ static const struct option config_options[] = {
           "How often HAProxy's tables are read; three polls must fit into their expire of 1s."),
     RANGE("inflight.max_entries", COUNT, inflight.max_entries, "102400", "100", "1000000", RELOAD,
           "Entries of one listing; at least the size of HAProxy's tables."),
+    RANGE("inflight.lookups", COUNT, inflight.lookups, "200", "0", "2000", RELOAD,
+          "Busy keys that are looked up in HAProxy's table before 409 is said, a second; beyond that 409 at "
+          "once."),
 
     RANGE("completion.max_entries", COUNT, completion.max_entries, "10000", "10", "1000000", RELOAD,
           "Outcomes that wait for Redis' confirmation; more are dropped and counted."),

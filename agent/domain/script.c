@@ -296,3 +296,9 @@ void script_token(const struct plan *p, uint64_t fence, struct token *t)
     memcpy(t->rid, p->rid, sizeof t->rid);
     memcpy(t->fingerprint, p->fingerprint, sizeof t->fingerprint);
 }
+
+void script_token_busy(const struct plan *p, const struct outcome *o, struct token *t)
+{
+    script_token(p, o->fence, t);
+    memcpy(t->rid, o->rid, sizeof t->rid);
+}

@@ -76,5 +76,9 @@ void script_get(struct buf *out, const struct record_id *id);
 
 /* Token of a claim that was granted. */
 void script_token(const struct plan *p, uint64_t fence, struct token *t);
+/* Token of the execution that keeps this claim out (BUSY): the gate has found its fingerprint to be the same,
+ * and its policy is in the record's name. Only hold and lock are our file's: where they have changed since,
+ * it is nobody's token. */
+void script_token_busy(const struct plan *p, const struct outcome *o, struct token *t);
 
 #endif

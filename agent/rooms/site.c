@@ -43,7 +43,7 @@ static struct member *member_of(struct site *s, const struct worker *w)
     return NULL;
 }
 
-static const struct worker *worker_of(const struct site *s, const struct process *p)
+static struct worker *worker_of(const struct site *s, const struct process *p)
 {
     for (unsigned i = 0; i < s->n; i++)
         if (process_same(worker_process(s->member[i].worker), p))
@@ -234,6 +234,12 @@ bool site_hurry(struct site *s)
             any = true;
         }
     return any;
+}
+
+bool site_look(struct site *s, const struct process *p, const char *token, worker_look_fn *fn, void *arg)
+{
+    struct worker *w = worker_of(s, p);
+    return w && worker_look(w, token, fn, arg);
 }
 
 bool site_knows(const struct site *s, const struct process *p)

@@ -25,6 +25,7 @@ struct txn {
     /* request */
     struct plan plan;
     double deadline; /* monotonic_now(): until when a `go` may be said */
+    bool looked;     /* HAProxy's table has been asked about what keeps the key busy */
     uint64_t fence;  /* of the record whose rest is being fetched, or of the grant that replicas must have */
     enum outcome_kind granted; /* that one: GO or YOURS, and its levels */
     double level[CONFIG_LIMITS_MAX];

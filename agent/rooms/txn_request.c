@@ -3,8 +3,9 @@
  *
  *   plan ──► known? ──► claim sent ─┬─ reply: go ── still young? ──► go           else taken back
  *              │                    ├─ reply: replay ── all of it here? ──► replay   else GET first
- *              │                    ├─ any other reply ──► deny
- *              └─ nobody polls it   └─ late, lost ──► deny, and the rid is released behind the deadline
+ *              │                    ├─ reply: busy ── ended, says HAProxy's table ──► claimed again    else
+ * 409 │                    ├─ any other reply ──► deny └─ nobody polls it   └─ late, lost ──► deny, and the
+ * rid is released behind the deadline
  *
  * Deadlines are times of the monotonic clock: a step of the wall clock must not make an old claim young. */
 #include "rooms/txn_inner.h"
@@ -188,6 +189,43 @@ static void fetch_record(struct txn *t, const struct outcome *o)
         unavailable(t, "The stored answer cannot be read now");
 }
 
+static bool needs_poller(const struct plan *p)
+{
+    return p->has_record && p->policy->idempotency.inflight == INFLIGHT_POLL;
+}
+
+static void claim(struct txn *t);
+
+static void busy(struct txn *t)
+{
+    const struct outcome o = {.kind = OUTCOME_BUSY};
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &o);
+    txn_end(t, NULL);
+}
+
+static void on_looked(void *arg, bool ended)
+{
+    struct txn *t = arg;
+    if (!t->owner) /* nobody is to be told: nothing is claimed */
+        txn_end_empty(t);
+    else if (ended && monotonic_now() < t->deadline)
+        claim(t);
+    else
+        busy(t);
+}
+
+/* A retry that comes right behind a failure must not find the lock of what has just ended (PROTOCOL, What a
+ * retry can count on). Once for each request: who then comes too late was overtaken by another one. */
+static bool look(struct txn *t, const struct outcome *o)
+{
+    struct token token;
+    if (t->looked || !needs_poller(&t->plan))
+        return false;
+    t->looked = true;
+    script_token_busy(&t->plan, o, &token);
+    return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
+}
+
 static void decide(struct txn *t, const struct outcome *o)
 {
     metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
@@ -202,6 +240,10 @@ static void decide(struct txn *t, const struct outcome *o)
         else
             replay(t, o);
         return;
+    case OUTCOME_BUSY:
+        if (look(t, o))
+            return;
+        break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
@@ -318,11 +360,6 @@ static bool in_time(struct txn *t, const struct request_facts *f, const char **w
     double left = f->timeout && age > 0 && timeout - age < budget ? timeout - age : budget;
     t->deadline = monotonic_now() + left;
     return true;
-}
-
-static bool needs_poller(const struct plan *p)
-{
-    return p->has_record && p->policy->idempotency.inflight == INFLIGHT_POLL;
 }
 
 static void start_claim(struct txn *t, const struct request_facts *f)
