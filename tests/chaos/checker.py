@@ -3,7 +3,7 @@
 
     overlap         two executions whose connections were open at the same time
     after-outcome   an execution after a client knew that none may come any more
-    answered-resent an execution after one whose answer had begun, for long enough to be recorded, when HAProxy died
+    answered-resent an execution after one whose streamed answer had begun, for long enough to be recorded, when HAProxy died
     replay-differs  an answer, replayed or not, that is not what its execution wrote; two different replays
     hold-resent     under `hold`: sent again, though the first outcome did not say `nothing was done`
     refused-but-ran our refusal, or a replay, of a request that the bank has seen
@@ -119,7 +119,7 @@ def answered_resent(key, faults):
     for first, second in zip(ran, ran[1:]):
         died = any(f.begin - RECORDED <= first.end <= f.end for f in faults if f.kind == "haproxy-kill")
         calm = not faults_in(faults, first.half - AFTERMATH, first.half + RECORDED)
-        if first.how == "peer" and is_storable(first.begun) and first.end - first.half > RECORDED and died and calm:
+        if first.how == "peer" and first.streamed and is_storable(first.begun) and first.end - first.half > RECORDED and died and calm:
             yield "execution %s had begun to answer %d and was followed by %s" % (first.number, first.begun, second.number)
 
 

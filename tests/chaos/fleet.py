@@ -140,7 +140,7 @@ class Site:
         self.redis_socket = self.folder / "redis.sock"
         self.redis = Process("redis", [
             "redis-server", "--port", "0", "--unixsocket", str(self.redis_socket), "--save", "", "--appendonly", "yes",
-            "--appendfsync", "no", "--dir", str(self.folder), "--logfile", str(self.folder / "redis.log")],
+            "--appendfsync", "no", "--auto-aof-rewrite-percentage", "0", "--dir", str(self.folder), "--logfile", str(self.folder / "redis.log")],
             self.folder / "redis.out")
         self.bank = Process("bank", [str(HERE / "bank.py"), str(self._bank_port), str(self.ledger)], self.folder / "bank.out")
         self.agents = [self._new_agent(i) for i in range(AGENTS)]

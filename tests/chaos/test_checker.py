@@ -163,7 +163,7 @@ class AnsweredResent(Checker):
     def streamed(self, half=2.0):
         k = key()
         e = execution(k, "1", 1.0, 3.0, status=0, how="peer")
-        e.begun, e.half = 201, half
+        e.begun, e.half, e.streamed = 201, half, True
         execution(k, "2", 8.0, 8.1)
         return k
 
@@ -175,6 +175,9 @@ class AnsweredResent(Checker):
 
     def test_it_could_not_be_recorded(self):
         died = Fault("haproxy-kill", 0, 2.95, 4.0)
+        waited_for = self.streamed()
+        waited_for.executions[0].streamed = False
+        self.finds(waited_for, faults=[died])
         self.finds(self.streamed(half=2.8), faults=[died])
         self.finds(self.streamed(), faults=[died, Fault("redis-pause", None, 1.8, 2.9)])
 
@@ -346,7 +349,7 @@ class Ledger(unittest.TestCase):
                 reader.read()
 
             begin = {"e": "begin", "n": "1", "t": 1.0, "key": "k", "call": "a", "fence": 5, "execution": "x"}
-            write(begin, {"e": "head", "n": "1", "t": 1.05, "status": 201},
+            write(begin, {"e": "head", "n": "1", "t": 1.05, "status": 201, "streamed": True},
                   {"e": "answer", "n": "1", "t": 1.1, "status": 201, "digest": "d"})
             write({"e": "end", "n": "1", "t": 1.2, "how": "written"}, end="")
             self.assertEqual(keys["k"].executions[0].end, float("inf"))  # half a line is not a line
