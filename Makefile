@@ -22,7 +22,8 @@ LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 CFLAGS_check := -O2 -g -Werror
 CFLAGS_cover := -O0 -g --coverage
 LDFLAGS_cover := --coverage
-ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
+# make BUILD=build/other PROTOCOL=2: an agent of another version of records and tokens (tests).
+ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(PROTOCOL:%=-DPROTOCOL_VERSION=%) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LIBS   = -lev $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 # V=1 shows the commands.
@@ -63,7 +64,7 @@ $(OBJ)/libtest.a: $(TEST_OBJ)
 
 $(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
 	@echo "  LUA   $@"; mkdir -p $(@D)
-	$(Q)tools/embed-lua redis-lua > $@.new && mv $@.new $@
+	$(Q)tools/embed-lua redis-lua $(PROTOCOL) > $@.new && mv $@.new $@
 
 $(OBJ)/%.o: %.c | $(GEN)
 	@echo "  CC    $@"; mkdir -p $(@D)

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "domain/le.h"
+#include "version.h"
 
-enum { TOKEN_VERSION = 1, REPLAY_BYTES = 26, MANTISSA_BITS = 5, MANTISSA_MAX = 31, EXPONENT_MAX = 7 };
+enum { TOKEN_VERSION = PROTOCOL_VERSION, REPLAY_BYTES = 26, MANTISSA_BITS = 5, MANTISSA_MAX = 31, EXPONENT_MAX = 7 };
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

@@ -38,6 +38,10 @@ class Process:
         self._ending = False
         self.died = []  # its exit statuses, where nobody had ended it
 
+    def run_instead(self, program):
+        """From its next start on."""
+        self._argv[0] = program
+
     async def start(self):
         self._ending = False
         with open(self._log, "ab") as log:
@@ -132,8 +136,10 @@ def for_each_agent(text, pattern, folder):
 
 
 class Site:
-    def __init__(self, folder, agent):
-        self.folder, self._agent = Path(folder), agent
+    """other: an agent of another protocol version, or None."""
+
+    def __init__(self, folder, agent, other=None):
+        self.folder, self.agent, self.other = Path(folder), agent, other
         self.ports = [free_port() for _ in range(PROXIES)]
         self._bank_port = free_port()
         self.ledger = self.folder / "ledger"
@@ -151,7 +157,7 @@ class Site:
         run = self.folder / ("a%d" % i)
         run.mkdir()
         env = {"ONCE_RUN": str(run), "ONCE_HAPROXY1": str(self.folder / "h0"), "ONCE_HAPROXY2": str(self.folder / "h1")}
-        return Process("agent %d" % i, [self._agent, "-f", str(HERE / "site.conf")], self.folder / ("agent%d.log" % i), env)
+        return Process("agent %d" % i, [self.agent, "-f", str(HERE / "site.conf")], self.folder / ("agent%d.log" % i), env)
 
     def _new_proxy(self, i):
         run = self.folder / ("h%d" % i)

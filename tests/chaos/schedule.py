@@ -35,6 +35,7 @@ class Schedule:
             "agent-pause": (5, 0.2, 6, AGENTS, self._agent_pause),
             "agent-restart": (3, 0, 1, AGENTS, self._agent_restart),
             "agent-reload": (1, 0, 0, AGENTS, self._agent_reload),
+            "agent-other": (2, 2, 12, AGENTS, self._agent_other),
             "haproxy-reload": (3, 0, 0, PROXIES, self._proxy_reload),
             "haproxy-kill": (2, 0.1, 3, PROXIES, self._proxy_kill),
             "haproxy-pause": (1, 0.1, 0.6, PROXIES, self._proxy_pause),
@@ -48,6 +49,8 @@ class Schedule:
             "bank-kill": (2, 0.1, 2, None, self._bank_kill),
             "bank-pause": (1, 0.2, 2, None, self._bank_pause),
         }
+        if not site.other:
+            del self._table["agent-other"]
 
     def only(self, kinds):
         """Of all faults those that begin with one of these."""
@@ -97,6 +100,13 @@ class Schedule:
             raise RuntimeError("agent %d did not end well at SIGTERM" % i)
         await asyncio.sleep(lasts)
         await self._site.start_agent(i)
+
+    async def _agent_other(self, i, lasts):
+        """An upgrade of one agent to another version of records and tokens, and back."""
+        for program, pause in ((self._site.other, lasts), (self._site.agent, 0)):
+            self._site.agents[i].run_instead(program)
+            await self._agent_restart(i, 0)
+            await asyncio.sleep(pause)
 
     async def _agent_pause(self, i, lasts):
         await self._pause(self._site.agents[i], lasts)
