@@ -155,7 +155,8 @@ static void check_limit(struct check *k, struct limit *l)
     uint64_t window = (uint64_t)l->window_s * TICKS_PER_SECOND;
     if (l->burst == 0)
         l->burst = l->quota;
-    l->increment = (double)((window + l->quota - 1) / l->quota);
+    uint64_t increment = (window + l->quota - 1) / l->quota; /* whole ticks, rounded up */
+    l->increment = (double)increment;
     l->capacity = l->burst * l->increment;
     if ((uint64_t)l->burst * l->window_s <= (uint64_t)l->quota * RATE_WINDOW_MAX)
         return;

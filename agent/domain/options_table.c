@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The options. Whoever adds one adds its field to domain/config.h and its row here, and prints the reference
- * anew.
+/* The options. Whoever adds one adds its field to domain/config.h and its row here,
+ * and prints the reference anew.
  *
  *   file                                            table       base
  *   redis = { deadline = "300ms"; };                config      struct config

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* From facts and policy to what is to be done: pass by, refuse, or ask Redis. Pure; borrows nothing from the
- * frame.
+/* From facts and policy to what is to be done: pass by, refuse, or ask Redis. Pure;
+ * borrows nothing from the frame.
  *
  *   facts + config ──► plan ──► claim (domain/script) ──► outcome ──► verdict
  *

@@ -2,8 +2,8 @@
 /* A poll is a handful of questions at once; the next one waits until all answers of it have come.
  *
  *   show info ──► pid, stopping, connections      show table once_unsettled .. ─┐
- *   get var proc.once_start ──► start             show table once_inflight .. ──┴─► judge ──► listed, or
- * failed
+ *   get var proc.once_start ──► start             show table once_inflight .. ──┴─► judge ──► listed
+ *                                                                                      └─► failed
  */
 #include "rooms/worker.h"
 
