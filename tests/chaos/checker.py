@@ -88,7 +88,7 @@ def looked_whole(key, call):
     not gated too). The client could not tell; the gate knows, and released. Counted by the run, not judged."""
     if not (call.h2 and call.kind == "answer" and not call.replayed):
         return False
-    return any(e.number == call.number and e.how == "closed" for e in key.executions)
+    return any(e.number == call.number and e.how in ("closed", "killed") for e in key.executions)
 
 
 def overlaps(key, faults):

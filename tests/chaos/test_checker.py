@@ -155,6 +155,8 @@ class AfterOutcome(Checker):
         call(k, "a", 0.9, 1.2, "answer", status=201, number=cut.number, digest="half", h2=True)
         answer(k, execution(k, "2", 2.0, 2.1, call="b"), "b", 1.9, 2.2)
         self.finds(k)
+        cut.how = "killed"
+        self.finds(k)
         k.calls[0].h2 = False
         self.finds(k, "after-outcome", "replay-differs")
 
