@@ -33,6 +33,9 @@ AFTERMATH = 1.0
 # Lines of a history that are shown.
 TOLD = 60
 
+# With these somebody forgets what he had promised to say.
+FORGETS = ("agent-kill", "agent-restart", "agent-other", "haproxy-kill")
+
 NOT_STORED = {401, 403, 408, 409, 425, 429}
 
 
@@ -73,13 +76,15 @@ def word_was_lost(faults, call, execution):
     return died and bool(faults_in(faults, call.sent, call.done, ["agent", "redis", "link"]))
 
 
-def busy_until(faults, begin, end):
+def busy_until(faults, begin, end, refused):
     """Until when a duplicate may be told that something runs which ran from begin to end: where something was broken
-    meanwhile, the lock runs out and a heartbeat, counted from when it works again."""
+    meanwhile, the lock runs out and a heartbeat, counted from when it works again. A claim that was refused is given back
+    as soon as all works again, unless who had to do that is gone."""
     until = end + VISIBLE
     for f in sorted(faults, key=lambda f: f.begin):
         if f.begin <= until and f.end >= begin:
-            until = max(until, max(end, f.end) + LOCK + HEARTBEAT + VISIBLE)
+            lease = 0 if refused and not f.kind.startswith(FORGETS) else LOCK + HEARTBEAT
+            until = max(until, max(end, f.end) + lease + VISIBLE)
     return until
 
 
@@ -164,24 +169,25 @@ def sent_twice(key, faults):
 
 
 def activities(key, call):
-    """What a 409 of this call could be about: executions, and the other calls that may have claimed the key."""
+    """What a 409 of this call could be about: executions, and the other calls that may have claimed the key; begin, end, and
+    whether it was refused."""
     for e in key.executions:
         if e.call != call.id or call.h2:  # such a client sends again by itself
-            yield e.begin, e.end
+            yield e.begin, e.end, False
     for c in key.calls:
         if c is call or c.replayed or (c.kind == "refused" and c.word != "unavailable"):
             continue
-        yield c.sent, c.done + (LEFT_BEHIND if c.kind == "none" else 0)
+        yield c.sent, c.done + (LEFT_BEHIND if c.kind == "none" else 0), c.word == "unavailable"
 
 
 def busy_alone(key, faults):
     for call in key.calls:
         if call.word != "in-progress":
             continue
-        if not any(begin <= call.done and busy_until(faults, begin, end) >= call.sent
-                   for begin, end in activities(key, call)):
+        if not any(begin <= call.done and busy_until(faults, begin, end, refused) >= call.sent
+                   for begin, end, refused in activities(key, call)):
             yield "call %s was told in-progress, %.3f s after it all" % (
-                call.id, call.sent - max((end for _, end in activities(key, call)), default=key.born))
+                call.id, call.sent - max((end for _, end, _ in activities(key, call)), default=key.born))
 
 
 def unfounded(key, faults):

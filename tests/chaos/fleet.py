@@ -21,6 +21,8 @@ ROOT = HERE.parent.parent
 ATTACH = ROOT / "haproxy-conf" / "attach"
 AGENTS, PROXIES = 3, 2
 START_PATIENCE = 30.0
+# Entries of one HAProxy's table of executions: now and then it is full.
+SMALL_TABLE = 120
 
 
 def free_port():
@@ -181,7 +183,12 @@ class Site:
             bare("hop-routing.cfg") if hop else "",
             "    default_backend bank\nbackend bank\n", bare("backend.cfg"),
             "    server bank 127.0.0.1:%d\n" % self._bank_port,
-            bare("hop-backend.cfg") if hop else "", each(bare("tables.cfg"), r"^ *server agent1 .*$")])
+            bare("hop-backend.cfg") if hop else "", each(self._tables(i), r"^ *server agent1 .*$")])
+
+    @staticmethod
+    def _tables(i):
+        tables = bare("tables.cfg")
+        return tables.replace("size 100k expire 1s", "size %d expire 1s" % SMALL_TABLE) if i == 0 else tables
 
     async def start(self):
         await self.start_redis()

@@ -295,6 +295,16 @@ class Busy(Checker):
         self.finds(self.late(until - 0.1), faults=[crash])
         self.finds(self.late(until + 0.1), "busy-alone", faults=[crash])
 
+    def test_a_refused_claim_is_given_back(self):
+        k = key()
+        refused(k, "a", 0.9, 1.1, "unavailable")
+        until = 2.0 + checker.VISIBLE
+        refused(k, "b", until + 0.1, until + 0.2, "in-progress")
+        self.finds(k, "busy-alone", faults=[Fault("link-hang", 0, 0.5, 2.0)])
+        self.finds(k, faults=[Fault("agent-kill", 0, 0.5, 2.0)])
+        k.calls[1].sent = until - 0.1
+        self.finds(k, faults=[Fault("link-hang", 0, 0.5, 2.0)])
+
 
 class Unfounded(Checker):
     def test_not_stored_of_nothing(self):
