@@ -86,7 +86,7 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test check fmt lint coverage fuzz clean install
+.PHONY: help run test chaos soak check fmt lint coverage fuzz clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -104,7 +104,22 @@ test: ## everything, under AddressSanitizer and UBSan
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
 	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	python3 tests/chaos/test_checker.py || rc=1; \
+	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
+	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
 	exit $$rc
+
+chaos: ## a bank while all is broken: SECONDS (600), SEED (7), CLIENTS (64); tests/chaos/README.md
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/other PROTOCOL=2 all
+	@SECONDS=$(or $(SECONDS),600) SEED=$(or $(SEED),7) tests/chaos/run $(BUILD)/release/spoa-once $(BUILD)/other/release/spoa-once
+
+soak: ## constant connection churn for SECONDS (600): the agents must not grow
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory VARIANT=asan all
+	@SECONDS=$(or $(SECONDS),600) tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once
 
 test-programs: $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
 

@@ -40,9 +40,10 @@ class Process:
         self._ending = False
         self.died = []  # its exit statuses, where nobody had ended it
 
-    def run_instead(self, program):
-        """From its next start on."""
+    def run_instead(self, program, env=()):
+        """From its next start on, with these variables besides."""
         self._argv[0] = program
+        self._env.update(env)
 
     async def start(self):
         self._ending = False
