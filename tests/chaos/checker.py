@@ -209,8 +209,14 @@ def fences(key, faults):
             yield "execution %s has fence %d, %s before it %d" % (second.number, second.fence, first.number, first.fence)
 
 
+def is_of_another_version(key, faults):
+    """The agent that understands its record has gone: nobody else may touch that, and all that can be said is 503 (I44)."""
+    return any(all(c.word == "unavailable" or c.kind in ("none", "gateway") for c in key.calls if c.sent > f.end)
+               for f in faults_in(faults, key.born, key.retired, ["agent-other"]))
+
+
 def stuck(key, faults):
-    if key.stuck:
+    if key.stuck and not is_of_another_version(key, faults):
         yield "no final answer in %.1f s" % (key.retired - key.born)
 
 
@@ -234,7 +240,9 @@ def notes(key, faults):
     for c in key.calls:
         if looked_whole(key, c):
             yield "cut answer that HAProxy let look whole over HTTP/2"
-        if c.word == "unavailable":
+        if c.word == "unavailable" and key.stuck:
+            yield "503 of ours: a record of another version"
+        elif c.word == "unavailable":
             met = faults_in(faults, c.sent - AFTERMATH, c.done)
             yield "503 of ours in or after " + met[-1].kind if met else "503 of ours without a fault"
 

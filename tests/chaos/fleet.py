@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Everything that runs: two HAProxy (master-worker, the shipped attach lines, one with the hop), three agents, Redis, the bank.
+"""Everything that runs: two HAProxy (master-worker, the shipped attach lines), three agents, Redis, the bank.
+
+HAProxy 0 is the smallest attachment, with a small table; HAProxy 1 has notices and the hop.
 
     clients ──► HAProxy 0, 1 ──► bank          DIR/h0, DIR/h1     runtime sockets, haproxy.cfg, logs
                    └──► agents 0, 1, 2         DIR/a0 .. DIR/a2   their sockets; redis.sock is the link's
@@ -171,25 +173,25 @@ class Site:
 
     def _configuration(self, i):
         each = lambda text, pattern: for_each_agent(text, pattern, self.folder)
-        hop = i % 2 == 1  # both shapes are shipped
+        full = i % 2 == 1
         return "".join([
             "global\n    setenv ONCE_RUN %s\n    setenv ONCE_SPOE %s\n    nbthread 4\n    log stderr format raw local1 info\n"
             % (self.folder / ("h%d" % i), ATTACH / "once.spoe.cfg"),
-            bare("global.cfg"), each(bare("notices-global.cfg"), r"^ *log .*$"),
+            bare("global.cfg"), each(bare("notices-global.cfg"), r"^ *log .*$") if full else "",
             "defaults\n    mode http\n    log global\n    timeout connect 1s\n    timeout client 30s\n    timeout server 12s\n",
             "frontend bank\n    bind 127.0.0.1:%d\n" % self.ports[i],
             "    http-request set-var(txn.once_policy) str(release) if { path /release }\n",
             "    http-request set-var(txn.once_policy) str(hold) if { path /hold }\n",
-            bare("hop-frontend.cfg") if hop else "", bare("frontend.cfg"), bare("notices-frontend.cfg"), bare("routing.cfg"),
-            bare("hop-routing.cfg") if hop else "",
+            bare("hop-frontend.cfg") if full else "", bare("frontend.cfg"), bare("notices-frontend.cfg") if full else "",
+            bare("routing.cfg"), bare("hop-routing.cfg") if full else "",
             "    default_backend bank\nbackend bank\n", bare("backend.cfg"),
             "    server bank 127.0.0.1:%d\n" % self._bank_port,
-            bare("hop-backend.cfg") if hop else "", each(self._tables(i), r"^ *server agent1 .*$")])
+            bare("hop-backend.cfg") if full else "", each(self._tables(i), r"^ *server agent1 .*$")])
 
     @staticmethod
     def _tables(i):
         tables = bare("tables.cfg")
-        return tables.replace("size 100k expire 1s", "size %d expire 1s" % SMALL_TABLE) if i == 0 else tables
+        return tables if i else tables.replace("size 100k expire 1s", "size %d expire 1s" % SMALL_TABLE)
 
     async def start(self):
         await self.start_redis()

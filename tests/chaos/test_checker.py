@@ -339,6 +339,17 @@ class Stuck(Checker):
         k.stuck = True
         self.finds(k, "stuck")
 
+    def test_a_record_of_another_version(self):
+        k = key()
+        k.stuck, k.retired = True, 60.0
+        refused(k, "a", 1.0, 1.1, "in-progress")
+        refused(k, "b", 3.0, 3.1, "unavailable")
+        self.finds(k, faults=[Fault("agent-other", 0, 0.5, 2.0)])
+        self.finds(k, "stuck", faults=[Fault("agent-kill", 0, 0.5, 2.0)])
+        refused(k, "c", 5.0, 5.1, "in-progress")
+        k.calls[-1].word = "mismatch"
+        self.finds(k, "stuck", "unfounded", faults=[Fault("agent-other", 0, 0.5, 2.0)])
+
 
 class Told(unittest.TestCase):
     def test_in_the_order_of_time(self):
