@@ -342,6 +342,7 @@ class Stuck(Checker):
     def test_a_record_of_another_version(self):
         k = key()
         k.stuck, k.retired = True, 60.0
+        execution(k, "1", 0.9, 1.5, status=0, how="closed", call="z")
         refused(k, "a", 1.0, 1.1, "in-progress")
         refused(k, "b", 3.0, 3.1, "unavailable")
         self.finds(k, faults=[Fault("agent-other", 0, 0.5, 2.0)])
