@@ -13,6 +13,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import checker  # noqa: E402
+import record  # noqa: E402
 from history import Call, Execution, Fault, Key, LedgerReader  # noqa: E402
 
 
@@ -350,6 +351,42 @@ class Stuck(Checker):
         refused(k, "c", 5.0, 5.1, "in-progress")
         k.calls[-1].word = "mismatch"
         self.finds(k, "stuck", "unfounded", faults=[Fault("agent-other", 0, 0.5, 2.0)])
+
+
+class Record(unittest.TestCase):
+    def found(self, *written):
+        return [fence for _, fence in record.broken((b"k", state, fence) for state, fence in written)]
+
+    def test_what_may_be(self):
+        self.assertEqual(self.found((b"R", 1), (b"F", 1), (b"R", 2), (b"A", 2), (b"T", 2), (b"D", 2)), [])
+        self.assertEqual(list(record.broken([(b"k", b"D", 1), (b"other", b"R", 2)])), [])
+
+    def test_claimed_after_an_outcome(self):
+        for outcome in (b"D", b"T"):
+            self.assertEqual(self.found((b"R", 1), (outcome, 1), (b"R", 2)), [2])
+
+    def test_taken_back(self):
+        for state in (b"F", b"R", b"A", b"H"):
+            self.assertEqual(self.found((b"R", 1), (b"T", 1), (state, 1)), [1])
+        self.assertEqual(self.found((b"D", 1), (b"T", 1)), [1])
+
+    def test_fence(self):
+        self.assertEqual(self.found((b"R", 2), (b"F", 2), (b"R", 1)), [1])
+
+    def test_read(self):
+        def command(*words):
+            return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+
+        def head(state, fence):
+            return b"\1" + state + b"\0\0" + fence.to_bytes(8, "little") + bytes(43)
+
+        with tempfile.TemporaryDirectory() as folder:
+            whole = (command(b"SELECT", b"0") + command(b"SET", b"once:{00}:r:k", head(b"R", 7), b"PXAT", b"9") + b"#TS:1\r\n"
+                     + command(b"SETRANGE", b"once:{00}:r:k", b"20", b"12345678") + command(b"SET", b"once:{00}:p:k", head(b"D", 7))
+                     + command(b"SETRANGE", b"once:{00}:r:k", b"0", head(b"D", 7)))
+            half = command(b"SET", b"once:{00}:r:k", head(b"R", 8))[:-20]
+            Path(folder, "appendonly.aof.1.incr.aof").write_bytes(whole + half)
+            self.assertEqual(list(record.states(folder)), [(b"once:{00}:r:k", b"R", 7), (b"once:{00}:r:k", b"D", 7)])
 
 
 class Told(unittest.TestCase):
