@@ -24,7 +24,7 @@ ATTACH = ROOT / "haproxy-conf" / "attach"
 AGENTS, PROXIES = 3, 2
 START_PATIENCE = 30.0
 # Entries of one HAProxy's table of executions: now and then it is full.
-SMALL_TABLE = 120
+SMALL_TABLE = 40
 
 
 def free_port():

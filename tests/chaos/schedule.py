@@ -59,7 +59,7 @@ class Schedule:
     async def run(self):
         """Until stopping is set and all is healed; raises if something does not come back."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._lanes if self._table else 0):
+            for _ in range(self._lanes):
                 group.create_task(self._lane())
 
     async def _lane(self):
