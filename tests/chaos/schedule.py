@@ -11,16 +11,18 @@ import signal
 import time
 from collections import Counter
 
-from fleet import AGENTS, PROXIES, ask_socket
+from fleet import AGENTS, PROXIES
 from history import Fault
 
 # A fault is remembered for so long: no key's history is longer.
 REMEMBERED = 300.0
+# Seconds of writes that a failover loses at most.
+LAG = 0.3
 
 
-def part_of(kind):
-    """What a kind of fault breaks: its first word."""
-    return kind.split("-")[0]
+def parts_of(kind):
+    """What a kind of fault breaks: its first word, or two."""
+    return set(kind.split("-")[0].split("+"))
 
 
 class Schedule:
@@ -32,6 +34,7 @@ class Schedule:
         # kind: how often, the shortest and longest time broken, who: None, or one of so many
         self._table = {
             "agent-kill": (5, 0.1, 5, AGENTS, self._agent_kill),
+            "agent+link-kill": (4, 0.3, 2, AGENTS, self._agent_dies_untold),
             "agent-pause": (5, 0.2, 6, AGENTS, self._agent_pause),
             "agent-restart": (3, 0, 1, AGENTS, self._agent_restart),
             "agent-reload": (1, 0, 0, AGENTS, self._agent_reload),
@@ -43,6 +46,7 @@ class Schedule:
             "redis-pause": (4, 0.1, 7, None, self._redis_pause),
             "redis-restart": (2, 0, 1, None, self._redis_restart),
             "redis-flush-scripts": (2, 0, 0, None, self._redis_flush_scripts),
+            "redis-failover": (6, 0.1, 3, None, self._redis_failover),
             "link-cut": (4, 0.1, 6, AGENTS, self._link("cut")),
             "link-hang": (4, 0.1, 6, AGENTS, self._link("hang")),
             "link-slow": (2, 0.5, 4, AGENTS, self._link("slow")),
@@ -51,6 +55,8 @@ class Schedule:
         }
         if not site.other:
             del self._table["agent-other"]
+        if not site.replicated:
+            del self._table["redis-failover"]
 
     def only(self, kinds):
         """Of all faults those that begin with one of these."""
@@ -70,7 +76,7 @@ class Schedule:
                 await self._one()
 
     async def _one(self):
-        table = {kind: row for kind, row in self._table.items() if part_of(kind) not in self._busy}
+        table = {kind: row for kind, row in self._table.items() if not parts_of(kind) & self._busy}
         if not table:
             return
         kind = self._random.choices(list(table), [row[0] for row in table.values()])[0]
@@ -81,9 +87,9 @@ class Schedule:
         fault = Fault(kind, target, time.monotonic())
         self.faults.append(fault)
         self.counts[kind] += 1
-        self._busy.add(part_of(kind))
+        self._busy |= parts_of(kind)
         await act(target, lasts)
-        self._busy.remove(part_of(kind))
+        self._busy -= parts_of(kind)
         fault.end = time.monotonic()
         while self.faults[0].end < fault.end - REMEMBERED:
             self.faults.pop(0)
@@ -92,6 +98,16 @@ class Schedule:
         self._site.agents[i].send(signal.SIGKILL)
         await self._site.agents[i].wait()
         await asyncio.sleep(lasts)
+        await self._site.start_agent(i)
+
+    async def _agent_dies_untold(self, i, lasts):
+        """Cut off from Redis it dies, with all that it had to say."""
+        self._site.links[i].set("hang")
+        await asyncio.sleep(lasts)
+        self._site.agents[i].send(signal.SIGKILL)
+        await self._site.agents[i].wait()
+        self._site.links[i].set("cut")
+        self._site.links[i].set("pass")
         await self._site.start_agent(i)
 
     async def _agent_restart(self, i, lasts):
@@ -141,25 +157,31 @@ class Schedule:
             await asyncio.sleep(lasts if signum == signal.SIGSTOP else 0)
 
     async def _redis_kill(self, _, lasts):
-        self._site.redis.send(signal.SIGKILL)
-        await self._site.redis.wait()
-        await asyncio.sleep(lasts)
-        await self._site.start_redis()
-        await self._agents_ready()
+        await self._redis_again(signal.SIGKILL, lasts)
 
     async def _redis_restart(self, _, lasts):
-        self._site.redis.send(signal.SIGTERM)
-        await self._site.redis.wait()
+        await self._redis_again(signal.SIGTERM, lasts)
+
+    async def _redis_again(self, signum, lasts):
+        redis = self._site.stores.primary
+        redis.process.send(signum)
+        await redis.process.wait()
         await asyncio.sleep(lasts)
-        await self._site.start_redis()
-        await self._agents_ready()
+        await redis.start()
+        await self._redis_back()
+
+    async def _redis_failover(self, _, lasts):
+        """Half of the time the replica lags behind."""
+        lag = max(0, self._random.uniform(-LAG, LAG))
+        await self._site.stores.failover(signal.SIGKILL, lag, lasts)
+        await self._redis_back()
 
     async def _redis_pause(self, _, lasts):
-        await self._pause(self._site.redis, lasts)
-        await self._agents_ready()
+        await self._pause(self._site.stores.primary.process, lasts)
+        await self._redis_back()
 
     async def _redis_flush_scripts(self, _, lasts):
-        await ask_socket(self._site.redis_socket, b"SCRIPT FLUSH\r\n", b"\r\n")
+        await self._site.stores.primary.ask("SCRIPT FLUSH")
 
     def _link(self, mode):
         async def act(i, lasts):
@@ -183,6 +205,7 @@ class Schedule:
         await asyncio.sleep(lasts)
         process.send(signal.SIGCONT)
 
-    async def _agents_ready(self):
+    async def _redis_back(self):
+        await self._site.stores.ready()
         for i in range(AGENTS):
             await self._site.agent_ready(i)
