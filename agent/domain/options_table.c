@@ -60,8 +60,10 @@ static const struct option config_options[] = {
     RANGE("spop.idle", MSEC, spop.idle_ms, "10m", "0s", "1d", RELOAD,
           "A connection without a frame for so long is closed; 0s: never. Longer than HAProxy's timeout "
           "idle."),
-    RANGE("spop.maxrewrite", SIZE, spop.maxrewrite, "1024", "0", "64k", RELOAD,
-          "HAProxy's tune.maxrewrite: what its buffers keep free."),
+    RANGE("spop.maxrewrite", SIZE, spop.maxrewrite, "0", "0", "64k", RELOAD,
+          "HAProxy's tune.maxrewrite (attach/global.cfg: 1024): what its buffers keep free. 0: not known; "
+          "half of the "
+          "buffer is assumed, and a body without length counts as whole only in the other half."),
 
     PLAIN("replay.listen", STREAM, replay.listen, "unix@/run/spoa-once/replay.sock", OPTIONAL | START,
           "Where HAProxy's backend once_replay fetches stored answers; needed with idempotency."),
