@@ -34,7 +34,7 @@ AFTERMATH = 1.0
 TOLD = 60
 
 # With these somebody forgets what he had promised to say.
-FORGETS = ("agent-kill", "agent+link-kill", "agent-restart", "agent-other", "haproxy-kill")
+FORGETS = ("agent-kill", "agent+link-kill", "agent+link+redis-kill", "agent-restart", "agent-other", "haproxy-kill")
 
 NOT_STORED = {401, 403, 408, 409, 425, 429}
 

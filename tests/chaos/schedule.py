@@ -2,7 +2,7 @@
 """The seeded faults. Each is begun, lasts, is healed, and is over when everything works again.
 
 Some run at one time (lanes), never two of the same part: so one agent at most is dead or paused and one at most has a broken
-link, and one agent always works. A pause of HAProxy is shorter than a lease. Why: who outlives a lease is promised nothing.
+link, and one agent always works, but where all die for a moment. A pause of HAProxy is shorter than a lease. Why: who outlives a lease is promised nothing.
 """
 import asyncio
 import os
@@ -35,6 +35,7 @@ class Schedule:
         self._table = {
             "agent-kill": (5, 0.1, 5, AGENTS, self._agent_kill),
             "agent+link-kill": (4, 0.3, 2, AGENTS, self._agent_dies_untold),
+            "agent+link+redis-kill": (2, 0.2, 0.8, None, self._agents_die_untold),
             "agent-pause": (5, 0.2, 6, AGENTS, self._agent_pause),
             "agent-restart": (3, 0, 1, AGENTS, self._agent_restart),
             "agent-reload": (1, 0, 0, AGENTS, self._agent_reload),
@@ -109,6 +110,18 @@ class Schedule:
         self._site.links[i].set("cut")
         self._site.links[i].set("pass")
         await self._site.start_agent(i)
+
+    async def _agents_die_untold(self, _, lasts):
+        """All at once, while Redis hears nothing; what HAProxy keeps is all that is left. Shorter than a lease."""
+        redis = self._site.stores.primary.process
+        redis.send(signal.SIGSTOP)
+        await asyncio.sleep(lasts)
+        for agent in self._site.agents:
+            agent.send(signal.SIGKILL)
+            await agent.wait()
+        redis.send(signal.SIGCONT)
+        await asyncio.gather(*(agent.start() for agent in self._site.agents))
+        await self._redis_back()
 
     async def _agent_restart(self, i, lasts):
         self._site.agents[i].send(signal.SIGTERM)
