@@ -19,6 +19,7 @@ from collections import Counter
 
 LOCK = 3.0                # seconds; run's configuration says the same
 HEARTBEAT = LOCK / 3
+AGENTS = 3
 # An event is in a log a moment after it happened: less than this is no overlap.
 BLUR = 0.02
 # A release is visible within a second (ACCEPTANCE I21); the rest is for a busy machine.
@@ -33,8 +34,10 @@ AFTERMATH = 1.0
 # Lines of a history that are shown.
 TOLD = 60
 
+# Agents end, or all of them.
+DEATHS = ("agent-kill", "agent+link-kill", "agent+link+redis-kill", "agent-restart", "agent-other")
 # With these somebody forgets what he had promised to say.
-FORGETS = ("agent-kill", "agent+link-kill", "agent+link+redis-kill", "agent-restart", "agent-other", "haproxy-kill")
+FORGETS = (*DEATHS, "haproxy-kill")
 
 NOT_STORED = {401, 403, 408, 409, 425, 429}
 
@@ -63,16 +66,27 @@ def faults_in(faults, begin, end, kinds=()):
     return [f for f in faults if f.begin <= end and f.end >= begin and (not kinds or f.kind.startswith(tuple(kinds)))]
 
 
-def lease_outlived(faults, first, second):
-    """Nobody could extend for as long as the lock: HAProxy itself stood still (all agents away is not scheduled)."""
-    return any(min(f.end, second.begin) - max(f.begin, first.begin) >= LOCK - HEARTBEAT
+def worker_was_lost(faults, proxy, begin, end):
+    """A reload replaced this HAProxy's worker, and since then each agent has died: the old worker can be asked only through
+    connections of before, and they are gone."""
+    for reload in faults_in(faults, begin, end, ["haproxy-reload"]):
+        deaths = faults_in(faults, reload.begin, end, DEATHS)
+        if reload.target == proxy and (any(f.target is None for f in deaths) or len({f.target for f in deaths}) == AGENTS):
+            return True
+    return False
+
+
+def lease_outlived(faults, first, second, proxy):
+    """Nobody could extend for as long as the lock: HAProxy itself stood still, or its worker was lost."""
+    return worker_was_lost(faults, proxy, first.begin, second.begin) or any(min(f.end, second.begin) - max(f.begin, first.begin) >= LOCK - HEARTBEAT
                for f in faults_in(faults, first.begin, second.begin, ["haproxy-pause"]))
 
 
 def word_was_lost(faults, call, execution):
-    """PROTOCOL, "What a retry can count on": HAProxy died before anybody confirmed the answer. An answer passes unconfirmed
+    """PROTOCOL, "What a retry can count on": HAProxy died, or its old worker was lost, before anybody confirmed the answer. An answer passes unconfirmed
     only while an agent or Redis is disturbed."""
     died = any(f.target == call.proxy for f in faults_in(faults, call.done - 0.1, execution.begin, ["haproxy-kill"]))
+    died = died or worker_was_lost(faults, call.proxy, call.sent, execution.begin)
     return died and bool(faults_in(faults, call.sent, call.done, ["agent", "redis", "link"]))
 
 
@@ -98,9 +112,10 @@ def looked_whole(key, call):
 
 def overlaps(key, faults):
     ran = sorted(key.executions, key=lambda e: e.begin)
+    proxies = {c.id: c.proxy for c in key.calls}
     for i, first in enumerate(ran):
         for second in ran[i + 1:]:
-            if first.end - second.begin > BLUR and not lease_outlived(faults, first, second):
+            if first.end - second.begin > BLUR and not lease_outlived(faults, first, second, proxies.get(first.call)):
                 yield "execution %s ended %.3f s after %s began" % (first.number, first.end - second.begin, second.number)
 
 

@@ -119,6 +119,18 @@ class Overlap(Checker):
     def test_not_excused_by_a_short_stop(self):
         self.finds(self.both(5.05), "overlap", faults=[Fault("haproxy-pause", 0, 1.5, 2.5)])
 
+    def test_old_worker_lost_with_the_last_agent_that_knew_it(self):
+        reload = Fault("haproxy-reload", 0, 1.5, 1.6)
+        all_die = Fault("agent+link+redis-kill", None, 2.0, 2.5)
+        one_by_one = [Fault("agent-restart", i, 1.7 + i, 1.8 + i) for i in range(checker.AGENTS)]
+        k = self.both(5.05)
+        call(k, "c1", 0.9, 5.05, "none", proxy=0)
+        self.finds(k, faults=[reload, all_die])
+        self.finds(k, faults=[reload, *one_by_one])
+        self.finds(k, "overlap", faults=[reload, *one_by_one[1:]])
+        self.finds(k, "overlap", faults=[Fault("haproxy-reload", 1, 1.5, 1.6), all_die])
+        self.finds(k, "overlap", faults=[all_die])
+
     def test_not_excused_by_another_fault(self):
         self.finds(self.both(5.05), "overlap", faults=[Fault("redis-kill", None, 1.5, 4.8)])
 
