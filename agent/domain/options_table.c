@@ -126,7 +126,7 @@ static const struct option config_options[] = {
 #define BASE struct haproxy_socket
 static const struct option haproxy_options[] = {
     PLAIN("socket", PATH, socket, NULL, REQUIRED | RELOAD,
-          "Path of the runtime socket (stats socket, level admin)."),
+          "Path of the runtime socket (stats socket, level operator)."),
     {.path = NULL},
 };
 
@@ -185,7 +185,7 @@ const struct option_table option_tables[] = {
     {.scope = "",                 .about = "`section = { option = value; };`", .options = config_options},
     {.scope = "haproxy",
      .about =
-         "A list, one group for each HAProxy: `haproxy = ( { socket = \"/run/haproxy/admin.sock\"; } );`", .options = haproxy_options},
+         "A list, one group for each HAProxy: `haproxy = ( { socket = \"/run/spoa-once/haproxy.sock\"; } );`", .options = haproxy_options},
     {.scope = "policies",
      .about = "A list, one group for each policy: `policies = ( { name = \"payments\"; } );`",
      .options = policy_options},

@@ -209,8 +209,7 @@ static void on_known(void *arg, bool known)
     }
     metrics_add(t->gate->metrics, METRIC_REQUEST_UNPOLLED);
     warn(t, "process-unpolled",
-         "no agent polls this HAProxy process: is its runtime socket in `haproxy`, with level operator or "
-         "admin?");
+         "no agent polls this HAProxy process: is its runtime socket in `haproxy`, with level operator?");
     txn_deny(t, PROBLEM_UNAVAILABLE, "The gateway's state cannot be seen now", 1);
 }
 
