@@ -35,7 +35,7 @@ class Schedule:
         self._table = {
             "agent-kill": (5, 0.1, 5, AGENTS, self._agent_kill),
             "agent+link-kill": (4, 0.3, 2, AGENTS, self._agent_dies_untold),
-            "agent+link+redis-kill": (2, 0.2, 0.8, None, self._agents_die_untold),
+            "agent+link+redis-kill": (2, 0.2, 1.8, None, self._agents_die_untold),
             "agent-pause": (5, 0.2, 6, AGENTS, self._agent_pause),
             "agent-restart": (3, 0, 1, AGENTS, self._agent_restart),
             "agent-reload": (1, 0, 0, AGENTS, self._agent_reload),
