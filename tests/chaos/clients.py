@@ -31,7 +31,7 @@ STEERS = [
     ("size=40000", 1), ("chunked", 5), ("chunked cut", 1), ("chunked stall=3", 2), ("stream", 2), ("stream stall=3", 4),
     ("stream stall=2 cut", 1),
 ]
-H2_SHARE, TWIN_SHARE, HOLD_SHARE, LATER_SHARE = 0.015, 0.15, 0.4, 0.15
+H2_SHARE, TWIN_SHARE, HOLD_SHARE, LATER_SHARE = 0.015, 0.15, 0.4, 0.3
 # Who leaves early, and where the answer takes its time: its next tries meet the execution that it left behind.
 IMPATIENT_SHARE, IMPATIENT_SLOW_SHARE = 0.03, 0.4
 
