@@ -10,6 +10,7 @@
 
 #include "adapters/log.h"
 #include "rooms/monotonic.h"
+#include "version.h"
 
 enum { PATH_BYTES = 256 };
 
@@ -130,7 +131,7 @@ struct site *site_new(struct ev_loop *loop, const char *path, const struct worke
         return NULL;
     *s = (struct site){.loop = loop, .settings = settings, .events = events, .arg = arg, .metrics = metrics};
     snprintf(s->path, sizeof s->path, "%s", path);
-    s->election = election_new(path);
+    s->election = election_new(path, PROTOCOL_VERSION);
     if (!s->election) {
         free(s);
         return NULL;
