@@ -22,7 +22,8 @@ LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 CFLAGS_check := -O2 -g -Werror
 CFLAGS_cover := -O0 -g --coverage
 LDFLAGS_cover := --coverage
-ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
+# make BUILD=build/other PROTOCOL=2: an agent of another version of records and tokens (tests).
+ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(PROTOCOL:%=-DPROTOCOL_VERSION=%) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LIBS   = -lev $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 # V=1 shows the commands.
@@ -63,7 +64,7 @@ $(OBJ)/libtest.a: $(TEST_OBJ)
 
 $(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
 	@echo "  LUA   $@"; mkdir -p $(@D)
-	$(Q)tools/embed-lua redis-lua > $@.new && mv $@.new $@
+	$(Q)tools/embed-lua redis-lua $(PROTOCOL) > $@.new && mv $@.new $@
 
 $(OBJ)/%.o: %.c | $(GEN)
 	@echo "  CC    $@"; mkdir -p $(@D)
@@ -85,10 +86,10 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test check fmt lint coverage fuzz clean install
+.PHONY: help run test chaos soak check fmt lint coverage fuzz release-times clean install
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 run: ## the demo: redis-server, payments backend, agent, HAProxy on 127.0.0.1:8080
 	@tools/deps run
@@ -103,7 +104,22 @@ test: ## everything, under AddressSanitizer and UBSan
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
 	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	python3 tests/chaos/test_checker.py || rc=1; \
+	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
+	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
 	exit $$rc
+
+chaos: ## a bank while all is broken: SECONDS (600), SEED (7), CLIENTS (64); tests/chaos/README.md
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/other PROTOCOL=2 all
+	@SECONDS=$(or $(SECONDS),600) SEED=$(or $(SEED),7) tests/chaos/run $(BUILD)/release/spoa-once $(BUILD)/other/release/spoa-once
+
+soak: ## constant connection churn for SECONDS (600): the agents must not grow
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory VARIANT=asan all
+	@SECONDS=$(or $(SECONDS),600) tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once
 
 test-programs: $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
 
@@ -150,6 +166,13 @@ fuzz: ## each parser's fuzzer for FUZZ_S seconds (60), with clang
 	@for t in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do mkdir -p $(BUILD)/fuzz/corpus/$$t; \
 	  $(BUILD)/fuzz/tests/fuzz/fuzz_$$t -max_total_time=$(or $(FUZZ_S),60) -max_len=4096 \
 	  $(BUILD)/fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
+
+release-times: ## how long a key stays locked after each kind of failure: figures of TRIES (30) each
+	@tools/deps test
+	@$(MAKE) --no-print-directory all
+	@rm -f $(BUILD)/release-times.txt
+	@THREADS=4 ONCE_TRIES=$(or $(TRIES),30) ONCE_FIGURES=$(abspath $(BUILD))/release-times.txt \
+	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/release-times.vtc; rc=$$?; cat $(BUILD)/release-times.txt; exit $$rc
 
 PREFIX ?= /usr/local
 install: all ## binary and HAProxy files under PREFIX (/usr/local)
