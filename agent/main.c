@@ -20,6 +20,7 @@
 #include <msgpack.h>
 
 #include "adapters/conffile.h"
+#include "adapters/crash.h"
 #include "adapters/log.h"
 #include "agent.h"
 #include "cmdline.h"
@@ -163,6 +164,11 @@ static int serve(struct config *c, const struct command_line *line)
     int parent = line->daemon ? become_daemon() : -1;
     if (line->daemon && parent < 0) {
         fprintf(stderr, "spoa-once: cannot go to the background: %s\n", strerror(errno));
+        return 1;
+    }
+    char err[512];
+    if (!crash_watch(c->crash.file, err, sizeof err)) {
+        LOG(LOG_ERROR, "start-failed", log_text("option", "crash.file"), log_text("error", err));
         return 1;
     }
     signal(SIGPIPE, SIG_IGN);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,6 +100,34 @@ static void test_time_is_now(void **state)
     LOG(LOG_NOTICE, "e", log_int("a", 1));
     assert_non_null(strptime(taken(), "%Y-%m-%dT%H:%M:%S", &tm));
     assert_in_range(timegm(&tm), before, before + 2);
+}
+
+/* Stands before the library's: a clock at any time, or the real one. */
+static time_t pretended;
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    if (id == CLOCK_REALTIME && pretended) {
+        *t = (struct timespec){.tv_sec = pretended, .tv_nsec = 7999999};
+        return 0;
+    }
+    return (int)syscall(SYS_clock_gettime, id, t);
+}
+
+/* Each day from 1970 to 2400, against the C library. */
+static void test_time_of_every_day(void **state)
+{
+    char want[sizeof "0000-00-00T00:00:00.007Z"];
+    (void)state;
+    log_setup(LOG_TEXT, LOG_NOTICE);
+    for (int day = 0; day < 430 * 366; day++) {
+        struct tm tm;
+        pretended = (time_t)day * 86400 + 1 + day % 86399;
+        LOG(LOG_NOTICE, "e", log_int("a", 1));
+        strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%S.007Z", gmtime_r(&pretended, &tm));
+        pretended = 0;
+        if (strncmp(taken(), want, TIME) != 0)
+            fail_msg("%s instead of %s", out, want);
+    }
 }
 
 static void test_text_escapes(void **state)
@@ -319,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_text),
         TEST(test_time_is_now),
+        TEST(test_time_of_every_day),
         TEST(test_text_escapes),
         TEST(test_json),
         TEST(test_json_escapes),
