@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* spoa-once: what the command line says, signals, and one agent on one loop.
  *
- *   SIGTERM, SIGINT  drain, then end; a second one ends at once      SIGHUP  reload; the old configuration
- * stays if the new is bad */
+ *   SIGTERM, SIGINT   drain, then end; a second one ends at once
+ *   SIGHUP            reload; the old configuration stays if the new one is bad
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,13 +15,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include <hiredis/hiredis.h>
-#include <libconfig.h>
-#include <microhttpd.h>
-#include <msgpack.h>
-
 #include "adapters/conffile.h"
 #include "adapters/crash.h"
+#include "adapters/libraries.h"
 #include "adapters/log.h"
 #include "agent.h"
 #include "cmdline.h"
@@ -34,11 +31,8 @@ static void print_version(unsigned verbose)
     printf("spoa-once " SPOA_ONCE_VERSION "\n");
     if (verbose < 2)
         return;
-    printf(
-        "libev %d.%d, hiredis %d.%d.%d, msgpack-c %s, libconfig %d.%d.%d, libmicrohttpd %s, libsodium %s\n",
-        ev_version_major(), ev_version_minor(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
-        msgpack_version(), LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION,
-        MHD_get_version(), sodium_version_string());
+    for (const struct library *l = libraries; l->name; l++)
+        printf("%s %s%s", l->name, l->version(), l[1].name ? ", " : "\n");
     printf("SPOP 2.0, record version %d, compiler %s\n", RECORD_VERSION, __VERSION__);
 }
 

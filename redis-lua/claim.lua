@@ -33,7 +33,7 @@ if raw ~= '' then
   -- include lib_record
 
   local function pttl()
-    return pack('<d', call('PTTL', key))
+    return pack('<d', math.max(call('PTTL', key), 0)) -- -1: somebody has taken its TTL away
   end
 
   local function tombstone(r)
@@ -63,12 +63,12 @@ if raw ~= '' then
     -- end. A refused write (OOM) only leaves it for the next claim.
     if r.lease > now + r.lock_ms * 1000 then
       r.lease = now + r.lock_ms * 1000
-      try('SETRANGE', key, '20', pack('<I8', r.lease))
+      try('SETRANGE', key, LEASE_AT, pack('<I8', r.lease))
     end
-    local until_us = math.max(r.lease, math.min(contact, now)) + floor(r.lock_ms * 1000 / 3)
+    local until_us = math.max(r.lease, math.min(contact, now)) + floor(r.lock_ms * 1000 / GRACE)
     if now >= until_us then return nil end
     if has(flags, WAITERS) and not has(r.flags, WAITERS) then
-      try('SETRANGE', key, '2', string.char(r.flags + WAITERS))
+      try('SETRANGE', key, FLAGS_AT, string.char(r.flags + WAITERS))
     end
     return 'B' .. stamp .. r.owner .. pack('<dB', until_us, #r.process) .. r.process
   end
@@ -93,8 +93,11 @@ if raw ~= '' then
     if r.state == TOMB then return tombstone(r) end
     if r.state == HELD then return unknown(r) end
     -- The same rid: the reply of this very claim was lost. Only while RUNNING: an answer that is known already
-    -- must not be asked for again.
-    if r.state == RUNNING and sub(r.owner, 9) == rid then return 'Y' .. stamp .. sub(r.owner, 1, 8) end
+    -- must not be asked for again. Its lease begins anew: a lapsed one would let another claim in beside it.
+    if r.state == RUNNING and sub(r.owner, 9) == rid then
+      call('SETRANGE', key, LEASE_AT, pack('<I8', now + r.lock_ms * 1000))
+      return 'Y' .. stamp .. sub(r.owner, 1, 8)
+    end
     return busy(r) or lapsed(r)
   end
 
@@ -169,7 +172,7 @@ if has_record == 1 then
   local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD, NUL, pack('<I8', fence) .. rid,
     now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) .. process
   -- As lib_record's stay_ms(): at least the lease and the grace after it.
-  local stay = format('%.0f', math.max(ttl_s * 1000, lock_ms + 2 * floor(lock_ms / 3)))
+  local stay = format('%.0f', math.max(ttl_s * 1000, lock_ms + 2 * floor(lock_ms / GRACE)))
   -- NX: an empty string is no record of ours, and reads like no key at all.
   if not call('SET', key, running, 'PX', stay, last_fence and 'XX' or 'NX') then
     return 'X' .. stamp .. NUL

@@ -4,7 +4,7 @@
 -- Guarantee: byte for byte what the agent wrote under the pending key, only for the owner; a stored answer
 -- wins over whatever other word of the same execution came first.
 -- KEYS: record, pending   ARGV: token, status, ttl_s of a rebuilt record, Location
--- Reply: S, N it was stored already, L lost, X foreign.
+-- Reply: S, T it is a tombstone (no answer lay there), N it was stored already, L lost, X foreign.
 --
 -- The body never passes through Lua (2 ns a byte): the pending value is renamed to the record, then its empty
 -- head is filled in. Where the agent's SET failed (OOM) or has expired, what is left is a tombstone.
@@ -24,7 +24,7 @@ if try('GETRANGE', KEYS[2], '0', HEAD_LEN - 1 .. '') ~= BLANK then
   if at == TOMB then return 'N' end
   if ARGV[4] ~= '' then r.payload = ARGV[4] end -- a commit brings none: what `answered` saw stays
   move(KEYS[1], r, TOMB)
-  return 'S'
+  return 'T'
 end
 local tell = turn(r, DONE, NUL)
 call('RENAME', KEYS[2], KEYS[1])

@@ -27,4 +27,7 @@ local NUL, BEYOND_EXACT = '\0', 2 ^ 53 - 1
 
 local FREE, RUNNING, ANSWERED, HELD, DONE, TOMB = 'F', 'R', 'A', 'H', 'D', 'T'
 local NONE, OTHER, FOREIGN = 'none', 'other', 'foreign' -- the columns that are no states
+local FLAGS_AT, LEASE_AT = '2', '20'
+-- A claim stays its owner's for so much of a lock after its lease: a heartbeat, lock / GRACE.
+local GRACE = 3
 local HOLD, LAPSE, PARTIAL, WAITERS = 1, 2, 4, 8

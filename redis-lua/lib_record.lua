@@ -52,9 +52,9 @@ local function head(r)
 end
 
 -- How long a record stays, in ms. While something may run, at least until its lease has lapsed and the
--- grace after it (a heartbeat, a third of the lock) is over: an expired record would be a granted one.
+-- grace after it is over: an expired record would be a granted one.
 local function running_ms(lock_ms)
-  return lock_ms + 2 * floor(lock_ms / 3)
+  return lock_ms + 2 * floor(lock_ms / GRACE)
 end
 
 local function stay_ms(r)

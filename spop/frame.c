@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Finding and opening frames; the contract is in frame.h.
  *
- *   bytes ──spop_frame_find──► 0: more   -status: broken   n: a whole frame ──spop_frame_open──► head,
- * payload
+ *   bytes ──spop_frame_find─┬─► 0: more
+ *                           ├─► -status: broken
+ *                           └─► n: a whole frame ──spop_frame_open──► head, payload
  *
  * What a head must say, by type (doc/SPOE.txt 3.2, 3.2.4 to 3.2.9):
  *

@@ -50,10 +50,10 @@ static inline void slice_skip(struct spop_slice *s, size_t n)
 /* Without the bytes of `blanks` at both ends. */
 static inline struct spop_slice slice_trim(struct spop_slice s, const char *blanks)
 {
-    size_t n = strlen(blanks);
-    while (s.len > 0 && memchr(blanks, s.ptr[0], n))
+    struct spop_slice of = slice_of(blanks);
+    while (s.len > 0 && memchr(of.ptr, s.ptr[0], of.len))
         slice_skip(&s, 1);
-    while (s.len > 0 && memchr(blanks, s.ptr[s.len - 1], n))
+    while (s.len > 0 && memchr(of.ptr, s.ptr[s.len - 1], of.len))
         s.len--;
     return s;
 }

@@ -291,8 +291,3 @@ void httpd_free(struct httpd *h)
     buf_free(&h->scratch);
     free(h);
 }
-
-const char *httpd_library_version(void)
-{
-    return MHD_get_version();
-}

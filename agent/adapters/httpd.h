@@ -44,7 +44,4 @@ bool httpd_add_text(struct httpd_request *q, const char *name, const char *value
 /* Without memory for the answer the connection is closed. */
 void httpd_send(struct httpd_request *q);
 
-/* Version of the library at run time. */
-const char *httpd_library_version(void);
-
 #endif

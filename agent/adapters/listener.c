@@ -215,6 +215,30 @@ int listener_connect(const char *address, char *err, size_t errlen)
     return -1;
 }
 
+static void name_of(const struct address *a, char *out)
+{
+    char host[INET6_ADDRSTRLEN];
+    bool six = a->to.any.sa_family == AF_INET6;
+    const void *bytes = six ? (const void *)&a->to.in6.sin6_addr : &a->to.in.sin_addr;
+    unsigned port = ntohs(six ? a->to.in6.sin6_port : a->to.in.sin_port);
+    if (inet_ntop(a->to.any.sa_family, bytes, host, sizeof host))
+        snprintf(out, LISTENER_PEER_TEXT, six ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+void listener_peer(int fd, char *out)
+{
+    struct ucred who = {0};
+    struct address a = {.len = sizeof a.to};
+    socklen_t len = sizeof who;
+    snprintf(out, LISTENER_PEER_TEXT, "-");
+    if (getpeername(fd, &a.to.any, &a.len) < 0)
+        return;
+    if (a.to.any.sa_family != AF_UNIX)
+        name_of(&a, out);
+    else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0)
+        snprintf(out, LISTENER_PEER_TEXT, "pid %d", (int)who.pid);
+}
+
 void listener_remove(const char *address)
 {
     struct stat st;

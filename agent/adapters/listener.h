@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { LISTENER_PEER_TEXT = 64 };
+
 /* Non-blocking, close-on-exec listening socket; -1 with the reason in err ("unix@/x: Permission denied"). No
  * names are resolved. */
 int listener_stream(const char *address, uint32_t mode, char *err, size_t errlen);
@@ -20,6 +22,9 @@ int listener_stream(const char *address, uint32_t mode, char *err, size_t errlen
 int listener_datagram(const char *address, uint32_t mode, char *err, size_t errlen);
 /* Connects without blocking; -1 with the reason in err. The connection may still be in progress. */
 int listener_connect(const char *address, char *err, size_t errlen);
+/* Who is at the other end of a connected stream: "pid 4711" (unix sockets, of who connected) or
+ * "127.0.0.1:40000"; "-" if it cannot be told. At most LISTENER_PEER_TEXT bytes with the NUL. */
+void listener_peer(int fd, char *out);
 /* Removes the path of a unix socket that we made. */
 void listener_remove(const char *address);
 

@@ -50,6 +50,10 @@ void redis_reconfigure(struct redis *r, const struct config *c);
 void redis_free(struct redis *r);
 
 bool redis_ready(const struct redis *r);
+/* May callers of this rank send? Each rank may fill so many eighths of redis.max_pending: claims never crowd
+ * out outcomes, nor either of them the words about what runs. Reaching the bound is counted. */
+enum redis_rank { REDIS_CLAIMS = 6, REDIS_OUTCOMES = 7, REDIS_HEARTBEATS = 8 };
+bool redis_room(const struct redis *r, enum redis_rank rank);
 /* Sends RESP of exactly one command. deadline: ev_now()-style seconds, 0 none. fn NULL: the reply is only
  * counted. NULL, and fn is not called: not ready, or redis.max_pending calls are on their way already
  * (counted). A call that was told LATE is on its way until its reply has come. */

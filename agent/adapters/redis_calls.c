@@ -273,15 +273,19 @@ void redis_calls_clear(struct redis *r)
     }
 }
 
+bool redis_room(const struct redis *r, enum redis_rank rank)
+{
+    if (r->pending < ((size_t)r->max_pending * rank + REDIS_HEARTBEATS - 1) / REDIS_HEARTBEATS)
+        return true;
+    metrics_add(r->metrics, METRIC_REDIS_FULL);
+    return false;
+}
+
 struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp deadline,
                                 redis_reply_fn *fn, void *arg)
 {
-    if (r->link != LINK_READY)
+    if (r->link != LINK_READY || !redis_room(r, REDIS_HEARTBEATS))
         return NULL;
-    if (r->pending >= r->max_pending) {
-        metrics_add(r->metrics, METRIC_REDIS_FULL);
-        return NULL;
-    }
     struct redis_call *call = call_new(r);
     if (!call)
         return NULL;

@@ -87,8 +87,10 @@ void stream_put(struct stream *s, const void *bytes, size_t len)
 
 long stream_flush(struct stream *s)
 {
-    if (s->out.len == 0)
+    if (s->out.len == 0) { /* also what the owner has cut out of it */
+        ev_io_stop(s->loop, &s->writable);
         return 0;
+    }
     ssize_t n = send(s->fd, s->out.data, s->out.len, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         s->error = errno;

@@ -102,7 +102,7 @@ struct config {
         uint32_t max_frame;   /* bytes offered at most */
         uint32_t max_pending; /* messages of one connection that wait for their ACK */
         uint32_t idle_ms;     /* a connection without a frame for so long is closed; 0: never */
-        uint32_t maxrewrite;  /* HAProxy's tune.maxrewrite */
+        uint32_t maxrewrite;  /* HAProxy's tune.maxrewrite; 0: not known */
     } spop;
     struct {
         config_text listen;

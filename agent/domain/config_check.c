@@ -127,7 +127,8 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     check_definite(k, i);
     if (i->inflight == INFLIGHT_POLL && k->config->nhaproxy == 0)
         say(k, "idempotency.inflight",
-            "\"poll\" needs HAProxy's runtime socket: haproxy = ( { socket = \"/run/haproxy/admin.sock\"; } "
+            "\"poll\" needs HAProxy's runtime socket: haproxy = ( { socket = "
+            "\"/run/spoa-once/haproxy.sock\"; } "
             "); "
             "without one, \"lease\"");
     if (!*k->config->replay.listen)
@@ -155,7 +156,8 @@ static void check_limit(struct check *k, struct limit *l)
     uint64_t window = (uint64_t)l->window_s * TICKS_PER_SECOND;
     if (l->burst == 0)
         l->burst = l->quota;
-    l->increment = (double)((window + l->quota - 1) / l->quota);
+    uint64_t increment = (window + l->quota - 1) / l->quota; /* whole ticks, rounded up */
+    l->increment = (double)increment;
     l->capacity = l->burst * l->increment;
     if ((uint64_t)l->burst * l->window_s <= (uint64_t)l->quota * RATE_WINDOW_MAX)
         return;

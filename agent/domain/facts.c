@@ -154,14 +154,14 @@ static void blame_value(struct facts_error *bad, const struct argument *row, con
     text_str(&t, " came");
 }
 
-static int blame_missing(struct facts_error *bad, const struct argument *row)
+static enum facts_result blame_missing(struct facts_error *bad, const struct argument *row)
 {
     struct text t;
     text_init(&t, bad->text, sizeof bad->text);
     text_str(&t, "argument ");
     text_str(&t, row->name);
     text_str(&t, ": missing");
-    return -2;
+    return FACTS_WRONG;
 }
 
 static void set_missing(char *facts, unsigned in)
@@ -179,8 +179,8 @@ static void keep_extra(struct request_facts *f, const struct spop_arg *arg)
 }
 
 /* extra: takes what the table does not name; NULL: it is passed over. */
-static int read_arguments(struct spop_cursor *payload, struct spop_message *m, unsigned in, char *facts,
-                          struct request_facts *extra, struct facts_error *bad)
+static enum facts_result read_arguments(struct spop_cursor *payload, struct spop_message *m, unsigned in,
+                                        char *facts, struct request_facts *extra, struct facts_error *bad)
 {
     struct spop_arg arg;
     uint32_t seen = 0;
@@ -203,25 +203,25 @@ static int read_arguments(struct spop_cursor *payload, struct spop_message *m, u
         }
     }
     if (more < 0)
-        return -1;
+        return FACTS_MALFORMED;
     if (bad->text[0] != '\0')
-        return -2;
+        return FACTS_WRONG;
     for (size_t i = 0; i < ARGUMENTS; i++)
         if ((arguments[i].required & in) && !(seen & (uint32_t)1 << i))
             return blame_missing(bad, &arguments[i]);
-    return 0;
+    return FACTS_READ;
 }
 
-int facts_read_request(struct spop_cursor *payload, struct spop_message *m, struct request_facts *f,
-                       struct facts_error *bad)
+enum facts_result facts_read_request(struct spop_cursor *payload, struct spop_message *m,
+                                     struct request_facts *f, struct facts_error *bad)
 {
     unsigned in = message_kind(m->name) == MESSAGE_REFUSED ? IN_REFUSED : IN_REQUEST;
     *f = (struct request_facts){0};
     return read_arguments(payload, m, in, (char *)f, f, bad);
 }
 
-int facts_read_response(struct spop_cursor *payload, struct spop_message *m, struct response_facts *f,
-                        struct facts_error *bad)
+enum facts_result facts_read_response(struct spop_cursor *payload, struct spop_message *m,
+                                      struct response_facts *f, struct facts_error *bad)
 {
     *f = (struct response_facts){0};
     return read_arguments(payload, m, IN_RESPONSE, (char *)f, NULL, bad);
@@ -268,6 +268,20 @@ static struct spop_slice field_text(const struct argument *row, const struct req
     }
 }
 
+static const struct spop_arg *extra_find(const struct request_facts *f, struct spop_slice name)
+{
+    for (unsigned i = 0; i < f->nextra; i++)
+        if (slice_same(f->extra[i].name, name))
+            return &f->extra[i];
+    return NULL;
+}
+
+bool facts_carried(const struct request_facts *f, const char *name)
+{
+    size_t from = 0;
+    return argument_find(slice_of(name), IN_ASKING, &from) || extra_find(f, slice_of(name));
+}
+
 struct spop_slice facts_text(const struct request_facts *f, const char *name, char scratch[24])
 {
     struct spop_slice wants = slice_of(name);
@@ -275,10 +289,6 @@ struct spop_slice facts_text(const struct request_facts *f, const char *name, ch
     const struct argument *row = argument_find(wants, IN_ASKING, &from);
     if (row)
         return field_text(row, f, scratch);
-    for (unsigned i = 0; i < f->nextra; i++) {
-        const struct spop_arg *a = &f->extra[i];
-        if (slice_same(a->name, wants))
-            return value_text(&a->value, scratch);
-    }
-    return (struct spop_slice){0};
+    const struct spop_arg *extra = extra_find(f, wants);
+    return extra ? value_text(&extra->value, scratch) : (struct spop_slice){0};
 }

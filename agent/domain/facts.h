@@ -31,19 +31,25 @@ struct response_facts {
     bool waited;
 };
 
-/* Takes all arguments of the message from the payload. 0; -1 the frame is malformed; -2 an argument is wrong,
- * and *bad says which and why ("argument sha: binary wanted, string came"); the payload is then past the
- * message all the same. A missing required argument is a mistake of the second kind. */
+enum facts_result {
+    FACTS_READ = 0,
+    FACTS_MALFORMED = -1, /* the frame */
+    FACTS_WRONG = -2,     /* an argument, or a required one is missing; the payload is past the message */
+};
+/* Which argument is wrong, and why: "argument sha: binary wanted, string came". */
 struct facts_error {
     char text[160];
 };
-int facts_read_request(struct spop_cursor *payload, struct spop_message *m, struct request_facts *f,
-                       struct facts_error *bad);
-int facts_read_response(struct spop_cursor *payload, struct spop_message *m, struct response_facts *f,
-                        struct facts_error *bad);
+/* Take all arguments of the message from the payload; *bad is written where one is wrong. */
+enum facts_result facts_read_request(struct spop_cursor *payload, struct spop_message *m,
+                                     struct request_facts *f, struct facts_error *bad);
+enum facts_result facts_read_response(struct spop_cursor *payload, struct spop_message *m,
+                                      struct response_facts *f, struct facts_error *bad);
 /* Passes over a message. 0, or -1 malformed. */
 int facts_skip(struct spop_cursor *payload, struct spop_message *m);
 
+/* Did the message carry it, with whatever value? true for those of the table. */
+bool facts_carried(const struct request_facts *f, const char *name);
 /* Text of a named argument, for principals and limit keys: a named field of the table, or an extra. Integers
  * are written as decimal, addresses as their bytes, into scratch (at least 24 bytes). Empty slice: missing or
  * empty. */

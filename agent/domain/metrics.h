@@ -53,6 +53,8 @@
     X(COMPLETIONS, gauge, "spoa_once_completions", "", "Words that wait for Redis' confirmation.")           \
     X(COMPLETION_BYTES, gauge, "spoa_once_completion_bytes", "", "Bytes of those words.")                    \
     X(COMPLETION_RETRIES, counter, "spoa_once_completion_retries_total", "", "Words sent again.")            \
+    X(COMPLETION_BARE, counter, "spoa_once_completions_bare_total", "",                                      \
+      "Answers that Redis did not take: their records are tombstones.")                                      \
     X(COMPLETION_DROPPED, counter, "spoa_once_completions_dropped_total", "",                                \
       "Words dropped because the queue was full.")                                                           \
     X(REDIS_UP, gauge, "spoa_once_redis_up", "", "1 while Redis is connected and its scripts are loaded.")   \

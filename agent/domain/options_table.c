@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The options. Whoever adds one adds its field to domain/config.h and its row here, and prints the reference
- * anew.
+/* The options. Whoever adds one adds its field to domain/config.h and its row here,
+ * and prints the reference anew.
  *
  *   file                                            table       base
  *   redis = { deadline = "300ms"; };                config      struct config
@@ -60,8 +60,10 @@ static const struct option config_options[] = {
     RANGE("spop.idle", MSEC, spop.idle_ms, "10m", "0s", "1d", RELOAD,
           "A connection without a frame for so long is closed; 0s: never. Longer than HAProxy's timeout "
           "idle."),
-    RANGE("spop.maxrewrite", SIZE, spop.maxrewrite, "1024", "0", "64k", RELOAD,
-          "HAProxy's tune.maxrewrite: what its buffers keep free."),
+    RANGE("spop.maxrewrite", SIZE, spop.maxrewrite, "0", "0", "64k", RELOAD,
+          "HAProxy's tune.maxrewrite (attach/global.cfg: 1024): what its buffers keep free. 0: not known; "
+          "half of the "
+          "buffer is assumed, and a body without length counts as whole only in the other half."),
 
     PLAIN("replay.listen", STREAM, replay.listen, "unix@/run/spoa-once/replay.sock", OPTIONAL | START,
           "Where HAProxy's backend once_replay fetches stored answers; needed with idempotency."),
@@ -127,7 +129,7 @@ static const struct option config_options[] = {
 #define BASE struct haproxy_socket
 static const struct option haproxy_options[] = {
     PLAIN("socket", PATH, socket, NULL, REQUIRED | RELOAD,
-          "Path of the runtime socket (stats socket, level admin)."),
+          "Path of the runtime socket (stats socket, level operator)."),
     {.path = NULL},
 };
 
@@ -186,7 +188,7 @@ const struct option_table option_tables[] = {
     {.scope = "",                 .about = "`section = { option = value; };`", .options = config_options},
     {.scope = "haproxy",
      .about =
-         "A list, one group for each HAProxy: `haproxy = ( { socket = \"/run/haproxy/admin.sock\"; } );`", .options = haproxy_options},
+         "A list, one group for each HAProxy: `haproxy = ( { socket = \"/run/spoa-once/haproxy.sock\"; } );`", .options = haproxy_options},
     {.scope = "policies",
      .about = "A list, one group for each policy: `policies = ( { name = \"payments\"; } );`",
      .options = policy_options},

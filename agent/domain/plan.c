@@ -19,6 +19,7 @@
 static const char detail_policy[] = "HAProxy named a policy that the agent does not have.";
 static const char detail_rid[] = "HAProxy did not send the argument rid.";
 static const char detail_process[] = "HAProxy did not send the argument process, or one over 128 bytes.";
+static const char detail_term[] = "HAProxy did not send an argument by which a limit counts.";
 static const char detail_missing[] = "Send a key of your choice, and the same key with every retry.";
 static const char detail_invalid[] = "A key has 1 to 255 characters, no control characters, and no quotes "
                                      "unless it is a quoted string.";
@@ -97,13 +98,18 @@ static void plan_limit(struct plan *out, const struct plan_limit *l)
     out->nlimits++;
 }
 
-static void plan_limits(struct plan *out, const struct request_facts *f)
+/* false: denied. One bucket for all whose argument is not sent would be a limit that nobody meant. */
+static bool plan_limits(struct plan *out, const struct request_facts *f)
 {
     for (unsigned i = 0; i < out->policy->nlimits; i++) {
         struct plan_limit l = {.limit = &out->policy->limits[i]};
+        out->lacks = subject_lacks(l.limit, f);
+        if (out->lacks)
+            return deny(out, PROBLEM_UNAVAILABLE, detail_term);
         subject_limit(out->policy, l.limit, f, &l.subject);
         plan_limit(out, &l);
     }
+    return true;
 }
 
 void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
@@ -115,8 +121,7 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
         deny(out, PROBLEM_UNAVAILABLE, detail_policy);
         return;
     }
-    if (!plan_record(out, f, buffer_limit))
+    if (!plan_record(out, f, buffer_limit) || !plan_limits(out, f))
         return;
-    plan_limits(out, f);
     out->kind = out->has_record || out->nlimits > 0 ? PLAN_CLAIM : PLAN_PASS;
 }

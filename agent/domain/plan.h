@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* From facts and policy to what is to be done: pass by, refuse, or ask Redis. Pure; borrows nothing from the
- * frame.
+/* From facts and policy to what is to be done: pass by, refuse, or ask Redis. Pure;
+ * borrows nothing from the frame.
  *
  *   facts + config ──► plan ──► claim (domain/script) ──► outcome ──► verdict
  *
@@ -9,7 +9,7 @@
  *       key, principal, rid and process,
  *       fingerprint, in this order        deny with the problem of the first that is wrong
  *       no key, none required             no record
- *   limits: one subject each
+ *   limits: one subject each             deny unavailable if an argument that one counts by was not sent
  *   record or limits                      claim
  *   neither                               pass
  *
@@ -40,6 +40,7 @@ struct plan {
     enum plan_kind kind;
     /* With PLAN_DENY. UNAVAILABLE: the site's configuration is wrong, detail says where; log it. */
     enum problem problem;
+    const char *lacks;  /* the argument that a limit counts by and that was not sent, or NULL */
     const char *detail; /* with PLAN_DENY: static text for the problem's detail, NULL: none */
     const struct policy *policy;
     bool has_record; /* idempotency applies */
@@ -54,7 +55,7 @@ struct plan {
 };
 
 /* buffer_limit: bytes of headers and body that HAProxy can hold: bufsize (max frame + 4) less
- * tune.maxrewrite. */
+ * tune.maxrewrite, or less where that is not known. */
 void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
                   struct plan *out);
 

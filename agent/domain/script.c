@@ -155,7 +155,7 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     buf_f64(out, (double)contact_us);
     buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_put(out, p->rid, sizeof p->rid);
-    buf_le(out, i->lock_s * 1000, 4);
+    buf_le(out, (uint64_t)i->lock_s * 1000, 4);
     buf_le(out, i->record_s, 4);
     buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0)));
     buf_u8(out, (uint8_t)np);

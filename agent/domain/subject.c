@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Who and what a key or a bucket belongs to, as a digest and a short TAG (docs/wire.md, Keys):
  *
- *   record   policy, principal's name, its text, key            TAG: of the principal's text, else of the key
- *   limit    scope, name, then name and text of each term       TAG: of the principal if it is a term, else
- * of the first term with a text, else of the name
+ *   record   policy, principal's name, its text, key          TAG: of the principal's text, else of the key
+ *   limit    scope, name, then name and text of each term     TAG: of the principal if it is a term, else of
+ *                                                                  the first term with a text, else of the name
  *
  * One client's keys share a TAG, so that its claim and its limits are in one slot of a Redis cluster. */
 #include "domain/subject.h"
@@ -100,6 +100,17 @@ static struct spop_slice term_text(const struct policy *p, const struct request_
     if (same(term, "policy"))
         return slice_of(p->name);
     return text_of(f, term, scratch);
+}
+
+const char *subject_lacks(const struct limit *l, const struct request_facts *f)
+{
+    for (unsigned i = 0; i < l->nterms; i++) {
+        const char *term = l->terms[i];
+        bool ours = same(term, "global") || same(term, "policy") || same(term, "ip");
+        if (!ours && !facts_carried(f, term))
+            return term;
+    }
+    return NULL;
 }
 
 void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,

@@ -8,8 +8,8 @@
  *                     the first about the client; none is about the client: of that name
  *
  * So limits with equal terms in one policy share a group, a limit with the term `global` is shared by all
- * policies that have one of that name, and a client's limits lie in the slot of its records. A term without a
- * text (no user, no source address) counts as the empty text: the anonymous share one bucket.
+ * policies that have one of that name, and a client's limits lie in the slot of its records. An argument
+ * without a text (no user, no source address) counts as the empty text: the anonymous share one bucket.
  *
  * Addresses: IPv6 counts by /64, the part that a client cannot choose; an IPv4 address mapped into IPv6
  * (a listener on `::`) is that IPv4 address. */
@@ -23,6 +23,10 @@
 /* false: the principal is missing. */
 bool subject_record(const struct policy *p, const struct request_facts *f, struct spop_slice key,
                     struct record_id *id);
+/* The term of a limit that the message carries no argument of that name for, a mistake of the site; NULL: none
+ * is missing. */
+const char *subject_lacks(const struct limit *l, const struct request_facts *f);
+/* Only if nothing is lacking. */
 void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
                    struct record_id *id);
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include "adapters/log.h"
+#include "domain/text.h"
 #include "rooms/completion_fate.h"
 
 enum {
@@ -73,12 +74,10 @@ struct digest_text {
 };
 static struct digest_text digest_text(const struct record_id *id)
 {
-    static const char digits[] = "0123456789abcdef";
-    struct digest_text t = {""};
-    for (size_t i = 0; i < sizeof id->digest; i++) {
-        t.hex[2 * i] = digits[id->digest[i] >> 4];
-        t.hex[2 * i + 1] = digits[id->digest[i] & 15];
-    }
+    struct digest_text t;
+    struct text hex;
+    text_init(&hex, t.hex, sizeof t.hex);
+    text_hex(&hex, id->digest, sizeof id->digest);
     return t;
 }
 
@@ -213,6 +212,8 @@ static bool submit(struct completion_ticket *t)
 {
     struct redis *r = t->owner->redis;
     const uint8_t *resp = t->resp.data;
+    if (!redis_room(r, REDIS_OUTCOMES))
+        return false;
     if (t->split && !t->front_sent && !redis_submit(r, resp, t->split, 0, NULL, NULL))
         return false;
     t->front_sent = true;
@@ -275,11 +276,22 @@ static void on_other_owner(struct completion_ticket *t)
     settle(t, COMPLETION_LOST);
 }
 
+/* Nothing runs again, but a retry gets outcome-not-stored where it could have had the answer. */
+static void on_bare(struct completion_ticket *t, struct spop_slice why)
+{
+    if (t->split) { /* a commit brings no answer of its own: nothing was lost */
+        metrics_add(t->owner->metrics, METRIC_COMPLETION_BARE);
+        say(&t->owner->error_gate, t, "completion-bare", why);
+    }
+    settle(t, COMPLETION_DONE);
+}
+
 static void meet(struct completion_ticket *t, enum fate fate, struct spop_slice why)
 {
     struct completion *c = t->owner;
     switch (fate) {
     case FATE_DONE: settle(t, COMPLETION_DONE); return;
+    case FATE_BARE: on_bare(t, why); return;
     case FATE_OTHER: on_other_owner(t); return;
     case FATE_REFUSED:
         say(&c->error_gate, t, "completion-refused", why);
@@ -334,9 +346,8 @@ static void drop(struct completion *c, const struct word *w)
     struct completion_ticket t = {.owner = c, .id = w->token.id, .script = w->script};
     metrics_add(c->metrics, METRIC_COMPLETION_DROPPED);
     say_text(&c->dropped_gate, &t, "completion-dropped",
-             "too many words wait for Redis (completion.max_entries, completion.max_bytes): the outcome is "
-             "decided "
-             "from HAProxy's table, or by the end of the lock");
+             "too many words wait for Redis (completion.max_entries, completion.max_bytes): the outcome "
+             "is decided from HAProxy's table, or by the end of the lock");
 }
 
 struct completion_ticket *completion_put(struct completion *c, const struct word *w, ev_tstamp not_before,

@@ -3,7 +3,8 @@
  *
  * An error that an operator or a failover can end is waited for as long as it takes: the outcome of an
  * execution is worth more than a little memory. One that says that the key holds something else never ends.
- * What is not known is tried a few times. */
+ * What is not known is tried a few times. An answer's SET is not waited for: where Redis takes scripts but no
+ * data (OOM), a tombstone now is safer than the whole answer later. */
 #include "rooms/completion_fate.h"
 
 #include <string.h>
@@ -16,11 +17,12 @@ static const struct {
     enum fate fate;
     const char *why;
 } letters[] = {
-    {'S', FATE_DONE,    ""                                                  },
-    {'N', FATE_DONE,    ""                                                  },
-    {'L', FATE_OTHER,   "another execution owns the key"                    },
-    {'X', FATE_REFUSED, "a record of an unknown version or shape, untouched"},
-    {0,   FATE_REFUSED, "a reply that no script of ours gives"              },
+    {'S', FATE_DONE,    ""                                                                  },
+    {'N', FATE_DONE,    ""                                                                  },
+    {'T', FATE_BARE,    "Redis did not take the answer (OOM?): a tombstone keeps its status"},
+    {'L', FATE_OTHER,   "another execution owns the key"                                    },
+    {'X', FATE_REFUSED, "a record of an unknown version or shape, untouched"                },
+    {0,   FATE_REFUSED, "a reply that no script of ours gives"                              },
 };
 
 /* How often a word is tried that gets this error; 0: for ever. The first row that fits counts. */
@@ -49,7 +51,7 @@ static enum fate fate_of_letter(struct spop_slice reply, struct spop_slice *why)
     unsigned i = 0;
     while (letters[i].letter && !(reply.len == 1 && *reply.ptr == letters[i].letter))
         i++;
-    *why = (struct spop_slice){letters[i].why, strlen(letters[i].why)};
+    *why = slice_of(letters[i].why);
     return letters[i].fate;
 }
 
@@ -57,8 +59,7 @@ static enum fate fate_of_error(struct spop_slice text, unsigned tries)
 {
     unsigned i = 0;
     for (;; i++) {
-        size_t len = strlen(errors[i].text);
-        if (text.len >= len && memcmp(text.ptr, errors[i].text, len) == 0)
+        if (slice_starts(text, errors[i].text))
             break;
     }
     return errors[i].tries == 0 || tries + 1 < errors[i].tries ? FATE_LATER : FATE_REFUSED;

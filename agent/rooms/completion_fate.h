@@ -7,6 +7,7 @@
 
 enum fate {
     FATE_DONE,    /* confirmed */
+    FATE_BARE,    /* confirmed, but without the answer that was to be stored: a tombstone */
     FATE_OTHER,   /* another execution owns the key */
     FATE_REFUSED, /* it will never be taken */
     FATE_AGAIN,   /* the connection is gone: with the next one */

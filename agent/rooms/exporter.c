@@ -12,13 +12,13 @@
 
 #include <dirent.h>
 #include <jansson.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "adapters/libraries.h"
 #include "version.h"
 
 /* No options: scrapers and health checkers are few, and one that is not served at once comes again. */
@@ -170,13 +170,13 @@ static void answer_readiness(struct exporter *e, struct httpd_request *q)
 
 static void answer_version(struct exporter *e, struct httpd_request *q)
 {
-    char libev[32];
+    json_t *linked = json_object();
     (void)e;
-    snprintf(libev, sizeof libev, "%d.%d", ev_version_major(), ev_version_minor());
-    begin_json(q, 200, "application/json",
-               json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s}}", "name", "spoa-once", "version", SPOA_ONCE_VERSION,
-                         "libraries", "libev", libev, "libmicrohttpd", httpd_library_version(), "libsodium",
-                         sodium_version_string(), "jansson", jansson_version_str()));
+    for (const struct library *l = libraries; l->name; l++)
+        json_object_set_new(linked, l->name, json_string(l->version()));
+    begin_json(
+        q, 200, "application/json",
+        json_pack("{s:s,s:s,s:o}", "name", "spoa-once", "version", SPOA_ONCE_VERSION, "libraries", linked));
 }
 
 static const struct route {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "adapters/listener.h"
 #include "adapters/log.h"
 #include "spop/frame.h"
 #include "spop/hello.h"
@@ -28,10 +29,13 @@ static void log_close(const struct session *s, enum close_reason reason, enum sp
 {
     static struct log_gate gate;
     enum log_level level = reason == CLOSE_STATUS || reason == CLOSE_WEDGED ? LOG_WARNING : LOG_DEBUG;
-    if (log_wants(level) && log_gate_open(&gate, 20, ev_now(s->stream.loop)))
-        LOG(level, "spop-closed", log_text("reason", close_words[reason]),
-            log_text("status", reason == CLOSE_STATUS ? spop_status_word(status) : "-"),
-            log_int("waiting", s->owner.waiting), log_int("left_out", gate.left_out));
+    char peer[LISTENER_PEER_TEXT];
+    if (!log_wants(level) || !log_gate_open(&gate, 20, ev_now(s->stream.loop)))
+        return;
+    listener_peer(s->stream.fd, peer);
+    LOG(level, "spop-closed", log_text("peer", peer), log_text("reason", close_words[reason]),
+        log_text("status", reason == CLOSE_STATUS ? spop_status_word(status) : "-"),
+        log_int("waiting", s->owner.waiting), log_int("left_out", gate.left_out));
 }
 
 void session_close(struct session *s, enum close_reason reason, enum spop_status status)
@@ -184,9 +188,8 @@ static void take_frames(struct session *s)
         if (n == 0)
             break;
         struct spop_frame f;
-        enum spop_status status =
-            n < 0 ? (enum spop_status) - n : spop_frame_open(in->data + at, (size_t)n, &f);
-        if (status != SPOP_OK) {
+        enum spop_status status = n < 0 ? (enum spop_status) - n : SPOP_OK;
+        if (n < 0 || (status = spop_frame_open(in->data + at, (size_t)n, &f)) != SPOP_OK) {
             session_disconnect(s, CLOSE_STATUS, status);
             return;
         }

@@ -122,7 +122,8 @@ void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_
 size_t txn_buffer(const struct txn *t)
 {
     size_t bufsize = (size_t)t->owner->max_frame + SPOP_PREFIX;
-    return bufsize > t->config->spop.maxrewrite ? bufsize - t->config->spop.maxrewrite : 0;
+    size_t kept = t->config->spop.maxrewrite ? t->config->spop.maxrewrite : bufsize / 2;
+    return bufsize > kept ? bufsize - kept : 0;
 }
 
 static void bad_message(struct txn *t, struct spop_slice name, const char *why)
@@ -134,31 +135,47 @@ static void bad_message(struct txn *t, struct spop_slice name, const char *why)
             log_int("left_out", gate.left_out));
 }
 
+static enum facts_result take_response(struct txn *t, struct spop_cursor *payload, struct spop_message *m)
+{
+    struct response_facts f;
+    struct facts_error bad;
+    enum facts_result result = facts_read_response(payload, m, &f, &bad);
+    if (result == FACTS_READ) {
+        txn_response(t, &f);
+    } else if (result == FACTS_WRONG) {
+        bad_message(t, m->name, bad.text);
+        txn_end_empty(t);
+    }
+    return result;
+}
+
+static enum facts_result take_request(struct txn *t, struct spop_cursor *payload, struct spop_message *m,
+                                      void (*take)(struct txn *t, const struct request_facts *f))
+{
+    struct request_facts f;
+    struct facts_error bad;
+    enum facts_result result = facts_read_request(payload, m, &f, &bad);
+    if (result == FACTS_READ) {
+        take(t, &f);
+    } else if (result == FACTS_WRONG) {
+        bad_message(t, m->name, bad.text);
+        txn_deny(t, PROBLEM_UNAVAILABLE, "The gateway's message is incomplete", 0);
+    }
+    return result;
+}
+
 /* Reads one message of a kind that we know and does what it asks for; t is gone afterwards, or waits. -1:
  * malformed, and nothing was done. */
 static int dispatch(struct txn *t, struct spop_cursor *payload, struct spop_message *m)
 {
-    enum message_kind kind = message_kind(m->name);
-    struct facts_error bad;
-    if (kind == MESSAGE_RESPONSE) {
-        struct response_facts f;
-        int rc = facts_read_response(payload, m, &f, &bad);
-        if (rc == 0)
-            txn_response(t, &f);
-        else if (rc == -2)
-            bad_message(t, m->name, bad.text), txn_end_empty(t);
-        return rc == -1 ? -1 : 0;
+    enum facts_result result = FACTS_MALFORMED;
+    switch (message_kind(m->name)) {
+    case MESSAGE_RESPONSE: result = take_response(t, payload, m); break;
+    case MESSAGE_REQUEST: result = take_request(t, payload, m, txn_request); break;
+    case MESSAGE_REFUSED: result = take_request(t, payload, m, txn_refused); break;
+    case MESSAGE_UNKNOWN: break; /* find_message() has passed it over */
     }
-    struct request_facts f;
-    int rc = facts_read_request(payload, m, &f, &bad);
-    if (rc == -2)
-        bad_message(t, m->name, bad.text),
-            txn_deny(t, PROBLEM_UNAVAILABLE, "The gateway's message is incomplete", 0);
-    else if (rc == 0 && kind == MESSAGE_REQUEST)
-        txn_request(t, &f);
-    else if (rc == 0)
-        txn_refused(t, &f);
-    return rc == -1 ? -1 : 0;
+    return result == FACTS_MALFORMED ? -1 : 0;
 }
 
 /* The first message that is ours; the others are told of and passed over. 1 found, 0 none, -1 malformed. */

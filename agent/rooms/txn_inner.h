@@ -42,7 +42,7 @@ void txn_end_empty(struct txn *t);
 void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_s);
 
 /* Bytes of head and body that this HAProxy can buffer: tune.bufsize (its frames are 4 bytes smaller) less
- * tune.maxrewrite. Only before the message's callback returns. */
+ * tune.maxrewrite (spop.maxrewrite; half of it where that is not known). Only before the message's callback returns. */
 size_t txn_buffer(const struct txn *t);
 
 void txn_request(struct txn *t, const struct request_facts *f);

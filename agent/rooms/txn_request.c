@@ -33,7 +33,8 @@ static void warn(struct txn *t, const char *event, const char *why)
     static struct log_gate gate;
     if (log_gate_open(&gate, 10, t->began))
         LOG(LOG_WARNING, event, log_text("policy", t->plan.policy ? t->plan.policy->name : "-"),
-            log_text("why", why), log_int("left_out", gate.left_out));
+            log_text("argument", t->plan.lacks ? t->plan.lacks : "-"), log_text("why", why),
+            log_int("left_out", gate.left_out));
 }
 
 /* Redis did not decide: nothing is forwarded, and the client may try again at once. */
@@ -68,7 +69,7 @@ static void release_unknown_grant(struct txn *t)
 static bool ask(struct txn *t, redis_reply_fn *fn)
 {
     double left = t->deadline - monotonic_now();
-    return left > 0 && !command.failed &&
+    return left > 0 && !command.failed && redis_room(t->gate->redis, REDIS_CLAIMS) &&
            redis_submit(t->gate->redis, command.data, command.len, ev_time() + left, fn, t) != NULL;
 }
 
@@ -208,13 +209,12 @@ static void on_known(void *arg, bool known)
     }
     metrics_add(t->gate->metrics, METRIC_REQUEST_UNPOLLED);
     warn(t, "process-unpolled",
-         "no agent polls this HAProxy process: is its runtime socket in `haproxy`, with level operator or "
-         "admin?");
+         "no agent polls this HAProxy process: is its runtime socket in `haproxy`, with level operator?");
     txn_deny(t, PROBLEM_UNAVAILABLE, "The gateway's state cannot be seen now", 1);
 }
 
 /* The message's own deadlines against ours: false and `why` if the claim must not be made (PROTOCOL, Timing
- * rules). */
+ * rules). The log says it in full: what of it is the site's mistake is not the client's to read. */
 static bool in_time(struct txn *t, const struct request_facts *f, const char **why)
 {
     double timeout = (double)f->timeout / 1000;
@@ -257,7 +257,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
     }
     if (!in_time(t, f, &why)) {
         warn(t, "claim-refused", why);
-        txn_deny(t, PROBLEM_UNAVAILABLE, "The decision came too late", 1);
+        txn_deny(t, PROBLEM_UNAVAILABLE, "The decision cannot be made in time", 1);
         return;
     }
     if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {

@@ -2,8 +2,8 @@
 /* A poll is a handful of questions at once; the next one waits until all answers of it have come.
  *
  *   show info ──► pid, stopping, connections      show table once_unsettled .. ─┐
- *   get var proc.once_start ──► start             show table once_inflight .. ──┴─► judge ──► listed, or
- * failed
+ *   get var proc.once_start ──► start             show table once_inflight .. ──┴─► judge ──► listed
+ *                                                                                      └─► failed
  */
 #include "rooms/worker.h"
 
@@ -74,9 +74,9 @@ static const struct flaw *judge(struct worker *w, enum worker_list list, struct 
                              late = {"older than one poll", "asked again; if it stays: raise inflight.poll"};
     static const struct flaw flaws[] = {
         [LISTING_NO_TABLE] = {"no such table",
-                              "add the tables of haproxy-conf/attach to HAProxy's configuration"        },
-        [LISTING_BROKEN] = {"not understood",   "the runtime socket needs `level admin` or `operator`"},
-        [LISTING_TOO_LONG] = {"too many entries", "raise inflight.max_entries"                          },
+                              "add the tables of haproxy-conf/attach to HAProxy's configuration"},
+        [LISTING_BROKEN] = {"not understood",   "the runtime socket needs `level operator`"   },
+        [LISTING_TOO_LONG] = {"too many entries", "raise inflight.max_entries"                  },
     };
     if (!answer.ptr)
         return &silent;

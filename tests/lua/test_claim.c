@@ -67,6 +67,29 @@ static void same_rid_is_yours(void **state)
     assert_in_range((uint64_t)(g->outcome.level[0] / g->policy.limits[0].increment * 1000), 1900, 2000);
 }
 
+/* It asks again when its lease has lapsed: no other claim may be granted beside it. */
+static void same_rid_has_a_new_lease(void **state)
+{
+    struct gate *g = *state;
+    struct record r = other_owner(g, 'R', 0, -60 * SECOND_US);
+    memcpy(r.rid, g->plan.rid, sizeof r.rid);
+    gate_plant(g, &r, PLANTED_MS);
+    assert_int_equal(gate_claim(g), 'Y');
+    assert_int_equal(g->outcome.fence, r.fence);
+    assert_int_equal(gate_claim_as(g, 'q'), 'B');
+}
+
+/* A record whose TTL somebody has taken away is still a record. */
+static void no_ttl(void **state)
+{
+    struct gate *g = *state;
+    struct record r = other_owner(g, 'T', 0, 0);
+    gate_plant(g, &r, PLANTED_MS);
+    redis_server_do(&g->redis, "PERSIST %s", gate_record_key(g));
+    assert_int_equal(gate_claim(g), 'T');
+    redis_server_do(&g->redis, "DEL %s", gate_record_key(g)); /* teardown wants a TTL for every key */
+}
+
 /* An answer is known: its request must not be sent again, whoever asks. */
 static void same_rid_is_busy_once_answered(void **state)
 {
@@ -305,6 +328,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(grants_a_new_key),
         T(same_rid_is_yours),
+        T(same_rid_has_a_new_lease),
+        T(no_ttl),
         T(same_rid_is_busy_once_answered),
         T(busy_names_the_owner),
         T(lapses_after_lease_and_heartbeat),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Limits in the claim: token buckets by GCRA. "6 per minute": increment 10 s, capacity 60 s, in ticks of 100
- * ns.
+/* Limits in the claim: token buckets by GCRA. "6 per minute": increment 10 s, capacity 60 s,
+ * in ticks of 100 ns.
  *
  *   used   0     1     2     3     4     5     6 = capacity
  *          |-----|-----|-----|-----|-----|-----|

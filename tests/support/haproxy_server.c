@@ -18,7 +18,7 @@
 const char haproxy_server_tables[] =
     "global\n"
     "    nbthread 2\n"
-    "    stats socket @D@/sock level admin\n"
+    "    stats socket @D@/sock level operator\n"
     "    set-var proc.once_start date(0,us)\n"
     "defaults\n"
     "    mode http\n"

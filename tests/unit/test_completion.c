@@ -236,6 +236,7 @@ static void out_of_memory(void **state)
     redis_server_do(&f.server, "CONFIG SET maxmemory 1");
     put_and_wait(&w, &t);
     assert_int_equal(t.result, COMPLETION_DONE);
+    assert_int_equal(f.metrics.value[METRIC_COMPLETION_BARE], 1);
     redis_server_do(&f.server, "CONFIG SET maxmemory 0");
     assert_int_equal(state_of(1), 'T');
     buf_free(&stored);

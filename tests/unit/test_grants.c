@@ -178,6 +178,23 @@ static void late_behind_a_full_socket(void **state)
     assert_int_equal(w.stream.out.data[left], 'b');
 }
 
+/* Nothing else waits: the stream must not ask for a socket that it has nothing for. */
+static void late_and_alone(void **state)
+{
+    char bytes[1000] = {0};
+    (void)state;
+    while (write(w.stream.fd, bytes, sizeof bytes) > 0)
+        ;
+    go('G', 10, 0.02);
+    flush();
+    assert_true(ev_is_active(&w.stream.writable));
+    usleep(25000);
+    flush();
+    assert_int_equal(taken_back(), 1);
+    assert_int_equal(w.stream.out.len, 0);
+    assert_false(ev_is_active(&w.stream.writable));
+}
+
 static void partly_written_is_delivered(void **state)
 {
     (void)state;
@@ -246,6 +263,7 @@ int main(void)
         T(late_ones_are_cut_out),
         T(only_late_ones),
         T(late_behind_a_full_socket),
+        T(late_and_alone),
         T(partly_written_is_delivered),
         T(one_byte_is_delivered),
         T(session_ends),

@@ -71,7 +71,7 @@ static void test_tables_are_missing(void **state)
 {
     (void)state;
     static const char bare[] =
-        "global\n    stats socket @D@/sock level admin\n    set-var proc.once_start date(0,us)\n";
+        "global\n    stats socket @D@/sock level operator\n    set-var proc.once_start date(0,us)\n";
     const char *const parts[] = {
         bare, "frontend fe\n    mode http\n    timeout client 1s\n    bind unix@@D@/fe.sock\n"};
     assert_int_equal(haproxy_server_start(&haproxy, false, parts, 2), 0);

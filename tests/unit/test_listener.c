@@ -63,7 +63,13 @@ static void unix_stream(void **state)
     assert_flags(client);
     int served = accept(fd, NULL, NULL);
     assert_true(served >= 0);
+    char peer[LISTENER_PEER_TEXT], wanted[LISTENER_PEER_TEXT];
+    snprintf(wanted, sizeof wanted, "pid %d", (int)getpid());
+    listener_peer(served, peer);
+    assert_string_equal(peer, wanted);
     close(served);
+    listener_peer(served, peer);
+    assert_string_equal(peer, "-");
     close(client);
     close(fd);
     listener_remove(address);
@@ -151,6 +157,9 @@ static void tcp(void **state)
         assert_true(client >= 0);
         struct pollfd p = {.fd = fd, .events = POLLIN};
         assert_int_equal(poll(&p, 1, 1000), 1);
+        char peer[LISTENER_PEER_TEXT];
+        listener_peer(client, peer);
+        assert_string_equal(peer, to);
         assert_int_equal(listener_stream(to, 0, err, sizeof err), -1);
         assert_non_null(strstr(err, to));
         close(client);

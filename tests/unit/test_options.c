@@ -225,7 +225,7 @@ static void test_defaults_of_the_agent(void **state)
     assert_string_equal(c->spop.listen.item[0], "unix@/run/spoa-once/spop.sock");
     assert_int_equal(c->spop.mode, 0660);
     assert_int_equal(c->spop.max_frame, 65536);
-    assert_int_equal(c->spop.maxrewrite, 1024);
+    assert_int_equal(c->spop.maxrewrite, 0);
     assert_int_equal(c->replay.memory, 64 << 20);
     assert_int_equal(c->replay.keep_ms, 5000);
     assert_string_equal(c->http.listen, "127.0.0.1:9180");

@@ -397,6 +397,29 @@ static void test_limits(void **state)
     (void)state;
 }
 
+/* The message carries no `tier`: no request may count in a bucket that nobody meant. */
+static void test_limit_lacks(void **state)
+{
+    struct policy p = policy_payments();
+    struct request_facts f = facts_payment();
+    struct plan out;
+    p.limits[0] = limit_of("a", 6, 60, "ip", NULL);
+    p.limits[1] = limit_of("b", 6, 60, "ip", "tier");
+    p.nlimits = 2;
+    plan_with(&p, &f, &out);
+    assert_int_equal(out.kind, PLAN_DENY);
+    assert_int_equal(out.problem, PROBLEM_UNAVAILABLE);
+    assert_string_equal(out.lacks, "tier");
+    f.extra[f.nextra++] = (struct spop_arg){
+        .name = {"tier", 4},
+          .value = {.type = SPOP_NULL     }
+    };
+    plan_with(&p, &f, &out);
+    assert_int_equal(out.kind, PLAN_CLAIM);
+    assert_null(out.lacks);
+    (void)state;
+}
+
 static void test_limits_full(void **state)
 {
     struct policy p = policy_payments();
@@ -427,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_fingerprint_fields),
         cmocka_unit_test(test_fingerprint_texts),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_limit_lacks),
         cmocka_unit_test(test_limits_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
