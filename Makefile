@@ -125,7 +125,8 @@ check: ## before a commit: warnings as errors, layers, purity, docs against tabl
 FORMATTED = $(wildcard spop/*.[ch] agent/*.[ch] agent/*/*.[ch] tests/*/*.[ch])
 
 .PHONY: test-programs run-programs check-build check-docs
-check-build: $(AGENT_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(UNIT_SRC:%.c=$(OBJ)/%.o) $(LUA_SRC:%.c=$(OBJ)/%.o)
+check-build: $(AGENT_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(TEST_OBJ) $(UNIT_SRC:%.c=$(OBJ)/%.o) $(LUA_SRC:%.c=$(OBJ)/%.o) \
+  $(FUZZ_SRC:%.c=$(OBJ)/%.o)
 
 check-docs: all
 	tools/check-layers

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+/* Owns every room, and the order in which they come and go.
+ *
+ *   start    redis, completion, inflight ─► notices ─► replay ─► exporter ─► sessions (the door opens last)
+ *   reload   options that need a restart? refused whole : every room takes the new configuration over
+ *   drain    checks fail ─► nothing waits any more, or stop.drain is over ─► the loop ends
+ *   free     sessions ─► .. ─► redis (what waits for it ends with LOST) ─► completion ─► replay */
 #include "agent.h"
 
 #include <stdlib.h>

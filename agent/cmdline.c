@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/* argv by one table: short and long switch, its argument, what --help says of it. What cannot go together is
+ * refused here, before anything is read or opened. */
 #include "cmdline.h"
 
 #include <getopt.h>

@@ -406,8 +406,11 @@ static void read_text(struct reader *r, const char *text)
         read_tree(r, &tree);
     } else {
         char said[256];
-        snprintf(said, sizeof said, "%s: a ';', a quote or a bracket is missing, at this line or before it",
-                 config_error_text(&tree));
+        const char *why = config_error_text(&tree);
+        bool syntax = strncmp(why, "syntax", 6) == 0;
+        snprintf(said, sizeof said, "%s: %s", why,
+                 syntax ? "a ';', a quote or a bracket is missing, at this line or before it"
+                        : "each option and section stands once");
         r->mistakes++;
         r->report(r->arg, r->file, (unsigned)config_error_line(&tree), said);
     }

@@ -20,6 +20,7 @@ enum {
     CONFIG_TEXT_MAX = 255,
     CONFIG_LISTEN_MAX = 8,
     CONFIG_HAPROXY_MAX = 8,
+    CONFIG_SOCKET_PATH_MAX = 107, /* bytes of sun_path without its NUL (unix(7)) */
     CONFIG_POLICIES_MAX = 64,
     CONFIG_LIMITS_MAX = 8,
     CONFIG_TERMS_MAX = 4,

@@ -214,6 +214,50 @@ static void check_policy(struct check *k, unsigned n)
     }
 }
 
+/* One socket polled twice would be two workers of one process; one bound twice is taken the second time. */
+static void check_haproxy(struct check *k)
+{
+    const struct config *c = k->config;
+    for (unsigned i = 0; i < c->nhaproxy; i++) {
+        const char *path = c->haproxy[i].socket, *wrong = NULL;
+        if (strlen(path) > CONFIG_SOCKET_PATH_MAX)
+            wrong = " is too long for a unix socket: at most 107 bytes";
+        for (unsigned n = 0; n < i && *path; n++)
+            if (strcmp(path, c->haproxy[n].socket) == 0)
+                wrong = " stands there twice";
+        if (!wrong)
+            continue;
+        text_str(begin(k, "haproxy"), path);
+        text_str(&k->text, wrong);
+        report(k);
+    }
+}
+
+static void check_listen(struct check *k)
+{
+    const struct config *c = k->config;
+    const struct {
+        const char *option, *address;
+    } others[] = {
+        {"replay.listen",  c->replay.listen },
+        {"http.listen",    c->http.listen   },
+        {"notices.listen", c->notices.listen},
+    };
+    for (unsigned i = 0; i < c->spop.listen.n; i++) {
+        const char *address = c->spop.listen.item[i];
+        for (unsigned n = 0; n < i; n++)
+            if (strcmp(address, c->spop.listen.item[n]) == 0)
+                say(k, "spop.listen", "the same address stands there twice");
+        for (size_t n = 0; n < sizeof others / sizeof *others; n++)
+            if (strcmp(address, others[n].address) == 0)
+                say(k, others[n].option, "is an address of spop.listen too: each needs its own");
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        for (size_t n = 0; n < i; n++)
+            if (*others[i].address && strcmp(others[i].address, others[n].address) == 0)
+                say(k, others[i].option, "is the address of another listener too: each needs its own");
+}
+
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
 {
     struct check k = {
@@ -222,6 +266,8 @@ unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
     if (c->spop.maxrewrite >= c->spop.max_frame)
         say(&k, "spop.maxrewrite",
             "must be smaller than spop.max_frame: nothing would be left for a request");
+    check_haproxy(&k);
+    check_listen(&k);
     if (c->npolicies == 0)
         say(&k, "policies", "at least one policy is wanted");
     for (unsigned i = 0; i < c->npolicies; i++)

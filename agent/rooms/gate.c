@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/* The one way back for a grant that HAProxy will not see: released as never sent, by its token. */
 #include "rooms/gate.h"
 
 void gate_take_back(struct gate *g, const struct grant *grant)

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+/* Positions are counted over all bytes ever queued, so that a write needs no change to the list:
+ *
+ *   from >= written  waits still      from < written  its first byte has left: delivered, whatever comes */
 #include "rooms/grants.h"
 
 #include <stdlib.h>

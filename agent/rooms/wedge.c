@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/* Looks at most five times a second, with one ioctl; three looks in a row must say the same. */
 #include "rooms/wedge.h"
 
 enum {

@@ -224,7 +224,7 @@ static void test_syntax(void **state)
     BAD(GOOD "log = { level = \"info\";\n", "4: syntax error: ");
     BAD(GOOD "log = { level = \"info };\n", "4: ");
     BAD("log = { level = info; };\n", "1: syntax error: ");
-    BAD(GOOD "log = { };\nlog = { };\n", "4: duplicate setting name: ");
+    BAD(GOOD "log = { };\nlog = { };\n", "4: duplicate setting name: each option and section stands once");
     BAD(GOOD "\n  @include \"/etc\"\n", "4: '@include' is not possible");
 }
 
@@ -430,6 +430,24 @@ static void test_rules_between_values(void **state)
     config_drop(good(GOOD "spop = { max_frame = \"4k\"; maxrewrite = 4095; };\n"));
 }
 
+static void test_sockets(void **state)
+{
+    char longer[400];
+    (void)state;
+    BAD("haproxy = ( { socket = \"/run/h\"; },\n { socket = \"/run/h\"; } );\n" POLICY(""),
+        "1: option 'haproxy': /run/h stands there twice");
+    snprintf(longer, sizeof longer, "haproxy = ( { socket = \"/%0107d\"; } );\n" POLICY(""), 0);
+    BAD(longer, "1: option 'haproxy': /0000");
+    snprintf(longer, sizeof longer, "haproxy = ( { socket = \"/%0106d\"; } );\n" POLICY(""), 0);
+    config_drop(good(longer));
+    BAD(GOOD "spop = { listen = [ \"unix@/run/a\", \"unix@/run/a\" ]; };\n",
+        "3: option 'spop.listen': the same address stands there twice");
+    BAD(GOOD "spop = { listen = \"unix@/run/a\"; };\nreplay = { listen = \"unix@/run/a\"; };\n",
+        "4: option 'replay.listen': is an address of spop.listen too");
+    BAD(GOOD "replay = { listen = \"unix@/run/a\"; };\nnotices = { listen = \"unix@/run/a\"; };\n",
+        "4: option 'notices.listen': is the address of another listener too");
+}
+
 static void test_a_limit_comes_back(void **state)
 {
     (void)state;
@@ -569,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_too_many_sockets),
+        cmocka_unit_test(test_sockets),
         cmocka_unit_test(test_names_that_clash),
         cmocka_unit_test(test_rules_between_values),
         cmocka_unit_test(test_a_limit_comes_back),
