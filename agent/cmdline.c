@@ -11,14 +11,17 @@ static const struct {
     char letter;
     const char *word, *argument, *help;
 } switches[] = {
-    {'f', "file",    "FILE", "read the configuration from FILE"                               },
-    {'c', "check",   NULL,   "check the configuration, say every mistake, and end"            },
-    {'D', "daemon",  NULL,   "go to the background once started"                              },
-    {'p', "pidfile", "FILE", "write the process id to FILE"                                   },
-    {'q', "quiet",   NULL,   "print nothing that is not an error"                             },
-    {'v', "version", NULL,   "print the version; twice (-vv): and what it was built with"     },
-    {'O', "options", NULL,   "print every option with its default and its bounds, as Markdown"},
-    {'h', "help",    NULL,   "print this"                                                     },
+    {'f', "file",    "FILE",   "read the configuration from FILE"                               },
+    {'c', "check",   NULL,     "check the configuration, say every mistake, and end"            },
+    {'H', "haproxy", "FILE..",
+     "with -c: check HAProxy's configuration too: its files in its order; -f may be left out"   },
+    {'D', "daemon",  NULL,     "go to the background once started"                              },
+    {'p', "pidfile", "FILE",   "write the process id to FILE"                                   },
+    {'q', "quiet",   NULL,     "print nothing that is not an error"                             },
+    {'v', "version", NULL,     "print the version; twice (-vv): and what it was built with"     },
+    {'O', "options", NULL,     "print every option with its default and its bounds, as Markdown"},
+    {'R', "rules",   NULL,     "print what -c --haproxy looks for, as Markdown"                 },
+    {'h', "help",    NULL,     "print this"                                                     },
 };
 enum { SWITCHES = sizeof switches / sizeof *switches };
 
@@ -34,6 +37,23 @@ static int wrong(const char *text, const char *what)
 {
     fprintf(stderr, "spoa-once: %s%s\n", text, what);
     return 2;
+}
+
+/* What stands behind the switches belongs to --haproxy. -1, or the exit status. */
+static int take_rest(struct command_line *line, int argc, char **argv)
+{
+    if (optind < argc && line->nhaproxy == 0)
+        return wrong("not a switch (the file is given as -f FILE): ", argv[optind]);
+    for (; optind < argc; optind++) {
+        if (line->nhaproxy == COMMAND_FILES_MAX)
+            return wrong("too many files behind --haproxy (put them into a directory): ", argv[optind]);
+        line->haproxy[line->nhaproxy++] = argv[optind];
+    }
+    if (line->nhaproxy > 0 && !line->check)
+        return wrong("--haproxy only checks: give -c too", "");
+    if (!line->file && line->nhaproxy == 0)
+        return wrong("no configuration: give one with -f FILE", "");
+    return -1;
 }
 
 /* The table in getopt's two forms. */
@@ -65,16 +85,14 @@ int cmdline_read(int argc, char **argv, struct command_line *line)
         case 'D': line->daemon = true; break;
         case 'q': line->quiet = true; break;
         case 'v': line->verbose++, line->print = c; break;
-        case 'O': line->print = c; break;
+        case 'O':
+        case 'R': line->print = c; break;
+        case 'H': line->haproxy[0] = optarg, line->nhaproxy = 1; break;
         case 'h': print_help(stdout); return 0;
         default: print_help(stderr); return 2;
         }
     }
     if (line->print)
         return -1;
-    if (optind < argc)
-        return wrong("not a switch (the file is given as -f FILE): ", argv[optind]);
-    if (!line->file)
-        return wrong("no configuration: give one with -f FILE", "");
-    return -1;
+    return take_rest(line, argc, argv);
 }

@@ -5,10 +5,14 @@
 
 #include <stdbool.h>
 
+enum { COMMAND_FILES_MAX = 64 };
+
 struct command_line {
     const char *file, *pidfile;
+    const char *haproxy[COMMAND_FILES_MAX]; /* files and directories of --haproxy */
+    unsigned nhaproxy;
     bool check, daemon, quiet;
-    int print;        /* letter of a switch that only prints: 'v' or 'O'; 0: none */
+    int print;        /* letter of a switch that only prints: 'v', 'O' or 'R'; 0: none */
     unsigned verbose; /* how often -v was given */
 };
 

@@ -21,7 +21,9 @@
 #include "adapters/log.h"
 #include "agent.h"
 #include "cmdline.h"
+#include "haproxy_check.h"
 #include "domain/buf.h"
+#include "domain/hacheck.h"
 #include "domain/options.h"
 #include "domain/record.h"
 #include "version.h"
@@ -36,11 +38,11 @@ static void print_version(unsigned verbose)
     printf("SPOP 2.0, record version %d, compiler %s\n", RECORD_VERSION, __VERSION__);
 }
 
-static void print_options(void)
+static void print_table(void (*print)(struct buf *))
 {
     struct buf b;
     buf_init(&b);
-    options_print(&b);
+    print(&b);
     fwrite(b.data, 1, b.len, stdout);
     buf_free(&b);
 }
@@ -194,23 +196,24 @@ int main(int argc, char **argv)
     int ended = cmdline_read(argc, argv, &line);
     if (ended >= 0)
         return ended;
-    if (line.print == 'v' || line.print == 'O') {
-        line.print == 'v' ? print_version(line.verbose) : print_options();
+    if (line.print) {
+        line.print == 'v' ? print_version(line.verbose)
+                          : print_table(line.print == 'O' ? options_print : hacheck_print);
         return 0;
     }
     if (sodium_init() < 0) {
         fprintf(stderr, "spoa-once: libsodium cannot be started: is /dev/urandom there?\n");
         return 1;
     }
-    struct config *c = conffile_read(line.file, say_mistake, NULL);
+    struct config *c = line.file ? conffile_read(line.file, say_mistake, NULL) : config_new();
     if (!c)
         return 1;
-    int rc = 0;
+    int rc = line.nhaproxy > 0 ? haproxy_check(&line, c) : 0;
     if (!line.check) {
         quieten(c, &line);
         log_setup(c->log.format, c->log.level);
         rc = serve(c, &line);
-    } else if (!line.quiet) {
+    } else if (line.file && !line.quiet) {
         printf("%s: the configuration is valid\n", line.file);
     }
     config_drop(c);

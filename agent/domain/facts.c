@@ -75,9 +75,9 @@ static const struct {
     const char *name;
     enum message_kind kind;
 } messages[] = {
-    {"once-request",  MESSAGE_REQUEST },
-    {"once-response", MESSAGE_RESPONSE},
-    {"once-refused",  MESSAGE_REFUSED },
+    [MESSAGE_REQUEST] = {"once-request",  MESSAGE_REQUEST },
+    [MESSAGE_RESPONSE] = {"once-response", MESSAGE_RESPONSE},
+    [MESSAGE_REFUSED] = {"once-refused",  MESSAGE_REFUSED },
 };
 
 enum message_kind message_kind(struct spop_slice name)
@@ -86,6 +86,20 @@ enum message_kind message_kind(struct spop_slice name)
         if (slice_is(name, messages[i].name))
             return messages[i].kind;
     return MESSAGE_UNKNOWN;
+}
+
+const char *message_name(enum message_kind kind)
+{
+    return messages[kind].name;
+}
+
+const char *facts_argument(enum message_kind kind, unsigned i)
+{
+    for (size_t row = 0; row < ARGUMENTS; row++) {
+        if (arguments[row].in & 1u << kind && i-- == 0)
+            return arguments[row].name;
+    }
+    return NULL;
 }
 
 /* *from: where to begin; left behind the row that was found. */

@@ -11,6 +11,7 @@ enum { FACTS_EXTRA_MAX = 16 };
 
 enum message_kind { MESSAGE_REQUEST, MESSAGE_RESPONSE, MESSAGE_REFUSED, MESSAGE_UNKNOWN };
 enum message_kind message_kind(struct spop_slice name);
+const char *message_name(enum message_kind kind); /* not of MESSAGE_UNKNOWN */
 
 struct request_facts {
     struct spop_slice policy, rid, process, method, host, path, query, type;
@@ -45,6 +46,8 @@ enum facts_result facts_read_request(struct spop_cursor *payload, struct spop_me
                                      struct request_facts *f, struct facts_error *bad);
 enum facts_result facts_read_response(struct spop_cursor *payload, struct spop_message *m,
                                       struct response_facts *f, struct facts_error *bad);
+/* Name of the i-th argument of such a message; NULL: it has no more. */
+const char *facts_argument(enum message_kind kind, unsigned i);
 /* Passes over a message. 0, or -1 malformed. */
 int facts_skip(struct spop_cursor *payload, struct spop_message *m);
 

@@ -107,7 +107,7 @@ static const struct option config_options[] = {
 
     RANGE("inflight.poll", MSEC, inflight.poll_ms, "250ms", "50ms", "333ms", RELOAD,
           "How often HAProxy's tables are read; three polls must fit into their expire of 1s."),
-    RANGE("inflight.max_entries", COUNT, inflight.max_entries, "100000", "100", "1000000", RELOAD,
+    RANGE("inflight.max_entries", COUNT, inflight.max_entries, "102400", "100", "1000000", RELOAD,
           "Entries of one listing; at least the size of HAProxy's tables."),
 
     RANGE("completion.max_entries", COUNT, completion.max_entries, "10000", "10", "1000000", RELOAD,

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+/* Rules about options and backends: what HAProxy would do by itself with a protected request. */
+#include "domain/hacheck_inner.h"
+
+#include <string.h>
+
+static const char marking[] = "http-response sc-set-gpt0(2) status";
+static const char has_token[] = "{ var(txn.once.token) -m found }";
+
+static void bad_option(struct hacheck *k, const struct hacheck_list *list, const char *name)
+{
+    for (unsigned i = 0; i < list->n; i++) {
+        bool on = false;
+        const struct haconf_line *l = haconf_option(k->site, list->at[i], name, false, &on);
+        if (l && on)
+            hacheck_say(k, l, "'option %s' holds for %s '%s'", name, list->at[i]->type, list->at[i]->name);
+    }
+}
+
+void hacheck_bad_option(struct hacheck *k)
+{
+    bad_option(k, &k->backends, "abortonclose");
+    bad_option(k, &k->hops, "abortonclose");
+}
+
+void hacheck_notices_option(struct hacheck *k)
+{
+    static const char *const names[] = {"logasap", "dontlog-normal", "log-separate-errors"};
+    for (unsigned i = 0; i < k->gates.n; i++) {
+        struct hacheck_list one = {k->gates.at + i, 1};
+        if (hacheck_has_notices(k, k->gates.at[i]))
+            bad_option(k, &one, names[k->rule->which]);
+    }
+}
+
+/* A line of `retry-on` that sends again what may have run; NULL: none. */
+static const struct haconf_line *dangerous_retry(const struct hacheck *k, const struct haconf_section *s)
+{
+    const struct haconf_line *l = haconf_last(k->site, s, "retry-on");
+    for (unsigned i = 1; l && i < l->n; i++) {
+        if (strcmp(l->word[i], "none") != 0 && strcmp(l->word[i], "conn-failure") != 0)
+            return l;
+    }
+    return NULL;
+}
+
+/* Does the section forbid it for every request, or for those of this condition? */
+static bool forbids_retry(const struct hacheck *k, const struct haconf_section *s, const char *condition)
+{
+    struct haconf_walk w = haconf_walk(k->site, s);
+    for (const struct haconf_line *l; (l = haconf_next(&w));) {
+        if (!l->perhaps && haconf_matches(l, "http-request disable-l7-retry") &&
+            (hacheck_condition_is(l, condition) || haconf_condition(l) == l->n))
+            return true;
+    }
+    return false;
+}
+
+static bool gates_forbid_retry(const struct hacheck *k, const char *condition)
+{
+    bool all = true;
+    for (unsigned i = 0; i < k->gates.n; i++)
+        all = all && forbids_retry(k, k->gates.at[i], condition);
+    return all;
+}
+
+static void retries(struct hacheck *k, const struct hacheck_list *list, const char *condition)
+{
+    for (unsigned i = 0; i < list->n; i++) {
+        const struct haconf_line *l = dangerous_retry(k, list->at[i]);
+        if (l && !gates_forbid_retry(k, condition) && !forbids_retry(k, list->at[i], has_token))
+            hacheck_say(k, l, "'retry-on %s' holds for backend '%s', without 'http-request disable-l7-retry'",
+                        l->word[1], list->at[i]->name);
+    }
+}
+
+void hacheck_retry(struct hacheck *k)
+{
+    retries(k, &k->backends, "");
+}
+
+void hacheck_hop_retry(struct hacheck *k)
+{
+    retries(k, &k->hops, "{ var(txn.once_hop) -m bool }");
+}
+
+static bool is_mark(const struct haconf_line *l)
+{
+    return haconf_matches(l, marking) && (hacheck_condition_is(l, has_token) || hacheck_condition_is(l, ""));
+}
+
+static const struct haconf_line *find_mark(const struct hacheck *k, const struct haconf_section *s)
+{
+    struct haconf_walk w = haconf_walk(k->site, s);
+    const struct haconf_line *l, *perhaps = NULL;
+    while ((l = haconf_next(&w))) {
+        if (is_mark(l) && !l->perhaps)
+            return l;
+        if (is_mark(l))
+            perhaps = l;
+    }
+    return perhaps;
+}
+
+void hacheck_mark(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->backends.n; i++) {
+        const struct haconf_section *s = k->backends.at[i];
+        const struct haconf_line *l = find_mark(k, s);
+        if (l && l->perhaps)
+            hacheck_say_perhaps(k, l);
+        if (!l)
+            hacheck_say(k, haconf_head(k->site, s), "%s '%s' lacks '%s if %s'", s->type, s->name, marking,
+                        has_token);
+    }
+}
+
+void hacheck_mark_first(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->backends.n; i++) {
+        const struct haconf_line *mark = find_mark(k, k->backends.at[i]);
+        const struct haconf_line *first = haconf_first(k->site, k->backends.at[i], "http-response");
+        if (mark && first < mark)
+            hacheck_say(k, first, "'%s %s' stands above '%s' of line %u", first->word[0],
+                        first->n > 1 ? first->word[1] : "", marking, mark->number);
+    }
+}
+
+void hacheck_dynamic(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->gates.n; i++) {
+        struct haconf_walk w = haconf_walk(k->site, k->gates.at[i]);
+        for (const struct haconf_line *l; (l = haconf_next(&w));) {
+            if (haconf_matches(l, "use_backend *") && strstr(l->word[1], "%[") && !hacheck_excludes_gated(l))
+                hacheck_say(k, l, "'use_backend %s' chooses while it runs", l->word[1]);
+        }
+    }
+}
+
+/* Rules of the response that end before the agent is told. */
+void hacheck_skipped(struct hacheck *k)
+{
+    static const char *const ends[] = {"http-response allow", "http-response return", "http-response deny",
+                                       "http-response redirect"};
+    const struct hacheck_list *lists[] = {&k->gates, &k->backends};
+    for (unsigned n = 0; n < 2; n++) {
+        for (unsigned i = 0; i < lists[n]->n; i++) {
+            const struct haconf_line *told = hacheck_find_step(k, lists[n]->at[i], STEP_ANSWER);
+            struct haconf_walk w = haconf_walk(k->site, lists[n]->at[i]);
+            for (const struct haconf_line *l; (l = haconf_next(&w));)
+                for (unsigned e = 0; e < sizeof ends / sizeof *ends; e++)
+                    if (haconf_matches(l, ends[e]) && (!told || l < told) && !hacheck_excludes_gated(l))
+                        hacheck_say(k, l, "'%s' stands before the response message", ends[e]);
+        }
+    }
+}
+
+/* `timeout server` must not outlast `limit` in any backend. */
+static void outlasts(struct hacheck *k, const struct haconf_line *at, uint64_t limit)
+{
+    for (unsigned i = 0; i < k->backends.n; i++) {
+        const struct haconf_line *l;
+        uint64_t ms;
+        if (hacheck_time(k->site, k->backends.at[i], "timeout server", &l, &ms) && ms >= limit)
+            hacheck_say(k, at, "%llums is not above the 'timeout server %s' of backend '%s', line %u",
+                        (unsigned long long)limit, l->word[2], k->backends.at[i]->name, l->number);
+    }
+}
+
+void hacheck_response_wait(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->gates.n; i++) {
+        const struct haconf_line *l = hacheck_find_step(k, k->gates.at[i], STEP_ANSWER_WAIT);
+        const char *time = l ? haconf_after(l, "time") : NULL;
+        uint64_t ms;
+        if (time && haconf_ms(time, &ms) == 0)
+            outlasts(k, l, ms);
+    }
+}
+
+void hacheck_hop_timeout(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->hops.n; i++) {
+        const struct haconf_line *l;
+        uint64_t ms;
+        if (hacheck_time(k->site, k->hops.at[i], "timeout server", &l, &ms))
+            outlasts(k, l, ms);
+    }
+}

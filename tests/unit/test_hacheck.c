@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+/* The shipped gateway, whole and with one thing spoiled: each rule of the table finds its line, and no other
+ * rule says anything. Real files, read as the command reads them.
+ *
+ *   mutation   file, the text that is replaced (it stands there once, or the first counts), what comes
+ * instead, the rule, and at which text's line it is found */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/conffile.h"
+#include "adapters/conftext.h"
+#include "adapters/hafiles.h"
+#include "domain/hacheck_inner.h"
+
+enum where { SITE, SPOE, AGENT, FILES };
+static const char *const sources[FILES] = {"haproxy-conf/gateway/haproxy.cfg",
+                                           "haproxy-conf/attach/once.spoe.cfg",
+                                           "haproxy-conf/gateway/spoa-once.conf"};
+static const char *const names[FILES] = {"haproxy.cfg", "once.spoe.cfg", "agent.conf"};
+
+static char dir[64];
+static char paths[FILES][128];
+static char map_path[128];
+
+static struct said {
+    char id[64];
+    bool warning;
+    char file[128];
+    unsigned line;
+    char text[1200];
+} said[32];
+static unsigned nsaid;
+
+static void on_finding(void *arg, const struct hacheck_finding *f)
+{
+    (void)arg;
+    assert_true(nsaid < sizeof said / sizeof *said);
+    struct said *s = &said[nsaid++];
+    s->warning = f->warning;
+    s->line = f->line;
+    snprintf(s->id, sizeof s->id, "%s", f->id);
+    snprintf(s->file, sizeof s->file, "%s", f->file);
+    snprintf(s->text, sizeof s->text, "%s", f->text);
+}
+
+static void on_wrong(void *arg, const char *file, unsigned line, const char *text)
+{
+    (void)arg;
+    on_finding(NULL, &(struct hacheck_finding){"unreadable", false, file, line, text});
+}
+
+static const char *on_map(void *arg, const char *path)
+{
+    return hafiles_map(arg, path);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* The texts of the three files; freed by the caller. */
+static void load(struct buf texts[FILES])
+{
+    char err[256];
+    for (int i = 0; i < FILES; i++) {
+        buf_init(&texts[i]);
+        if (conftext_load(sources[i], 1 << 20, &texts[i], NULL, err, sizeof err) != 0)
+            fail_msg("%s %s", sources[i], err);
+    }
+}
+
+/* Replaces the first `old` in the text; what it was. */
+static void replace(struct buf *text, const char *old, const char *new)
+{
+    struct buf out;
+    char *at = strstr((char *)text->data, old);
+    if (!at)
+        fail_msg("the files do not say: %s", old);
+    buf_init(&out);
+    buf_put(&out, text->data, (size_t)(at - (char *)text->data));
+    buf_str(&out, new);
+    buf_str(&out, at + strlen(old));
+    buf_u8(&out, 0);
+    out.len--;
+    buf_free(text);
+    *text = out;
+}
+
+static void check(struct buf texts[FILES])
+{
+    struct hafiles files;
+    nsaid = 0;
+    for (int i = 0; i < FILES; i++)
+        write_file(paths[i], (const char *)texts[i].data);
+    struct config *c = conffile_read(paths[AGENT], on_wrong, NULL);
+    assert_non_null(c);
+    hafiles_read(&files, (const char *const[]){paths[SITE]}, 1, on_wrong, NULL);
+    assert_int_equal(hacheck_run(&(struct hacheck_input){.site = &files.site,
+                                                         .spoe = &files.spoe,
+                                                         .agent = c,
+                                                         .policies_known = true,
+                                                         .map = on_map,
+                                                         .report = on_finding,
+                                                         .arg = &files}),
+                     0);
+    hafiles_free(&files);
+    config_drop(c);
+}
+
+static unsigned line_of(const struct buf *text, const char *what)
+{
+    unsigned line = 1;
+    const char *at = strstr((const char *)text->data, what);
+    if (!at)
+        fail_msg("the files do not say: %s", what);
+    for (const char *c = (const char *)text->data; c < at; c++)
+        line += *c == '\n';
+    return line;
+}
+
+static const struct hacheck_rule *rule_of(const char *id)
+{
+    const struct hacheck_rule *r = hacheck_rules;
+    while (r->id && strcmp(r->id, id) != 0)
+        r++;
+    return r->id ? r : NULL;
+}
+
+static const struct mutation {
+    enum where where;
+    const char *old, *new;
+    const char *rule;
+    enum where said_in;
+    const char *said_at;
+    bool perhaps;            /* said as a warning whatever the rule is */
+    const char *old2, *new2; /* a second one, of the site; NULL: none */
+} mutations[] = {
+  /* clang-format off */
+    {SITE, "    set-var proc.once_start date(0,us)\n", "", "once-start", SITE, "global\n", 0, NULL, NULL},
+    {SITE, "    set-var proc.once_start date(0,us)", ".if feature(X)\n    set-var proc.once_start date(0,us)\n.endif", "once-start", SITE, "set-var proc.once_start", 1, NULL, NULL},
+    {SITE, "level operator", "level user", "stats-socket", SITE, "stats socket", 0, NULL, NULL},
+    {SITE, "haproxy.sock\" mode 660", "other.sock\" mode 660", "stats-socket", SITE, "global\n", 0, NULL, NULL},
+    {SITE, "mode 660 level operator", "mode 666 level operator", "stats-mode", SITE, "stats socket", 0, NULL, NULL},
+    {SITE, "    stats maxconn 100\n", "", "stats-maxconn", SITE, "stats socket", 0, NULL, NULL},
+    {SITE, "    stats maxconn 100\n", "    stats maxconn 100\n    tune.bufsize 131072\n", "bufsize", SITE, "tune.bufsize", 0, NULL, NULL},
+    {SITE, "tune.maxrewrite 1024", "tune.maxrewrite 4096", "maxrewrite", SITE, "tune.maxrewrite", 0, NULL, NULL},
+    {AGENT, "maxrewrite = 1024", "maxrewrite = 0", "", SITE, "global", 0, NULL, NULL},
+    {AGENT, "maxrewrite = 1024", "maxrewrite = 512", "maxrewrite", SITE, "tune.maxrewrite", 0, NULL, NULL},
+
+    {SITE, "    http-request set-var(txn.once_policy) str(payments)", "    #", "no-policy", SITE, "frontend gateway", 0, "    http-request set-var(txn.once_policy) str(quotes)", "    #"},
+    {SITE, "acl once_gated   var(txn.once_policy) -m found", "acl once_gated   var(txn.once_rid) -m found", "acl", SITE, "acl once_gated", 0, NULL, NULL},
+    {SITE, "    acl once_go ", "    acl once_go always_true\n    acl once_go ", "acl", SITE, "acl once_go always_true", 0, NULL, NULL},
+    {SITE, "    acl once_tracked var(txn.once.token),table_conn_cur(once_inflight) gt 0\n", "", "acl", SITE, "frontend gateway", 0, NULL, NULL},
+    {SITE, "    http-request del-header ^once[-_] -m reg\n", "", "clean-headers", SITE, "frontend gateway", 0, NULL, NULL},
+    {SITE, "    http-request set-var(txn.once_rid) uuid() if once_gated\n", "", "rid", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "%[var(proc.once_start)].%H", "%H", "process", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "    http-request wait-for-body time 10s if once_gated\n", "", "request-wait", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "send-spoe-group once once-request if once_gated", "send-spoe-group once once-request if once_gated METH_POST", "ask", SITE, "frontend gateway", 0, NULL, NULL},
+    {SITE, "    http-request track-sc2 var(txn.once.token) table once_inflight if once_gated once_go\n", "", "track", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "    http-request set-var(txn.once_refused) bool(true) if once_gated !once_verdict\n", "", "no-verdict", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "    http-request set-var(txn.once_refused) bool(true) if once_gated once_go !once_tracked\n", "", "tracked-check", SITE, "track-sc2", 0, NULL, NULL},
+    {SITE, "once_go !once_tracked\n", "once_go !once_tracked METH_POST\n", "tracked-check", SITE, "track-sc2", 0, NULL, NULL},
+    {SITE, "    http-request send-spoe-group once-response once-refused if once_refused\n", "", "refused-message", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "now\\\",\\\"status\\\":503}\" if once_refused", "now\\\",\\\"status\\\":503}\" if once_refused METH_POST", "refused-stop", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "lf-string \"%[var(txn.once.problem)]\" if once_gated once_deny\n", "lf-string \"%[var(txn.once.problem)]\" if once_gated once_deny METH_POST\n", "deny", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "    http-request set-header Once-Replay \"%[var(txn.once.replay)]\" if once_replay\n", "", "replay-id", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "    acl once_gated ", "    http-response sc-set-gpt0(1) status\n    acl once_gated ", "gate-order", SITE, "sc-set-gpt0(1) status", 0, NULL, NULL},
+    {SITE, "    http-request set-header Once-Key", "    http-request set-var(txn.once_principal) src\n    http-request set-header Once-Key", "late-facts", SITE, "set-var(txn.once_principal)", 0, NULL, NULL},
+    {SITE, "    http-request set-header Once-Key", "    http-request deny if { path /secret }\n    http-request set-header Once-Key", "late-refusal", SITE, "http-request deny if { path /secret }", 0, NULL, NULL},
+    {SITE, "    http-request set-var(txn.once_rid)", "    http-request allow if { src 10.0.0.0/8 }\n    http-request set-var(txn.once_rid)", "allow", SITE, "http-request allow", 0, NULL, NULL},
+    {SITE, "    acl once_gated ", "    tcp-request connection track-sc2 src table other\n    acl once_gated ", "slot-sc2", SITE, "track-sc2 src", 0, NULL, NULL},
+    {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n    http-response sc-set-gpt0(2) 7\n    server app", "slot-sc2", SITE, "sc-set-gpt0(2) 7", 0, NULL, NULL},
+    {SITE, "    acl once_gated ", "    http-request track-sc1 src table other\n    acl once_gated ", "slot-sc1", SITE, "track-sc1 src", 0, NULL, NULL},
+    {SITE, "    use_backend once_replay if once_gated once_replay\n", "", "replay-route", SITE, "frontend gateway", 0, NULL, NULL},
+    {SITE, "    # attach/hop-routing.cfg\n", "    use_backend application if { path /x }\n", "replay-route", SITE, "use_backend application", 0, NULL, NULL},
+
+    {SITE, "    http-response wait-for-body time 1h if { var(txn.once_waited) -m bool }\n", "", "answer-wait", SITE, "send-spoe-group once-response once-response", 0, NULL, NULL},
+    {SITE, "    http-response send-spoe-group once-response once-response if once_go\n", "", "answer-message", SITE, "frontend gateway", 0, NULL, NULL},
+    {SITE, "    http-response sc-set-gpt0(2) 1000 if once_go once_settled\n", "", "settled", SITE, "send-spoe-group once-response once-response", 0, NULL, NULL},
+    {SITE, "    http-response track-sc1 var(txn.once.token) table once_unsettled if once_go !{ var(txn.once.recorded) -m bool }\n", "", "unsettled", SITE, "send-spoe-group once-response once-response", 0, NULL, NULL},
+    {SITE, "    http-response sc-set-gpt0(1) status if", "    #", "unsettled-status", SITE, "track-sc1", 0, NULL, NULL},
+    {SITE, "wait-for-body time 1h", "wait-for-body time 60s", "answer-timeout", SITE, "wait-for-body time 60s", 0, NULL, NULL},
+    {SITE, "    http-response send-spoe-group", "    http-response allow if { status 204 }\n    http-response send-spoe-group", "answer-skipped", SITE, "http-response allow", 0, NULL, NULL},
+
+    {SITE, "    no option abortonclose\n    server app", "    option abortonclose\n    server app", "abortonclose", SITE, "option abortonclose\n    server app", 0, NULL, NULL},
+    {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n.if defined(X)\n    option abortonclose\n.endif\n    server app", "abortonclose", SITE, "option abortonclose\n.endif", 0, NULL, NULL},
+    {SITE, "    no option abortonclose\n    timeout server 1h", "    timeout server 1h", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "    log global\n", "    log global\n    option abortonclose\n", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "    log global\n", "    log global\n    option abortonclose\n", "abortonclose", SITE, "option abortonclose", 0, "    no option abortonclose\n    timeout server 1h", "    timeout server 1h"},
+    {SITE, "\nbackend application\n", "\ndefaults early\n    option abortonclose\n    mode http\n    timeout connect 1s\n    timeout server 120s\ndefaults base2\n    timeout connect 1s\nbackend application from early\n", "abortonclose", SITE, "option abortonclose", 0, "    no option abortonclose\n    server app", "    server app"},
+    {SITE, "\nbackend application\n", "\ndefaults early\n    option abortonclose\ndefaults late from early\n    mode http\n    timeout server 120s\ndefaults base2\n    timeout connect 1s\nbackend application from late\n", "abortonclose", SITE, "option abortonclose", 0, "    no option abortonclose\n    server app", "    server app"},
+    {SITE, "    log global\n", "    log global\n    retry-on all-retryable-errors\n", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "    log global\n", "    log global\n    retry-on conn-failure\n", "", SITE, "global", 0, "    http-request disable-l7-retry if once_gated\n", ""},
+    {SITE, "    log global\n", "    log global\n    retry-on conn-failure 503\n", "retry-on", SITE, "retry-on conn-failure 503", 0, "    http-request disable-l7-retry if once_gated\n", ""},
+    {SITE, "    log global\n", "    log global\n    retry-on 503\n", "retry-on", SITE, "retry-on 503", 0, "    http-request disable-l7-retry if once_gated\n", "    http-request disable-l7-retry if once_gated METH_PUT\n"},
+    {SITE, "    retry-on none\n", "    retry-on 503\n", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "    retry-on none\n", "    retry-on 503\n", "hop-retry", SITE, "retry-on 503", 0, "    http-request disable-l7-retry if { var(txn.once_hop) -m bool }\n", ""},
+    {SITE, "    http-response sc-set-gpt0(2) status if { var(txn.once.token) -m found }\n", "", "mark", SITE, "\nbackend application", 0, NULL, NULL},
+    {SITE, "    http-response sc-set-gpt0(2) status if", "    http-response set-header X-A b\n    http-response sc-set-gpt0(2) status if", "mark-first", SITE, "http-response set-header X-A", 0, NULL, NULL},
+    {SITE, "    default_backend application", "    use_backend %[path,map(/x)] if METH_GET\n    default_backend application", "dynamic-backend", SITE, "use_backend %[path", 0, NULL, NULL},
+    {SITE, "    timeout server 1h\n", "    timeout server 10s\n", "hop-timeout", SITE, "timeout server 10s", 0, NULL, NULL},
+
+    {SITE, "    mode http\n    log global\n", "    mode http\n    log global\n    option logasap\n", "logasap", SITE, "option logasap", 0, NULL, NULL},
+    {SITE, "    mode http\n    log global\n", "    mode http\n    log global\n    option dontlog-normal\n", "dontlog-normal", SITE, "option dontlog-normal", 0, NULL, NULL},
+    {SITE, "    mode http\n    log global\n", "    mode http\n    log global\n    option log-separate-errors\n", "log-separate-errors", SITE, "option log-separate-errors", 0, NULL, NULL},
+
+    {SITE, "    stick-table type string len 64 size 100k expire 1s nopurge store conn_cur,gpt0\n", "", "table", SITE, "global", 0, NULL, NULL},
+    {SITE, "len 64 size 100k expire 1s", "len 32 size 100k expire 1s", "table-key", SITE, "expire 1s", 0, NULL, NULL},
+    {SITE, "len 64 size 100k expire 1s", "size 100k expire 1s", "table-key", SITE, "expire 1s", 0, NULL, NULL},
+    {SITE, "expire 1s nopurge", "expire 1s", "table-nopurge", SITE, "expire 1s", 0, NULL, NULL},
+    {SITE, "expire 10m nopurge", "expire 10m peers all nopurge", "table-peers", SITE, "peers all", 0, NULL, NULL},
+    {SITE, "expire 1s nopurge store conn_cur,gpt0", "expire 1s nopurge store conn_cur", "table-store", SITE, "expire 1s", 0, NULL, NULL},
+    {SITE, "expire 1s", "expire 500ms", "table-expire", SITE, "expire 500ms", 0, NULL, NULL},
+    {SITE, "expire 1s", "expire 60s", "table-expire", SITE, "expire 60s", 0, NULL, NULL},
+    {SITE, "expire 10m", "expire 30s", "table-expire", SITE, "expire 30s", 0, NULL, NULL},
+    {AGENT, "policies = (", "inflight = { poll = \"333ms\"; };\npolicies = (", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "size 100k expire 1s", "size 200k expire 1s", "table-size", SITE, "size 200k", 0, NULL, NULL},
+
+    {SITE, "    filter spoe engine once-response config \"${ONCE_SPOE}\"\n", "", "engine", SITE, "frontend gateway", 0, NULL, NULL},
+    {SPOE, "    groups once-response once-refused\n", "    groups once-response\n", "groups", SPOE, "spoe-agent once-response-agent", 0, NULL, NULL},
+    {SPOE, "spoe-group once-refused\n    messages once-refused", "spoe-group once-refused\n    messages other", "groups", SPOE, "spoe-group once-refused", 0, NULL, NULL},
+    {SPOE, " rid=var(txn.once_rid)", "", "arguments", SPOE, "args policy=var", 0, NULL, NULL},
+    {SPOE, " err=var(txn.once.err),lower,add(0)", " # none", "arguments", SPOE, "# none", 0, NULL, NULL},
+    {SPOE, "register-var-names verdict token", "register-var-names verdict", "variables", SPOE, "register-var-names verdict", 0, NULL, NULL},
+    {SPOE, "option var-prefix once", "option var-prefix gate", "var-prefix", SPOE, "option var-prefix gate", 0, NULL, NULL},
+    {SPOE, "    no option send-frag-payload\n", "", "send-frag-payload", SPOE, "spoe-agent once-agent", 0, NULL, NULL},
+    {SPOE, "    option continue-on-error\n", "", "continue-on-error", SPOE, "spoe-agent once-agent", 0, NULL, NULL},
+    {SPOE, "    option set-on-error response_err\n", "", "set-on-error", SPOE, "spoe-agent once-response-agent", 0, NULL, NULL},
+    {AGENT, "redis = {", "redis = { deadline = \"1s\";", "processing", SPOE, "timeout processing 1s", 0, NULL, NULL},
+    {SPOE, "    timeout processing 1s\n", "", "processing", SPOE, "spoe-agent once-agent", 0, NULL, NULL},
+    {SPOE, "timeout processing 500ms", "timeout processing 400", "response-processing", SPOE, "timeout processing 400", 0, NULL, NULL},
+    {SPOE, "timeout=int(1000)", "timeout=int(2000)", "timeout-argument", SPOE, "timeout=int(2000)", 0, NULL, NULL},
+
+    {SPOE, "    use-backend once_agents\n\nspoe-message once-response", "    use-backend nobody\n\nspoe-message once-response", "agents", SPOE, "use-backend nobody", 0, NULL, NULL},
+    {SITE, "    server agent1 \"unix@${ONCE_RUN}/spop.sock\"\n", "", "agents", SITE, "backend once_agents", 0, NULL, NULL},
+    {SITE, "timeout server  2s", "timeout server  900ms", "agents-timeout", SITE, "timeout server  900ms", 0, NULL, NULL},
+    {SITE, "timeout server  2s", "timeout server  29300ms", "agents-lock", SITE, "timeout server  29300ms", 0, NULL, NULL},
+    {SITE, "    option spop-check\n", "", "spop-check", SITE, "backend once_agents", 0, NULL, NULL},
+    {SITE, "default-server check inter", "default-server inter", "server-check", SITE, "server agent1", 0, NULL, NULL},
+    {SITE, "spop.sock\"\n\n", "spop.sock\" no-check\n\n", "server-check", SITE, "server agent1", 0, NULL, NULL},
+    {SITE, "on-marked-down shutdown-sessions ", "", "reconnect-storm", SITE, "backend once_agents", 0, NULL, NULL},
+    {SITE, "    retries 2\n", "    retries 0\n", "reconnect-storm", SITE, "retries 0", 0, NULL, NULL},
+
+    {SITE, "str(quotes)", "str(qoutes)", "unknown-policy", SITE, "str(qoutes)", 0, NULL, NULL},
+    {AGENT, "record = \"24h\"", "record = \"24h\"; on_unknown = \"hold\"", "", SITE, "global", 0, NULL, NULL},
+    {AGENT, "record = \"24h\"", "record = \"24h\"; on_unknown = \"hold\"", "hold-notices", SITE, "str(payments)", 0, "    log-format", "    #"},
+    {SITE, "str(quotes)", "\"path,map_beg(${MAP},payments)\"", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "str(quotes)", "\"path,map_beg(${MAP},other)\"", "unknown-policy", SITE, "${MAP}", 0, NULL, NULL},
+    {SITE, "str(quotes)", "path,map_beg(/nowhere/x.map)", "unknown-policy", SITE, "/nowhere/x.map", 0, NULL, NULL},
+    {AGENT, "principal = \"none\"", "principal = \"principal\"", "principal", SITE, "str(payments)", 0, NULL, NULL},
+    {AGENT, "key = \"ip\"", "key = \"tenant\"", "principal", SITE, "str(quotes)", 0, NULL, NULL},
+    {0},
+  /* clang-format on */
+};
+
+static unsigned failures;
+
+static void expect(bool right, const struct mutation *m)
+{
+    if (right)
+        return;
+    failures++;
+    print_error("'%s' instead of '%s': %u findings, wanted [%s]\n", m->new, m->old, nsaid, m->rule);
+    for (unsigned i = 0; i < nsaid; i++)
+        print_error("  %s:%u [%s] %s\n", said[i].file, said[i].line, said[i].id, said[i].text);
+}
+
+static bool said_as(const struct mutation *m, const struct buf *text)
+{
+    const struct hacheck_rule *r = rule_of(m->rule);
+    unsigned line = line_of(text, m->said_at) + (*m->said_at == '\n');
+    return nsaid == 1 && r && strcmp(said[0].id, m->rule) == 0 &&
+           strcmp(said[0].file, paths[m->said_in]) == 0 && said[0].line == line &&
+           said[0].warning == (r->warning || m->perhaps) && strstr(said[0].text, r->why) &&
+           (m->perhaps || strstr(said[0].text, r->way_out));
+}
+
+static void try(const struct mutation *m)
+{
+    struct buf texts[FILES];
+    load(texts);
+    if (m->old)
+        replace(&texts[m->where], m->old, m->new);
+    if (m->old2)
+        replace(&texts[SITE], m->old2, m->new2);
+    check(texts);
+    expect(*m->rule ? said_as(m, &texts[m->said_in]) : nsaid == 0, m);
+    for (int i = 0; i < FILES; i++)
+        buf_free(&texts[i]);
+}
+
+static void the_shipped_files_are_right(void **state)
+{
+    (void)state;
+    failures = 0;
+    try(&(struct mutation){.rule = ""});
+    assert_int_equal(failures, 0);
+}
+
+static void each_mistake_is_found_at_its_line(void **state)
+{
+    (void)state;
+    failures = 0;
+    for (const struct mutation *m = mutations; m->old; m++)
+        try(m);
+    assert_int_equal(failures, 0);
+}
+
+/* A map's own line is named. */
+static void an_unknown_policy_in_a_map(void **state)
+{
+    (void)state;
+    struct buf texts[FILES];
+    load(texts);
+    write_file(map_path, "# policies\n/a payments\n\n/b  nobody # here\n");
+    replace(&texts[SITE], "str(quotes)", "\"path,map_beg(${MAP})\"");
+    check(texts);
+    assert_int_equal(nsaid, 1);
+    assert_string_equal(said[0].id, "unknown-policy");
+    assert_string_equal(said[0].file, map_path);
+    assert_int_equal(said[0].line, 4);
+    assert_non_null(strstr(said[0].text, "'nobody'"));
+    for (int i = 0; i < FILES; i++)
+        buf_free(&texts[i]);
+}
+
+/* A site without any of our lines, and no site at all. */
+static void nothing_is_there(void **state)
+{
+    static const char *const sites[] = {"global\nfrontend fe\n    default_backend be\nbackend be\n", "",
+                                        "\n# x\n"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct buf texts[FILES];
+        bool found = false;
+        load(texts);
+        buf_reset(&texts[SITE]);
+        buf_str(&texts[SITE], sites[i]);
+        buf_u8(&texts[SITE], 0);
+        check(texts);
+        for (unsigned n = 0; n < nsaid; n++)
+            found |= strcmp(said[n].id, "gate") == 0;
+        assert_true(found);
+        for (int f = 0; f < FILES; f++)
+            buf_free(&texts[f]);
+    }
+}
+
+/* `gate` is tested above; every other rule by a mutation. */
+static void every_rule_is_tested(void **state)
+{
+    (void)state;
+    for (const struct hacheck_rule *r = hacheck_rules; r->id; r++) {
+        const struct mutation *m = mutations;
+        while (m->old && strcmp(m->rule, r->id) != 0)
+            m++;
+        if (!m->old && strcmp(r->id, "gate") != 0)
+            fail_msg("no mutation breaks the rule %s", r->id);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/once-hacheck.XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    for (int i = 0; i < FILES; i++)
+        snprintf(paths[i], sizeof paths[i], "%s/%s", dir, names[i]);
+    snprintf(map_path, sizeof map_path, "%s/policies.map", dir);
+    setenv("ONCE_RUN", dir, 1);
+    setenv("ONCE_SPOE", paths[SPOE], 1);
+    setenv("ONCE_HTTP", "127.0.0.1:9180", 1);
+    setenv("ONCE_REDIS", "127.0.0.1:6379", 1);
+    setenv("MAP", map_path, 1);
+    write_file(map_path, "# policies\n/a payments\n");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FILES; i++)
+        unlink(paths[i]);
+    unlink(map_path);
+    return rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_shipped_files_are_right), cmocka_unit_test(each_mistake_is_found_at_its_line),
+        cmocka_unit_test(an_unknown_policy_in_a_map),  cmocka_unit_test(nothing_is_there),
+        cmocka_unit_test(every_rule_is_tested),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
