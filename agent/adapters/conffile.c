@@ -353,18 +353,35 @@ static void on_rule(void *arg, const struct config_place *at, const char *text)
     r->where[0] = '\0';
 }
 
-static void read_secret(struct reader *r)
+/* name: of the secret; the option of its file is called NAME_file. */
+static void read_secret(struct reader *r, const char *name, config_text secret, const char *file)
+{
+    char err[256], word[SHOWN_MAX], path[64];
+    snprintf(path, sizeof path, "redis.%s_file", name);
+    config_setting_t *s = deepest(r->root, path);
+    if (!*file)
+        return;
+    if (*secret)
+        mistake(r, s, "option '%s': only one of %s and %s_file is possible", path, name, name);
+    else if (conftext_secret(file, secret, err, sizeof err))
+        mistake(r, s, "option '%s': value '%s': the file %s", path, shown(NULL, file, word), err);
+}
+
+static void read_secrets(struct reader *r)
 {
     struct config *c = r->config;
-    config_setting_t *s = deepest(r->root, "redis.password_file");
-    char err[256], word[SHOWN_MAX];
-    if (!*c->redis.password_file)
-        return;
-    if (*c->redis.password)
-        mistake(r, s, "option 'redis.password_file': only one of password and password_file is possible");
-    else if (conftext_secret(c->redis.password_file, c->redis.password, err, sizeof err))
-        mistake(r, s, "option 'redis.password_file': value '%s': the file %s",
-                shown(NULL, c->redis.password_file, word), err);
+    read_secret(r, "password", c->redis.password, c->redis.password_file);
+    read_secret(r, "sentinel_password", c->redis.sentinel_password, c->redis.sentinel_password_file);
+}
+
+/* The address has a default, so only the file shows that both were meant. */
+static void check_address(struct reader *r)
+{
+    config_setting_t *s = config_setting_lookup(r->root, "redis.address");
+    if (s && r->config->redis.sentinels.n > 0)
+        mistake(r, s,
+                "option 'redis.address': only one of address and sentinels is possible: the Sentinels say "
+                "where Redis is");
 }
 
 static void read_tree(struct reader *r, config_t *tree)
@@ -375,7 +392,8 @@ static void read_tree(struct reader *r, config_t *tree)
         return;
     }
     read_scope(r, &(struct scope){"", "", r->config}, r->root);
-    read_secret(r);
+    read_secrets(r);
+    check_address(r);
     config_check(r->config, on_rule, r);
 }
 

@@ -9,7 +9,7 @@
  *
  * Freeing the hiredis context inside the connect callback is a use after free in 0.14: that callback only
  * sends. After a failed connect hiredis frees the context itself and does not call the disconnect callback.
- * A host name in redis.address is resolved by getaddrinfo() at each connect, which blocks. */
+ * hiredis looks names up by getaddrinfo(), which blocks: it only gets numbers (adapters/resolve). */
 #include "adapters/redis_inner.h"
 
 #include <hiredis/adapters/libev.h>
@@ -60,6 +60,7 @@ static double pause_length(struct redis *r)
 static void log_failure(struct redis *r, const char *step, const char *why)
 {
     char said[sizeof r->said];
+    redis_primary_doubt(r);
     snprintf(said, sizeof said, "%s: %s", step, why);
     if (strcmp(said, r->said) == 0)
         return;
@@ -92,6 +93,8 @@ static void close_context(struct redis *r)
 {
     redisAsyncContext *ac = r->ac;
     r->ac = NULL;
+    resolve_free(r->lookup);
+    r->lookup = NULL;
     if (!ac)
         return;
     ac->data = NULL; /* its callbacks say nothing any more */
@@ -105,12 +108,28 @@ void redis_link_drop(struct redis *r, const char *step, const char *why)
     link_down(r);
 }
 
+void redis_link_leave(struct redis *r, const char *why)
+{
+    redis_enter(r);
+    r->failures = 0;
+    if (r->link != LINK_DOWN) {
+        LOG(LOG_NOTICE, "redis-left", log_text("why", why));
+        close_context(r);
+        link_down(r);
+    }
+    if (!r->gone && r->link == LINK_DOWN)
+        set_timer(r, 0., 0.);
+    redis_leave(r);
+}
+
 void redis_link_ready(struct redis *r)
 {
     r->link = LINK_READY;
     r->failures = 0;
     r->said[0] = '\0';
     metrics_set(r->metrics, METRIC_REDIS_UP, 1);
+    if (r->sentinel)
+        sentinel_trust(r->sentinel);
     LOG(LOG_NOTICE, "redis-ready", log_text("address", r->address));
     set_timer(r, TICK, TICK);
     redis_enter(r);
@@ -159,10 +178,10 @@ static redisAsyncContext *open_context(const char *address)
     return redisAsyncConnect(host, atoi(colon + 1));
 }
 
-static void link_connect(struct redis *r)
+/* address: r->address, or what its name stands for. */
+static void link_open(struct redis *r, const char *address)
 {
-    redisAsyncContext *ac = open_context(r->address);
-    r->link = LINK_GREETING;
+    redisAsyncContext *ac = open_context(address);
     r->ac = ac;
     if (!ac || ac->err || redisLibevAttach(r->loop, ac) != REDIS_OK) {
         redis_link_drop(r, "connect", ac && ac->err ? ac->errstr : "no address, or out of memory");
@@ -171,7 +190,31 @@ static void link_connect(struct redis *r)
     ac->data = r;
     redisAsyncSetConnectCallback(ac, on_connect);
     redisAsyncSetDisconnectCallback(ac, on_disconnect);
+}
+
+static void on_resolved(void *arg, const char *address, const char *why)
+{
+    struct redis *r = arg;
+    r->lookup = NULL;
+    if (address)
+        link_open(r, address);
+    else
+        redis_link_drop(r, "name", why);
+}
+
+static void link_connect(struct redis *r)
+{
+    if (!*r->address)
+        return; /* the Sentinels will say */
+    r->link = LINK_GREETING;
     set_timer(r, GREETING_LIMIT, 0.);
+    if (!resolve_wanted(r->address)) {
+        link_open(r, r->address);
+        return;
+    }
+    r->lookup = resolve_new(r->loop, r->address, on_resolved, r);
+    if (!r->lookup)
+        redis_link_drop(r, "name", "out of memory");
 }
 
 /* Commands are on their way and nothing has come for long. */
@@ -203,9 +246,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 /* True if another connection must be made. */
 static bool take_config(struct redis *r, const struct config *c)
 {
-    bool same = strcmp(r->address, c->redis.address) == 0 && strcmp(r->username, c->redis.username) == 0 &&
+    bool moved = redis_primary_configure(r, c);
+    bool same = !moved && strcmp(r->username, c->redis.username) == 0 &&
                 strcmp(r->password, c->redis.password) == 0 && r->db == c->redis.db;
-    memcpy(r->address, c->redis.address, sizeof r->address);
     memcpy(r->username, c->redis.username, sizeof r->username);
     memcpy(r->password, c->redis.password, sizeof r->password);
     r->db = c->redis.db;
@@ -221,11 +264,15 @@ struct redis *redis_new(struct ev_loop *loop, const struct config *c, const stru
     if (!r)
         return NULL;
     *r = (struct redis){.loop = loop, .events = *events, .arg = arg, .metrics = metrics};
-    take_config(r, c);
     redis_calls_init(r);
     ev_timer_init(&r->timer, on_timer, 0., 0.);
     r->timer.data = r;
     ev_set_priority(&r->timer, EV_MINPRI); /* what has come is read before it is missed */
+    take_config(r, c);
+    if (c->redis.sentinels.n > 0 && !r->sentinel) {
+        redis_free(r);
+        return NULL;
+    }
     set_timer(r, 0., 0.);
     return r;
 }
@@ -234,20 +281,16 @@ void redis_reconfigure(struct redis *r, const struct config *c)
 {
     if (!take_config(r, c))
         return;
-    redis_enter(r);
     r->advised = false;
-    r->failures = 0;
-    if (r->link != LINK_DOWN)
-        redis_link_drop(r, "connection", "the configuration has changed");
-    if (!r->gone && r->link == LINK_DOWN)
-        set_timer(r, 0., 0.);
-    redis_leave(r);
+    redis_link_leave(r, "the configuration has changed");
 }
 
 void redis_free(struct redis *r)
 {
     redis_enter(r);
     r->gone = true;
+    sentinel_free(r->sentinel);
+    r->sentinel = NULL;
     close_context(r);
     link_down(r);
     redis_leave(r);

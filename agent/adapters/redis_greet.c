@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The agent's own commands.
  *
- *   connected ──AUTH, SELECT, CONFIG GET .., SCRIPT LOAD .., TIME in one write──► all accepted: ready
+ *   connected ──AUTH, SELECT, ROLE, CONFIG GET .., SCRIPT LOAD .., TIME in one write──► all accepted: ready
  *                                                                └─ one refused: logged, dropped, tried again
  *
  * TIME is the last step, so that its reply means that everything before it was accepted. The same steps serve
@@ -97,6 +97,22 @@ static void write_select(struct redis *r, unsigned item)
     text(r, db);
 }
 
+static void write_role(struct redis *r, unsigned item)
+{
+    (void)item;
+    begin(r, 1);
+    text(r, "ROLE");
+}
+
+static bool accept_role(struct redis *r, unsigned item, const redisReply *reply)
+{
+    (void)item;
+    bool primary = redis_primary_role(r, reply) == NULL;
+    if (!primary)
+        metrics_add(r->metrics, METRIC_REDIS_NOT_PRIMARY);
+    return primary;
+}
+
 static bool wants_advice(const struct redis *r)
 {
     return !r->advised;
@@ -157,11 +173,12 @@ static bool accept_time(struct redis *r, unsigned item, const redisReply *reply)
     return true;
 }
 
-enum { STEP_AUTH, STEP_SELECT, STEP_CONFIG, STEP_LOAD, STEP_TIME, STEPS };
+enum { STEP_AUTH, STEP_SELECT, STEP_ROLE, STEP_CONFIG, STEP_LOAD, STEP_TIME, STEPS };
 
 static const struct redis_step steps[STEPS] = {
     [STEP_AUTH] = {"AUTH",        1,       wants_auth,   write_auth,   accept_ok    },
     [STEP_SELECT] = {"SELECT",      1,       wants_select, write_select, accept_ok    },
+    [STEP_ROLE] = {"ROLE",        1,       always,       write_role,   accept_role  },
     [STEP_CONFIG] = {"CONFIG GET",  ADVICES, wants_advice, write_config, accept_config},
     [STEP_LOAD] = {"SCRIPT LOAD", SCRIPTS, always,       write_load,   accept_load  },
     [STEP_TIME] = {"TIME",        1,       always,       write_time,   accept_time  },
@@ -205,6 +222,8 @@ static void refused(struct redis *r, const struct redis_step *step, unsigned ite
     if (reply->type == REDIS_REPLY_ERROR)
         snprintf(why, sizeof why, "%.*s", (int)strcspn(reply->str, step == &steps[STEP_AUTH] ? "`'\"" : ""),
                  reply->str);
+    else if (step == &steps[STEP_ROLE])
+        snprintf(why, sizeof why, "%s", redis_primary_role(r, reply));
     else if (step == &steps[STEP_LOAD])
         snprintf(why, sizeof why, "script %s came back with another SHA-1 than the one built in",
                  scripts[item].name);

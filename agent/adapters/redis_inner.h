@@ -5,6 +5,7 @@
  *   redis_greet.c  the agent's own commands: greeting, SCRIPT LOAD, TIME
  *   redis_calls.c  calls: order, deadlines, NOSCRIPT
  *   redis_clock.c  Redis' clock, and since when we have been served
+ *   redis_primary.c  which Redis: the configured one, or the one that the Sentinels name
  *
  *   free ──push──► sent ──reply──► free          sent ──NOSCRIPT──► healing ──scripts loaded──► sent
  *
@@ -18,6 +19,8 @@
 
 #include <hiredis/async.h>
 #include <time.h>
+#include "adapters/resolve.h"
+#include "adapters/sentinel.h"
 #include "domain/buf.h"
 #include "domain/script.h"
 
@@ -47,8 +50,13 @@ struct redis {
     struct redis_events events;
     void *arg;
     struct metrics *metrics;
-    config_text address, username, password;
+    config_text address; /* where it connects to; empty: the Sentinels have not said yet */
+    config_text username, password;
     uint32_t db, reconnect_ms, max_pending;
+    struct sentinel *sentinel; /* NULL: the address is the configuration's */
+    config_text sentinel_name, sentinel_username, sentinel_password;
+    struct address_list sentinels; /* what `sentinel` was made from */
+    struct resolve *lookup;        /* of the host name in address, while it is on its way */
 
     enum redis_link { LINK_DOWN, LINK_GREETING, LINK_READY } link;
     redisAsyncContext *ac; /* NULL while the link is down */
@@ -96,6 +104,17 @@ void redis_leave(struct redis *r);
 void redis_link_ready(struct redis *r);
 /* Ends the connection. Not inside the connect callback: hiredis 0.14 would use it after that. */
 void redis_link_drop(struct redis *r, const char *step, const char *why);
+
+/* Ends the connection without a fault of its own; connects again at once. */
+void redis_link_leave(struct redis *r, const char *why);
+
+/* redis_primary.c */
+/* Takes address or Sentinels from the configuration; true if they have changed. */
+bool redis_primary_configure(struct redis *r, const struct config *c);
+/* The connection could not be made or has failed, or it is no primary. */
+void redis_primary_doubt(struct redis *r);
+/* The reply of ROLE; NULL: go on, else why not. */
+const char *redis_primary_role(const struct redis *r, const redisReply *reply);
 
 /* redis_greet.c */
 void redis_greet(struct redis *r);

@@ -18,7 +18,7 @@
 enum {
     CONFIG_NAME_MAX = 63,
     CONFIG_TEXT_MAX = 255,
-    CONFIG_LISTEN_MAX = 8,
+    CONFIG_LISTEN_MAX = 8, /* addresses of one list */
     CONFIG_HAPROXY_MAX = 8,
     CONFIG_SOCKET_PATH_MAX = 107, /* bytes of sun_path without its NUL (unix(7)) */
     CONFIG_POLICIES_MAX = 64,
@@ -36,7 +36,7 @@ struct text_list {
     config_text item[CONFIG_DROP_MAX];
 };
 
-struct listen_list {
+struct address_list {
     unsigned n;
     config_text item[CONFIG_LISTEN_MAX]; /* "unix@/path", "127.0.0.1:9000" */
 };
@@ -97,7 +97,7 @@ struct config {
         enum log_level level;
     } log;
     struct {
-        struct listen_list listen;
+        struct address_list listen;
         uint32_t mode; /* of the unix socket, octal */
         uint32_t max_connections;
         uint32_t max_frame;   /* bytes offered at most */
@@ -121,8 +121,11 @@ struct config {
         uint32_t mode;
     } notices;
     struct {
-        config_text address; /* "127.0.0.1:6379", "unix@/path" */
+        config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels */
         config_text username, password, password_file;
+        struct address_list sentinels;
+        config_text sentinel_name; /* what the Sentinels call this Redis */
+        config_text sentinel_username, sentinel_password, sentinel_password_file;
         uint32_t db;
         uint32_t deadline_ms;  /* of a decision */
         uint32_t reconnect_ms; /* longest pause between two attempts */

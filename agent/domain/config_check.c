@@ -6,6 +6,7 @@
  *   lock / 3 >  redis.reconnect                  an agent is back before a claim is anybody's
  *   record   >  lock + lock / 3                  a lapsed claim is still a known key
  *   burst * window / quota <= 30 days            a group's TTL is 32 bits of ms (docs/wire.md, claim)
+ *   sentinels <=> sentinel_name                  whom to ask, and for what
  *
  * Increment and capacity are whole ticks of 100 ns, rounded up: never more than the rate (docs/wire.md). */
 #include "domain/config.h"
@@ -134,6 +135,24 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     if (!*k->config->replay.listen)
         say(k, "idempotency",
             "stored answers are served by the replay listener: replay.listen must not be empty");
+}
+
+/* Each of these means nothing without another one. */
+static void check_redis(struct check *k)
+{
+    const struct config *c = k->config;
+    bool asked = c->redis.sentinels.n > 0;
+    if (asked && !*c->redis.sentinel_name)
+        say(k, "redis.sentinel_name",
+            "is wanted with redis.sentinels: what the Sentinels call this Redis (sentinel monitor NAME ..)");
+    if (!asked && *c->redis.sentinel_name)
+        say(k, "redis.sentinel_name", "means nothing without redis.sentinels");
+    if (!asked && *c->redis.sentinel_password)
+        say(k, "redis.sentinel_password", "means nothing without redis.sentinels");
+    if (*c->redis.sentinel_username && !*c->redis.sentinel_password)
+        say(k, "redis.sentinel_username", "a user needs redis.sentinel_password or its file");
+    if (*c->redis.username && !*c->redis.password)
+        say(k, "redis.username", "a user needs redis.password or its file");
 }
 
 static void compile_terms(struct limit *l)
@@ -268,6 +287,7 @@ unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
             "must be smaller than spop.max_frame: nothing would be left for a request");
     check_haproxy(&k);
     check_listen(&k);
+    check_redis(&k);
     if (c->npolicies == 0)
         say(&k, "policies", "at least one policy is wanted");
     for (unsigned i = 0; i < c->npolicies; i++)

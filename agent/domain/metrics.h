@@ -66,6 +66,11 @@
     X(REDIS_FULL, counter, "spoa_once_redis_commands_total", "result=\"full\"", "")                          \
     X(REDIS_NOSCRIPT, counter, "spoa_once_redis_noscript_total", "",                                         \
       "Script loads that NOSCRIPT asked for.")                                                               \
+    X(REDIS_NOT_PRIMARY, counter, "spoa_once_redis_not_primary_total", "",                                   \
+      "Connections given up: that Redis was no primary.")                                                    \
+    X(SENTINELS_UP, gauge, "spoa_once_sentinels_up", "", "Sentinels that are connected and answer.")         \
+    X(SENTINEL_SWITCHES, counter, "spoa_once_sentinel_switches_total", "",                                   \
+      "Times the Sentinels named another primary.")                                                          \
     X(REPLAY_SERVED, counter, "spoa_once_replays_total", "from=\"memory\"",                                  \
       "Answers of the replay listener.")                                                                     \
     X(REPLAY_FETCHED, counter, "spoa_once_replays_total", "from=\"redis\"", "")                              \

@@ -34,7 +34,8 @@ enum option_type {
     OPT_METHODS,  /* config_text: "any", or "POST, PATCH" */
     OPT_TERMS,    /* config_text: what a limit counts by, "ip, user" */
     OPT_HEADERS,  /* struct text_list: names of headers, kept in lower case; `*` at the end: a prefix */
-    OPT_LISTEN,   /* struct listen_list: addresses as OPT_STREAM */
+    OPT_LISTEN,   /* struct address_list: addresses as OPT_STREAM */
+    OPT_SERVERS,  /* struct address_list: addresses as OPT_SERVER */
 };
 
 enum option_flag {

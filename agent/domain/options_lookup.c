@@ -50,7 +50,7 @@ static bool same_list(const struct text_list *a, const struct text_list *b)
     return same_texts(a->item, a->n, b->item, b->n);
 }
 
-static bool same_listen(const struct listen_list *a, const struct listen_list *b)
+static bool same_addresses(const struct address_list *a, const struct address_list *b)
 {
     return same_texts(a->item, a->n, b->item, b->n);
 }
@@ -67,7 +67,8 @@ bool option_same(const struct option *o, const void *a, const void *b)
     case OPT_SEC:
     case OPT_ENUM: return memcmp(x, y, sizeof(uint32_t)) == 0;
     case OPT_HEADERS: return same_list(x, y);
-    case OPT_LISTEN: return same_listen(x, y);
+    case OPT_LISTEN:
+    case OPT_SERVERS: return same_addresses(x, y);
     default: return strcmp(x, y) == 0;
     }
 }

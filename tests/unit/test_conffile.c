@@ -528,6 +528,36 @@ static void test_secret_file(void **state)
     BAD(text, "3: option 'redis.password_file': value '");
 }
 
+#define SENTINELS "sentinels = [\"10.0.0.1:26379\", \"[::1]:26379\", \"sentinel-3:26379\"]; "
+static void test_sentinels(void **state)
+{
+    char text[512];
+    (void)state;
+    put_file(secret, "look\n", 5, 0600);
+    snprintf(text, sizeof text,
+             GOOD "redis = { " SENTINELS "sentinel_name = \"once\"; sentinel_password_file = \"%s\"; };\n",
+             secret);
+    struct config *c = good(text);
+    assert_int_equal(c->redis.sentinels.n, 3);
+    assert_string_equal(c->redis.sentinels.item[1], "[::1]:26379");
+    assert_string_equal(c->redis.sentinel_name, "once");
+    assert_string_equal(c->redis.sentinel_password, "look");
+    assert_string_equal(c->redis.password, "");
+    config_drop(c);
+    config_drop(good(GOOD "redis = { sentinels = []; address = \"10.0.0.1:1\"; };\n"));
+    BAD(GOOD "redis = { " SENTINELS "sentinel_name = \"once\";\n address = \"127.0.0.1:6379\"; };\n",
+        "4: option 'redis.address': only one of address and sentinels is possible");
+    BAD(GOOD "redis = { " SENTINELS "};\n",
+        "3: option 'redis.sentinel_name': is wanted with redis.sentinels");
+    BAD(GOOD "redis = { sentinel_name = \"once\"; sentinel_password = \"x\"; };\n",
+        "3: option 'redis.sentinel_name': means nothing without",
+        "3: option 'redis.sentinel_password': means nothing without");
+    BAD(GOOD "redis = { username = \"u\"; };\n", "3: option 'redis.username': a user needs");
+    BAD(GOOD "redis = { sentinels = [\"10.0.0.1\"]; };\n",
+        "3: option 'redis.sentinels': value '10.0.0.1': addresses are wanted, at most eight, such as");
+    unlink(secret);
+}
+
 /* Every beginning of a file, and every file with one byte changed: taken or refused, never more. */
 static void test_broken_files(void **state)
 {
@@ -593,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_a_limit_comes_back),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_secret_file),
+        cmocka_unit_test(test_sentinels),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

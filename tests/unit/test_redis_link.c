@@ -244,6 +244,28 @@ static void user(void **state)
     redis_fixture_until_ready(&f, 1);
 }
 
+/* A replica is refused, whoever named it; a user who may not ask for the role is believed. */
+static void replica(void **state)
+{
+    (void)state;
+    redis_server_do(&f.server, "REPLICAOF 127.0.0.1 1");
+    capture();
+    redis_fixture_connect(&f);
+    redis_fixture_run(&f, 0.5);
+    captured();
+    assert_int_equal(f.ready, 0);
+    assert_int_equal(count_of("no primary but a replica"), 1);
+    assert_true(f.metrics.value[METRIC_REDIS_NOT_PRIMARY] >= 2);
+    redis_server_do(&f.server, "REPLICAOF NO ONE");
+    redis_fixture_until_ready(&f, 1);
+    redis_free(f.redis);
+    redis_server_do(&f.server, "ACL SETUSER once on >secret ~* &* +@all -role");
+    strcpy(f.config->redis.username, "once");
+    strcpy(f.config->redis.password, "secret");
+    redis_fixture_connect(&f);
+    redis_fixture_until_ready(&f, 2);
+}
+
 /* Redis (or what stands there) repeats what it was given. */
 static void secret_in_error(void **state)
 {
@@ -268,7 +290,7 @@ static void strange_greetings(void **state)
     } cases[] = {
         {"-LOADING Redis is loading the dataset in memory\r\n+x\r\n-LOADING Redis is loading\r\n", "LOADING"   },
         {"-ERR max number of clients reached\r\n+x\r\n-ERR max number of clients reached\r\n",     "max number"},
-        {"+x\r\n+x\r\n$40\r\nffffffffffffffffffffffffffffffffffffffff\r\n",                        "SHA-1"     },
+        {"*1\r\n$6\r\nmaster\r\n+x\r\n+x\r\n$40\r\nffffffffffffffffffffffffffffffffffffffff\r\n",  "SHA-1"     },
         {"HTTP/1.1 400 Bad Request\r\n\r\n",                                                       "redis-down"},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -425,6 +447,7 @@ int main(void)
         CASE(password),
         CASE(password_missing),
         CASE(user),
+        CASE(replica),
         CASE(secret_in_error),
         CASE(strange_greetings),
         CASE(silent_greeting),
