@@ -22,7 +22,8 @@ LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 CFLAGS_check := -O2 -g -Werror
 CFLAGS_cover := -O0 -g --coverage
 LDFLAGS_cover := --coverage
-ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
+# make BUILD=build/other PROTOCOL=2: an agent of another version of records and tokens (tests).
+ALLCFLAGS = $(CSTD) $(WARN) $(INC) $(PROTOCOL:%=-DPROTOCOL_VERSION=%) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LIBS   = -lev $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 # V=1 shows the commands.
@@ -65,7 +66,7 @@ $(OBJ)/libtest.a: $(TEST_OBJ)
 
 $(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
 	@echo "  LUA   $@"; mkdir -p $(@D)
-	$(Q)tools/embed-lua redis-lua > $@.new && mv $@.new $@
+	$(Q)tools/embed-lua redis-lua $(PROTOCOL) > $@.new && mv $@.new $@
 
 $(OBJ)/%.o: %.c | $(GEN)
 	@echo "  CC    $@"; mkdir -p $(@D)
@@ -87,10 +88,10 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix check fmt lint coverage fuzz clean install
+.PHONY: help run test test-matrix chaos soak check fmt lint coverage fuzz release-times clean install
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 run: ## the demo: redis-server, payments backend, agent, HAProxy on 127.0.0.1:8080
 	@tools/deps run
@@ -105,11 +106,26 @@ test: ## everything, under AddressSanitizer and UBSan
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
 	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	python3 tests/chaos/test_checker.py || rc=1; \
+	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
+	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
 	exit $$rc
 
 test-matrix: ## the same in Debian 12, 13 and testing; MATRIX=trixie chooses (as root)
 	@tools/deps matrix
 	@tools/test-matrix $(MATRIX)
+
+chaos: ## a bank while all is broken: SECONDS (600), SEED (7), CLIENTS (64); tests/chaos/README.md
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/other PROTOCOL=2 all
+	@SECONDS=$(or $(SECONDS),600) SEED=$(or $(SEED),7) tests/chaos/run $(BUILD)/release/spoa-once $(BUILD)/other/release/spoa-once
+
+soak: ## constant connection churn for SECONDS (600): the agents must not grow
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory VARIANT=asan all
+	@SECONDS=$(or $(SECONDS),600) tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once
 
 test-programs: $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
 
@@ -156,6 +172,13 @@ fuzz: ## each parser's fuzzer, with clang; SECONDS=600 each, FUZZ_JOBS=2 at a ti
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang $(FUZZ_SRC:tests/%.c=$(BUILD)/fuzz/tests/%)
 	@tools/fuzz $(BUILD) $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60) $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
+
+release-times: ## how long a key stays locked after each kind of failure: figures of TRIES (30) each
+	@tools/deps test
+	@$(MAKE) --no-print-directory all
+	@rm -f $(BUILD)/release-times.txt
+	@THREADS=4 ONCE_TRIES=$(or $(TRIES),30) ONCE_FIGURES=$(abspath $(BUILD))/release-times.txt \
+	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/release-times.vtc; rc=$$?; cat $(BUILD)/release-times.txt; exit $$rc
 
 PREFIX ?= /usr/local
 install: all ## binary and HAProxy files under PREFIX (/usr/local)

@@ -53,6 +53,8 @@ static int open_socket(const char *option, const char *address, uint32_t mode,
 static void on_redis_ready(void *arg)
 {
     struct agent *a = arg;
+    guard_ready(a->gate.guard);
+    acks_ready(a->gate.acks);
     completion_flush(a->gate.completion);
     inflight_redis_ready(a->gate.inflight);
 }
@@ -90,9 +92,15 @@ static bool start_gate(struct agent *a)
     g->loop = a->loop;
     g->config = c;
     g->metrics = &a->metrics;
-    return (g->redis = redis_new(a->loop, c, &events, a, &a->metrics)) &&
-           (g->completion = completion_new(a->loop, g->redis, c, &a->metrics)) &&
-           (g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics));
+    if (!(g->redis = redis_new(a->loop, c, &events, a, &a->metrics)) ||
+        !(g->guard = guard_new(a->loop, g->redis, c, &a->metrics)) ||
+        !(g->acks = acks_new(a->loop, g->redis, c, &a->metrics)) ||
+        !(g->completion = completion_new(a->loop, g->redis, c, &a->metrics)) ||
+        !(g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics)))
+        return false;
+    completion_set_acks(g->completion, g->acks);
+    inflight_set_acks(g->inflight, g->acks);
+    return true;
 }
 
 static bool start_notices(struct agent *a)
@@ -180,6 +188,8 @@ bool agent_reload(struct agent *a, struct config *c)
     a->config = a->gate.config = config_hold(c);
     log_setup(c->log.format, c->log.level);
     redis_reconfigure(a->gate.redis, c);
+    guard_reconfigure(a->gate.guard, c);
+    acks_reconfigure(a->gate.acks, c);
     completion_reconfigure(a->gate.completion, c);
     inflight_reconfigure(a->gate.inflight, c);
     if (a->gate.replay)
@@ -235,12 +245,14 @@ void agent_free(struct agent *a)
         exporter_free(a->exporter);
     if (a->notices)
         notices_free(a->notices);
+    acks_free(a->gate.acks); /* transactions and words wait in it */
     if (a->gate.inflight)
         inflight_free(a->gate.inflight);
     /* Calls end with LOST here, and the transactions that waited for them end; so the replay room goes after
      * it. */
     if (a->gate.redis)
         redis_free(a->gate.redis);
+    guard_free(a->gate.guard);
     if (a->gate.completion)
         completion_free(a->gate.completion);
     if (a->gate.replay)

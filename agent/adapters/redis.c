@@ -281,7 +281,6 @@ void redis_reconfigure(struct redis *r, const struct config *c)
 {
     if (!take_config(r, c))
         return;
-    r->advised = false;
     redis_link_leave(r, "the configuration has changed");
 }
 

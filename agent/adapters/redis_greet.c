@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The agent's own commands.
  *
- *   connected ──AUTH, SELECT, ROLE, CONFIG GET .., SCRIPT LOAD .., TIME in one write──► all accepted: ready
+ *   connected ──AUTH, SELECT, ROLE, SCRIPT LOAD .., INFO .., TIME in one write──► all accepted: ready
  *                                                                └─ one refused: logged, dropped, tried again
  *
  * TIME is the last step, so that its reply means that everything before it was accepted. The same steps serve
@@ -24,11 +24,13 @@ struct redis_step {
 
 /* Settings under which records can be lost (facts: settings users must have). */
 static const struct advice {
-    const char *setting, *wanted, *why;
+    const char *section, *field, *wanted, *setting, *why;
     enum log_level level;
 } advices[] = {
-    {"maxmemory-policy", "noeviction", "locks and records can be evicted: a key may run twice",   LOG_WARNING},
-    {"appendonly",       "yes",        "a restart of Redis forgets records: a key may run twice", LOG_NOTICE },
+    {"memory",      "\nmaxmemory_policy:", "noeviction", "maxmemory-policy noeviction",
+     "locks and records can be evicted: a key may run twice",   LOG_WARNING},
+    {"persistence", "\naof_enabled:",      "1",          "appendonly yes",
+     "a restart of Redis forgets records: a key may run twice", LOG_NOTICE },
 };
 enum { ADVICES = sizeof advices / sizeof *advices };
 
@@ -113,30 +115,36 @@ static bool accept_role(struct redis *r, unsigned item, const redisReply *reply)
     return primary;
 }
 
-static bool wants_advice(const struct redis *r)
+/* Not CONFIG: many an ACL and many a provider forbid it. Asked behind the scripts, so that a server that
+ * refuses them (LOADING, NOAUTH) is not advised at every try. */
+static void write_info(struct redis *r, unsigned item)
 {
-    return !r->advised;
+    begin(r, 2);
+    text(r, "INFO");
+    text(r, advices[item].section);
 }
 
-static void write_config(struct redis *r, unsigned item)
+/* Bytes of a field's value behind `field`, or 0. */
+static size_t field_of(const char *info, const char *field, const char **value)
 {
-    begin(r, 3);
-    text(r, "CONFIG");
-    text(r, "GET");
-    text(r, advices[item].setting);
+    const char *at = info ? strstr(info, field) : NULL;
+    *value = at ? at + strlen(field) : "";
+    return strcspn(*value, "\r\n");
 }
 
-/* An ACL may forbid CONFIG: then nothing is said. */
-static bool accept_config(struct redis *r, unsigned item, const redisReply *reply)
+/* A user who may not even ask is told so, and served. */
+static bool accept_info(struct redis *r, unsigned item, const redisReply *reply)
 {
     const struct advice *a = &advices[item];
-    r->advised |= item == ADVICES - 1 && reply->type != REDIS_REPLY_ERROR;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[1]->str)
-        return true;
-    if (strcmp(reply->element[1]->str, a->wanted) != 0)
-        LOG(a->level, "redis-setting", log_text("setting", a->setting),
-            log_text("value", reply->element[1]->str), log_text("wanted", a->wanted),
-            log_text("why", a->why));
+    const char *value;
+    size_t len = field_of(reply->type == REDIS_REPLY_ERROR ? NULL : reply->str, a->field, &value);
+    (void)r;
+    if (len == 0)
+        LOG(LOG_NOTICE, "redis-setting-unknown", log_text("wanted", a->setting),
+            log_text("why", reply->type == REDIS_REPLY_ERROR ? reply->str : "INFO does not say"));
+    else if (len != strlen(a->wanted) || strncmp(value, a->wanted, len) != 0)
+        LOG(a->level, "redis-setting", log_text("wanted", a->setting),
+            log_bytes("is", (struct spop_slice){value, len}), log_text("why", a->why));
     return true;
 }
 
@@ -173,15 +181,15 @@ static bool accept_time(struct redis *r, unsigned item, const redisReply *reply)
     return true;
 }
 
-enum { STEP_AUTH, STEP_SELECT, STEP_ROLE, STEP_CONFIG, STEP_LOAD, STEP_TIME, STEPS };
+enum { STEP_AUTH, STEP_SELECT, STEP_ROLE, STEP_LOAD, STEP_INFO, STEP_TIME, STEPS };
 
 static const struct redis_step steps[STEPS] = {
-    [STEP_AUTH] = {"AUTH",        1,       wants_auth,   write_auth,   accept_ok    },
-    [STEP_SELECT] = {"SELECT",      1,       wants_select, write_select, accept_ok    },
-    [STEP_ROLE] = {"ROLE",        1,       always,       write_role,   accept_role  },
-    [STEP_CONFIG] = {"CONFIG GET",  ADVICES, wants_advice, write_config, accept_config},
-    [STEP_LOAD] = {"SCRIPT LOAD", SCRIPTS, always,       write_load,   accept_load  },
-    [STEP_TIME] = {"TIME",        1,       always,       write_time,   accept_time  },
+    [STEP_AUTH] = {"AUTH",        1,       wants_auth,   write_auth,   accept_ok  },
+    [STEP_SELECT] = {"SELECT",      1,       wants_select, write_select, accept_ok  },
+    [STEP_ROLE] = {"ROLE",        1,       always,       write_role,   accept_role},
+    [STEP_LOAD] = {"SCRIPT LOAD", SCRIPTS, always,       write_load,   accept_load},
+    [STEP_INFO] = {"INFO",        ADVICES, always,       write_info,   accept_info},
+    [STEP_TIME] = {"TIME",        1,       always,       write_time,   accept_time},
 };
 
 static void send_step(struct redis *r, const struct redis_step *step)

@@ -77,7 +77,6 @@ struct redis {
     struct buf out;   /* where our own commands are written */
     unsigned loading; /* SCRIPT LOADs on their way for the healing */
     bool load_failed; /* one of them failed */
-    bool advised;     /* Redis' settings have been looked at */
 
     struct {
         uint64_t seen_us, at_us; /* Redis' time, and when it was seen */

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The configuration as the agent uses it: plain values, filled from the option tables (domain/options).
  *
- *   config ─┬─ log, spop, replay, http, notices, redis, problems, inflight, completion   one struct each
- *           ├─ haproxy[]    runtime sockets
- *           └─ policies[] ─┬─ idempotency
- *                          └─ limits[]
+ *   config ─┬─ log, spop, replay, http, notices, redis, breaker, problems, inflight, completion   one struct
+ * each ├─ haproxy[]    runtime sockets └─ policies[] ─┬─ idempotency └─ limits[]
  *
  * One configuration lives as long as somebody holds it: a transaction that began under the old one ends under
  * it. */
@@ -47,6 +45,7 @@ struct status_set {
 
 enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE };
 enum on_unknown { ON_UNKNOWN_RELEASE, ON_UNKNOWN_HOLD };
+enum on_data_loss { ON_DATA_LOSS_CONTINUE, ON_DATA_LOSS_REFUSE };
 enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
 enum log_format { LOG_TEXT, LOG_JSON };
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
@@ -66,12 +65,14 @@ struct idempotency {
     enum on_unknown on_unknown;
     enum inflight_mode inflight;
     uint32_t max_stored; /* bytes of body; larger ones become tombstones */
+    bool fail_open;      /* forwarded unprotected when Redis cannot confirm the claim */
 };
 
 struct limit {
     config_name name;
     config_text rate;  /* "100/min" */
     config_text key;   /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
+    bool fail_open;    /* passes when Redis cannot decide */
     uint32_t burst;    /* requests; 0 in the file means: as many as the rate's number */
     uint32_t quota;    /* the rate's number */
     uint32_t window_s; /* the rate's time */
@@ -130,13 +131,21 @@ struct config {
         uint32_t deadline_ms;  /* of a decision */
         uint32_t reconnect_ms; /* longest pause between two attempts */
         uint32_t max_pending;  /* commands on their way */
+        uint32_t ack_replicas; /* that must have a grant or an outcome before it counts; 0: none */
+        uint32_t ack_timeout_ms;
+        enum on_data_loss on_data_loss;
     } redis;
+    struct {
+        uint32_t failures; /* in a row, that open it */
+        uint32_t probe_ms; /* while it is open */
+    } breaker;
     struct {
         config_text base; /* problem types are base + word */
     } problems;
     struct {
         uint32_t poll_ms;
         uint32_t max_entries; /* of one listing */
+        uint32_t lookups;     /* of busy keys, a second */
     } inflight;
     struct {
         uint32_t max_entries, max_bytes; /* words that wait for Redis' confirmation */

@@ -5,6 +5,7 @@
  *   lock     >= redis.deadline + 3 polls + 1s    a claim outlives its own decision and a missed poll
  *   lock / 3 >  redis.reconnect                  an agent is back before a claim is anybody's
  *   record   >  lock + lock / 3                  a lapsed claim is still a known key
+ *   2 * ack_timeout < redis.deadline             only with ack_replicas: two groups, one after another
  *   burst * window / quota <= 30 days            a group's TTL is 32 bits of ms (docs/wire.md, claim)
  *   sentinels <=> sentinel_name                  whom to ask, and for what
  *
@@ -233,6 +234,18 @@ static void check_policy(struct check *k, unsigned n)
     }
 }
 
+static void check_acks(struct check *k)
+{
+    const struct config *c = k->config;
+    if (c->redis.ack_replicas == 0 || 2 * c->redis.ack_timeout_ms < c->redis.deadline_ms)
+        return;
+    struct text *t = begin(k, "redis.ack_timeout");
+    put_ms(t, "", c->redis.ack_timeout_ms);
+    put_ms(t, " is too long: twice that must be below redis.deadline (", c->redis.deadline_ms);
+    text_str(t, ")");
+    report(k);
+}
+
 /* One socket polled twice would be two workers of one process; one bound twice is taken the second time. */
 static void check_haproxy(struct check *k)
 {
@@ -285,6 +298,7 @@ unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
     if (c->spop.maxrewrite >= c->spop.max_frame)
         say(&k, "spop.maxrewrite",
             "must be smaller than spop.max_frame: nothing would be left for a request");
+    check_acks(&k);
     check_haproxy(&k);
     check_listen(&k);
     check_redis(&k);

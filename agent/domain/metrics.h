@@ -48,6 +48,11 @@
     X(POLLS, counter, "spoa_once_polls_total", "result=\"ok\"", "Listings of HAProxy's tables.")             \
     X(POLL_FAILED, counter, "spoa_once_polls_total", "result=\"failed\"", "")                                \
     X(POLLER, gauge, "spoa_once_poller", "", "HAProxy sockets that this agent polls.")                       \
+    X(LOOKUP_ENDED, counter, "spoa_once_lookups_total", "result=\"ended\"",                                  \
+      "Requests whose busy key was looked up in HAProxy's table.")                                           \
+    X(LOOKUP_RUNNING, counter, "spoa_once_lookups_total", "result=\"running\"", "")                          \
+    X(LOOKUP_UNSEEN, counter, "spoa_once_lookups_total", "result=\"unseen\"", "")                            \
+    X(LOOKUP_REFUSED, counter, "spoa_once_lookups_total", "result=\"refused\"", "")                          \
     X(INFLIGHT, gauge, "spoa_once_inflight", "", "Executions in flight at the last listing.")                \
     X(WORKERS, gauge, "spoa_once_haproxy_workers", "", "HAProxy workers this agent is connected to.")        \
     X(COMPLETIONS, gauge, "spoa_once_completions", "", "Words that wait for Redis' confirmation.")           \
@@ -71,6 +76,25 @@
     X(SENTINELS_UP, gauge, "spoa_once_sentinels_up", "", "Sentinels that are connected and answer.")         \
     X(SENTINEL_SWITCHES, counter, "spoa_once_sentinel_switches_total", "",                                   \
       "Times the Sentinels named another primary.")                                                          \
+    X(BREAKER_OPEN, gauge, "spoa_once_breaker_open", "",                                                     \
+      "1 while requests are refused because Redis does not answer in time.")                                 \
+    X(BREAKER_OPENED, counter, "spoa_once_breaker_opened_total", "", "How often that began.")                \
+    X(BREAKER_REFUSED, counter, "spoa_once_breaker_refused_total", "",                                       \
+      "Claims that were not sent because of it.")                                                            \
+    X(ACKS, counter, "spoa_once_acks_total", "result=\"ok\"",                                                \
+      "Acknowledgements by replicas that were waited for.")                                                  \
+    X(ACKS_FAILED, counter, "spoa_once_acks_total", "result=\"failed\"", "")                                 \
+    X(ACKS_REFUSED, counter, "spoa_once_acks_refused_total", "",                                             \
+      "Grants taken back because replicas did not acknowledge.")                                             \
+    X(DATA_LOSS, counter, "spoa_once_data_loss_total", "",                                                   \
+      "How often Redis was found to have forgotten records.")                                                \
+    X(DATA_LOST, gauge, "spoa_once_data_lost", "",                                                           \
+      "1 while protected requests wait for an operator to say go.")                                          \
+    X(DATA_REFUSED, counter, "spoa_once_data_refused_total", "",                                             \
+      "Requests refused because records are gone, or that is not known yet.")                                \
+    X(FAILED_OPEN_KEY, counter, "spoa_once_failed_open_total", "what=\"idempotency\"",                       \
+      "Requests that passed because Redis could not decide (fail_open).")                                    \
+    X(FAILED_OPEN_LIMIT, counter, "spoa_once_failed_open_total", "what=\"limits\"", "")                      \
     X(REPLAY_SERVED, counter, "spoa_once_replays_total", "from=\"memory\"",                                  \
       "Answers of the replay listener.")                                                                     \
     X(REPLAY_FETCHED, counter, "spoa_once_replays_total", "from=\"redis\"", "")                              \

@@ -34,6 +34,7 @@ static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 static const char *const fingerprints[] = {"raw", "headers", "none", NULL};
 static const char *const on_unknowns[] = {"release", "hold", NULL};
+static const char *const on_data_losses[] = {"continue", "refuse", NULL};
 static const char *const inflight_modes[] = {"poll", "lease", NULL};
 
 /* ACCEPTANCE I5: what belongs to one connection, one moment or one try, and what would hand one client's
@@ -111,6 +112,19 @@ static const struct option config_options[] = {
           "Longest pause between two attempts to connect; less than a third of every lock."),
     RANGE("redis.max_pending", COUNT, redis.max_pending, "10000", "1", "1000000", RELOAD,
           "Commands on their way; more are refused at once."),
+    RANGE("redis.ack_replicas", COUNT, redis.ack_replicas, "0", "0", "16", RELOAD,
+          "Replicas that must have a grant before it is answered, and an outcome before it counts."),
+    RANGE("redis.ack_timeout", MSEC, redis.ack_timeout_ms, "100ms", "5ms", "500ms", RELOAD,
+          "How long their acknowledgement is waited for; twice this must be below redis.deadline."),
+    CHOICE("redis.on_data_loss", redis.on_data_loss, "continue", on_data_losses, RELOAD,
+           "When Redis has forgotten records: only said and counted, or protected requests are refused until "
+           "an operator says go."),
+
+    RANGE("breaker.failures", COUNT, breaker.failures, "5", "1", "1000", RELOAD,
+          "Decisions in a row without an answer within redis.deadline, after which requests are refused at "
+          "once."),
+    RANGE("breaker.probe", MSEC, breaker.probe_ms, "100ms", "10ms", "10s", RELOAD,
+          "How often Redis is then asked whether it answers in time again."),
 
     PLAIN("problems.base", URI, problems.base, "/docs/problems#", RELOAD,
           "Problem types are this and a word (RFC 9457)."),
@@ -119,6 +133,9 @@ static const struct option config_options[] = {
           "How often HAProxy's tables are read; three polls must fit into their expire of 1s."),
     RANGE("inflight.max_entries", COUNT, inflight.max_entries, "102400", "100", "1000000", RELOAD,
           "Entries of one listing; at least the size of HAProxy's tables."),
+    RANGE("inflight.lookups", COUNT, inflight.lookups, "200", "0", "2000", RELOAD,
+          "Busy keys that are looked up in HAProxy's table before 409 is said, a second; beyond that 409 at "
+          "once."),
 
     RANGE("completion.max_entries", COUNT, completion.max_entries, "10000", "10", "1000000", RELOAD,
           "Outcomes that wait for Redis' confirmation; more are dropped and counted."),
@@ -177,6 +194,8 @@ static const struct option idempotency_options[] = {
            "any request."),
     RANGE("max_stored", SIZE, max_stored, "64k", "0", "1m", RELOAD,
           "Largest body that is stored; a larger one leaves a tombstone."),
+    PLAIN("fail_open", BOOL, fail_open, "false", RELOAD,
+          "When Redis cannot confirm a claim: the request is forwarded unprotected, and may run twice."),
     {.path = NULL},
 };
 
@@ -191,6 +210,8 @@ static const struct option limit_options[] = {
     PLAIN("key", TERMS, key, NULL, REQUIRED | RELOAD,
           "What is counted apart: \"global\", \"policy\", \"ip\" (IPv6 by /64), names of message arguments; "
           "several: \"ip, user\"."),
+    PLAIN("fail_open", BOOL, fail_open, "false", RELOAD,
+          "When Redis cannot decide: the request passes uncounted, if all limits of its policy say so."),
     {.path = NULL},
 };
 

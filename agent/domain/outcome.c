@@ -120,9 +120,8 @@ static bool read_mismatch(struct reader *r, const struct plan *p, struct outcome
 static bool read_busy(struct reader *r, const struct plan *p, struct outcome *o)
 {
     (void)p;
-    uint8_t rid[8];
     uint64_t np;
-    if (!take_uint(r, 8, &o->fence) || !take(r, rid, sizeof rid) || !take_whole(r, &o->until_us) ||
+    if (!take_uint(r, 8, &o->fence) || !take(r, o->rid, sizeof o->rid) || !take_whole(r, &o->until_us) ||
         !take_uint(r, 1, &np))
         return false;
     o->process = take_rest(r);

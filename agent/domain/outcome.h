@@ -22,6 +22,7 @@ struct outcome {
     enum outcome_kind kind;
     uint64_t now_us;                   /* Redis' time */
     uint64_t fence;                    /* GO, YOURS, BUSY */
+    uint8_t rid[8];                    /* BUSY: of the claim that holds the key */
     uint64_t until_us;                 /* BUSY: earliest moment at which it may change hands */
     uint64_t ttl_ms;                   /* REPLAY, TOMB, UNKNOWN */
     unsigned status;                   /* TOMB, UNKNOWN (0: none seen) */

@@ -125,3 +125,11 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
         return;
     out->kind = out->has_record || out->nlimits > 0 ? PLAN_CLAIM : PLAN_PASS;
 }
+
+bool plan_fails_open(const struct plan *p)
+{
+    bool open = !p->has_record || p->policy->idempotency.fail_open;
+    for (unsigned i = 0; i < p->nlimits; i++)
+        open = open && p->limits[i].limit->fail_open;
+    return open;
+}

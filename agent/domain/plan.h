@@ -59,4 +59,7 @@ struct plan {
 void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
                   struct plan *out);
 
+/* May it pass when Redis cannot decide? Everything that would have been decided must say so. */
+bool plan_fails_open(const struct plan *p);
+
 #endif

@@ -24,7 +24,8 @@
     X(NOT_STORED, 409, "outcome-not-stored", "The request was answered, the answer was not kept")            \
     X(OUTCOME_UNKNOWN, 409, "outcome-unknown", "The outcome of the request is unknown")                      \
     X(LIMITED, 429, "rate-limited", "Too many requests")                                                     \
-    X(UNAVAILABLE, 503, "unavailable", "The request cannot be protected now")
+    X(UNAVAILABLE, 503, "unavailable", "The request cannot be protected now")                                \
+    X(DATA_LOST, 503, "data-lost", "Records of earlier requests are gone")
 
 enum problem {
     PROBLEM_NONE,

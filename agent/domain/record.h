@@ -6,8 +6,9 @@
 
 #include "domain/buf.h"
 #include "spop/cursor.h"
+#include "version.h"
 
-enum { RECORD_VERSION = 1, RECORD_HEAD = 54 };
+enum { RECORD_VERSION = PROTOCOL_VERSION, RECORD_HEAD = 54 };
 
 enum record_state {
     RECORD_FREE = 'F',

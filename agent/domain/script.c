@@ -256,6 +256,28 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
     put_number(out, ttl_s);
 }
 
+void script_mark(struct buf *out, const struct mark *seen, bool may_begin)
+{
+    buf_str(out, "*7" EVALSHA(mark) "1\r\n$9\r\nonce:mark\r\n");
+    put_number(out, seen->epoch);
+    put_number(out, seen->number);
+    put_number(out, may_begin);
+}
+
+/* WAIT compares replicas with the offset of its own connection's last write. PUBLISH, which is replicated, is
+ * that write: so a record that was written through another connection is covered too (a word that finds its
+ * work done, the same request again), and a fresh connection does not answer at once for nothing. */
+unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms)
+{
+    size_t from = out->len;
+    buf_str(out, "*3\r\n$7\r\nPUBLISH\r\n$8\r\nonce:ack\r\n$0\r\n\r\n");
+    size_t split = out->len - from;
+    buf_str(out, "*3\r\n$4\r\nWAIT\r\n");
+    put_number(out, replicas);
+    put_number(out, timeout_ms);
+    return (unsigned)split;
+}
+
 void script_get(struct buf *out, const struct record_id *id)
 {
     buf_str(out, "*2\r\n$3\r\nGET\r\n");
@@ -273,4 +295,10 @@ void script_token(const struct plan *p, uint64_t fence, struct token *t)
     };
     memcpy(t->rid, p->rid, sizeof t->rid);
     memcpy(t->fingerprint, p->fingerprint, sizeof t->fingerprint);
+}
+
+void script_token_busy(const struct plan *p, const struct outcome *o, struct token *t)
+{
+    script_token(p, o->fence, t);
+    memcpy(t->rid, o->rid, sizeof t->rid);
 }

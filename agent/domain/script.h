@@ -6,6 +6,7 @@
 #define SCRIPT_H
 
 #include "domain/buf.h"
+#include "domain/mark.h"
 #include "domain/outcome.h"
 #include "domain/plan.h"
 #include "domain/token.h"
@@ -19,7 +20,8 @@
     X(UNSTORABLE, unstorable)                                                                                \
     X(RELEASE, release)                                                                                      \
     X(RESOLVE, resolve)                                                                                      \
-    X(RELEASE_RID, release_rid)
+    X(RELEASE_RID, release_rid)                                                                              \
+    X(MARK, mark)
 
 enum script_id {
 #define X(symbol, file) SCRIPT_##symbol,
@@ -62,10 +64,21 @@ unsigned script_word(struct buf *out, const struct word *w);
 enum { SCRIPT_EXTEND_MAX = 100 };
 void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint32_t ttl_s);
 
+/* The question whether Redis has forgotten (domain/mark.h). may_begin: a lost mark is begun anew. */
+void script_mark(struct buf *out, const struct mark *seen, bool may_begin);
+
+/* Asks how many replicas have all that was written until now, through whichever connection: two commands. The
+ * first one has as many bytes as are returned; the second one's reply is the number. */
+unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms);
+
 /* GET of a record. */
 void script_get(struct buf *out, const struct record_id *id);
 
 /* Token of a claim that was granted. */
 void script_token(const struct plan *p, uint64_t fence, struct token *t);
+/* Token of the execution that keeps this claim out (BUSY): the gate has found its fingerprint to be the same,
+ * and its policy is in the record's name. Only hold and lock are our file's: where they have changed since,
+ * it is nobody's token. */
+void script_token_busy(const struct plan *p, const struct outcome *o, struct token *t);
 
 #endif

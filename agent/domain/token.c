@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "domain/le.h"
+#include "version.h"
 
-enum { TOKEN_VERSION = 1, REPLAY_BYTES = 26, MANTISSA_BITS = 5, MANTISSA_MAX = 31, EXPONENT_MAX = 7 };
+enum { REPLAY_BYTES = 26, MANTISSA_BITS = 5, MANTISSA_MAX = 31, EXPONENT_MAX = 7 };
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -59,7 +60,7 @@ static int text_read(const char *text, size_t len, uint8_t *out, size_t n)
 
 void token_pack(const struct token *t, uint8_t out[TOKEN_BYTES])
 {
-    out[0] = (uint8_t)(TOKEN_VERSION << 4 | (t->flags & 15));
+    out[0] = (uint8_t)(PROTOCOL_VERSION << 4 | (t->flags & 15));
     memcpy(out + 1, t->id.tag, 2);
     memcpy(out + 3, t->id.digest, 16);
     le_put(out + 19, t->fence, 8);
@@ -71,7 +72,7 @@ void token_pack(const struct token *t, uint8_t out[TOKEN_BYTES])
 
 int token_unpack(const uint8_t in[TOKEN_BYTES], struct token *t)
 {
-    if (in[0] >> 4 != TOKEN_VERSION)
+    if (in[0] >> 4 != PROTOCOL_VERSION)
         return -1;
     t->flags = in[0] & 15;
     memcpy(t->id.tag, in + 1, 2);

@@ -93,6 +93,12 @@ void verdict_pass(struct spop_writer *w, const struct plan *p)
     set_verdict(w, "pass", p->policy->idempotency.enabled ? "unprotected" : "pass");
 }
 
+void verdict_fail_open(struct spop_writer *w)
+{
+    set_verdict(w, "pass", "fail-open");
+    spop_set_bool(w, SPOP_TXN, variables[VARIABLE_UNPROTECTED], true);
+}
+
 static void set_refusal(struct spop_writer *w, enum problem p, struct text *body, uint64_t retry_s,
                         const char *reason)
 {

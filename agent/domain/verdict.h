@@ -28,12 +28,15 @@
     X(RETRY_AFTER, "retry_after", integer)                                                                   \
     X(RATELIMIT, "ratelimit", string)                                                                        \
     X(RATELIMIT_POLICY, "ratelimit_policy", string)                                                          \
+    X(UNPROTECTED, "unprotected", boolean)                                                                   \
     X(REASON, "reason", string)                                                                              \
     X(SETTLED, "settled", boolean)                                                                           \
     X(RECORDED, "recorded", boolean)
 
 /* The plan passes by: no record, no limit. */
 void verdict_pass(struct spop_writer *w, const struct plan *p);
+/* Redis could not decide, and the policy says fail_open: passes, marked, without rate-limit fields. */
+void verdict_fail_open(struct spop_writer *w);
 /* Refused without Redis, or because Redis could not decide. retry_s 0: none is given. base: problems.base. */
 void verdict_deny(struct spop_writer *w, const char *base, enum problem p, const char *detail,
                   unsigned retry_s);

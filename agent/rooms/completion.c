@@ -27,7 +27,8 @@ enum {
 };
 #define FULL_PAUSE 0.01 /* Redis' adapter is full */
 
-enum place { PLACE_PAUSED, PLACE_BEHIND, PLACE_READY, PLACE_SENT };
+/* ACKED: Redis has it, its replicas are waited for. */
+enum place { PLACE_PAUSED, PLACE_BEHIND, PLACE_READY, PLACE_SENT, PLACE_ACKED };
 
 struct completion_ticket {
     struct completion *owner;
@@ -42,7 +43,8 @@ struct completion_ticket {
     struct buf resp;
     size_t split;    /* length of the SET in front; 0: there is none */
     bool front_sent; /* on this connection */
-    unsigned tries, errors;
+    unsigned tries, errors, unacked;
+    struct acks_waiter waiter;
     completion_fn *fn;
     void *arg;
 };
@@ -52,6 +54,7 @@ struct completion {
     struct ev_loop *loop;
     struct redis *redis;
     struct metrics *metrics;
+    struct acks *acks;
     uint32_t max_entries, max_bytes;
     unsigned window;
     size_t entries, bytes, sent, sent_bytes, nspare;
@@ -68,32 +71,24 @@ static void show(const struct completion *c)
     metrics_set(c->metrics, METRIC_COMPLETION_BYTES, c->bytes);
 }
 
-/* A record's digest in hex: it names the key without giving it away. */
-struct digest_text {
-    char hex[2 * sizeof((struct record_id *)0)->digest + 1];
-};
-static struct digest_text digest_text(const struct record_id *id)
-{
-    struct digest_text t;
-    struct text hex;
-    text_init(&hex, t.hex, sizeof t.hex);
-    text_hex(&hex, id->digest, sizeof id->digest);
-    return t;
-}
-
+/* A record's digest in hex names the key without giving it away. */
 static void say(struct log_gate *gate, const struct completion_ticket *t, const char *event,
                 struct spop_slice detail)
 {
-    if (log_gate_open(gate, LOGS_PER_SECOND, ev_now(t->owner->loop)))
-        LOG(LOG_WARNING, event, log_text("word", scripts[t->script].name),
-            log_text("record", digest_text(&t->id).hex), log_bytes("why", detail),
-            log_int("left_out", gate->left_out));
+    char hex[2 * sizeof t->id.digest + 1];
+    struct text record;
+    if (!log_gate_open(gate, LOGS_PER_SECOND, ev_now(t->owner->loop)))
+        return;
+    text_init(&record, hex, sizeof hex);
+    text_hex(&record, t->id.digest, sizeof t->id.digest);
+    LOG(LOG_WARNING, event, log_text("word", scripts[t->script].name), log_text("record", hex),
+        log_bytes("why", detail), log_int("left_out", gate->left_out));
 }
 
 static void say_text(struct log_gate *gate, const struct completion_ticket *t, const char *event,
                      const char *why)
 {
-    say(gate, t, event, (struct spop_slice){why, strlen(why)});
+    say(gate, t, event, slice_of(why));
 }
 
 static struct completion_ticket *ticket_new(struct completion *c)
@@ -276,6 +271,29 @@ static void on_other_owner(struct completion_ticket *t)
     settle(t, COMPLETION_LOST);
 }
 
+/* Said again after a pause: where it was not lost it finds its work done, and is acknowledged then. */
+static void on_acked(void *arg, bool acknowledged)
+{
+    struct completion_ticket *t = arg;
+    struct completion *c = t->owner;
+    if (acknowledged)
+        settle(t, COMPLETION_DONE);
+    else
+        pause_for(t, fate_pause(++t->unacked));
+    pump(c);
+}
+
+static void on_done(struct completion_ticket *t)
+{
+    struct completion *c = t->owner;
+    bool release = t->script == SCRIPT_RELEASE || t->script == SCRIPT_RELEASE_RID;
+    t->place = PLACE_ACKED;
+    if (release || !acks_wanted(c->acks))
+        settle(t, COMPLETION_DONE);
+    else if (!acks_wait(c->acks, &t->waiter, on_acked, t))
+        pause_for(t, fate_pause(++t->unacked));
+}
+
 /* Nothing runs again, but a retry gets outcome-not-stored where it could have had the answer. */
 static void on_bare(struct completion_ticket *t, struct spop_slice why)
 {
@@ -283,14 +301,14 @@ static void on_bare(struct completion_ticket *t, struct spop_slice why)
         metrics_add(t->owner->metrics, METRIC_COMPLETION_BARE);
         say(&t->owner->error_gate, t, "completion-bare", why);
     }
-    settle(t, COMPLETION_DONE);
+    on_done(t);
 }
 
 static void meet(struct completion_ticket *t, enum fate fate, struct spop_slice why)
 {
     struct completion *c = t->owner;
     switch (fate) {
-    case FATE_DONE: settle(t, COMPLETION_DONE); return;
+    case FATE_DONE: on_done(t); return;
     case FATE_BARE: on_bare(t, why); return;
     case FATE_OTHER: on_other_owner(t); return;
     case FATE_REFUSED:
@@ -393,6 +411,11 @@ void completion_flush(struct completion *c)
         make_ready(t, true);
     }
     pump(c);
+}
+
+void completion_set_acks(struct completion *c, struct acks *acks)
+{
+    c->acks = acks;
 }
 
 bool completion_idle(const struct completion *c)

@@ -5,6 +5,7 @@
  *   put ──► waiting ──submit──► sent ──reply S, N, L or X──► told, gone
  *              ▲                  │
  *              └── LOST, error (OOM, READONLY, LOADING, ..) and a pause ──┘
+ *                  or not acknowledged by replicas (redis.ack_replicas)
  *
  * Bounded by completion.max_entries and max_bytes: what does not fit is dropped, counted and logged. Words of
  * one record keep their order: the next one is sent when Redis has confirmed the one before; a word with
@@ -15,6 +16,7 @@
 
 #include "adapters/redis.h"
 #include "domain/script.h"
+#include "rooms/acks.h"
 
 struct completion;
 struct completion_ticket;
@@ -31,6 +33,8 @@ struct completion *completion_new(struct ev_loop *loop, struct redis *redis, con
                                   struct metrics *metrics);
 /* Tickets are told DROPPED. Before or after redis_free(); not inside a completion_fn. */
 void completion_free(struct completion *c);
+/* From now on an outcome counts as confirmed only when replicas have it; releases need none. */
+void completion_set_acks(struct completion *c, struct acks *acks);
 void completion_reconfigure(struct completion *c, const struct config *config);
 
 /* Takes a word: it is written out at once, nothing of w is kept. not_before: ev_now()-style seconds before

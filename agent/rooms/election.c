@@ -38,7 +38,7 @@ struct look {
     char text[TEXT_BYTES];
 };
 
-struct election *election_new(const char *socket_path)
+struct election *election_new(const char *socket_path, unsigned version)
 {
     uint64_t random = 0;
     struct election *e = calloc(1, sizeof *e);
@@ -47,7 +47,7 @@ struct election *election_new(const char *socket_path)
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         random = (uint64_t)(uintptr_t)e;
     snprintf(e->id, sizeof e->id, "%ld-%016" PRIx64, (long)getpid(), random);
-    snprintf(e->path, sizeof e->path, "%s.once-poller", socket_path);
+    snprintf(e->path, sizeof e->path, "%s.once-poller.%u", socket_path, version);
     snprintf(e->tmp, sizeof e->tmp, "%s.%s", e->path, e->id);
     return e;
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* Which agent polls a HAProxy: the one whose name stands in the lock file beside the runtime socket.
  *
- *   <socket>.once-poller:   line 1     id of the agent
- *                           the rest   `pid.start` of each process that it polls
- *                           mtime      its last poll
+ *   <socket>.once-poller.VERSION:   line 1     id of the agent
+ *                                   the rest   `pid.start` of each process that it polls
+ *                                   mtime      its last poll
  *
  *   none, or two polls old ──► ours (written as a new file, then touched each poll)
  *   ours, but Redis does not confirm ──► not touched any more; two polls later another takes it
+ *
+ * A poller understands only tokens of its own version, and what it does not understand it does not extend. So each
+ * version of agents, in the middle of an upgrade, has a poller of its own.
  *
  * Two pollers at once do no harm, so races are left to the next poll. A directory that cannot be written is
  * no reason not to poll. */
@@ -19,7 +22,8 @@ enum { ELECTION_PROCESSES = 32 };
 
 struct election;
 
-struct election *election_new(const char *socket_path);
+/* version: of the tokens that this agent understands. NULL: out of memory. */
+struct election *election_new(const char *socket_path, unsigned version);
 /* Gives the file up, if it is ours: the next agent need not wait. */
 void election_free(struct election *e);
 

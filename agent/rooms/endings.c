@@ -16,6 +16,8 @@ enum { BUCKETS = 4096, WORDS_MOST = 1000 };
 /* A timer's jitter must not make a wait of one poll two. */
 #define ONE_POLL_LEAST 0.8
 #define PATIENCE       1.0
+/* HAProxy writes the notice before its table shows the end: by the next turn of the loop it is here. */
+#define NOTICE_TRAVEL 0.004
 
 enum state { WAITING, SAID, CONFIRMED };
 
@@ -147,7 +149,7 @@ static void say(struct endings *e, struct ended *d, const struct token *t)
     if (w.script == SCRIPT_RESOLVE) {
         buf_reset(&e->command);
         script_word(&e->command, &w);
-        if (teller_say(e->teller, &e->command, PATIENCE, on_resolved, d))
+        if (teller_say_safely(e->teller, &e->command, PATIENCE, on_resolved, d))
             d->state = SAID;
         return;
     }
@@ -185,6 +187,28 @@ bool endings_seen(struct endings *e, const struct token *t, unsigned gpt0, bool 
     if (due(e, d, mine, now))
         say(e, d, t);
     return d->state == CONFIRMED;
+}
+
+/* Without a notice only an end without an answer, and without hold, can mean but one thing, and still not in
+ * the moment in which it is seen first: the notice may lie in our socket. */
+static bool clear(const struct endings *e, const struct ended *d, const struct token *t, double now)
+{
+    if (d->ending != ENDING_UNSAID || !*e->config->notices.listen)
+        return true;
+    return d->status == 0 && !(t->flags & TOKEN_HOLD) && now - d->first_at >= NOTICE_TRAVEL;
+}
+
+bool endings_wanted(struct endings *e, const struct token *t, unsigned gpt0, double now)
+{
+    struct ended *d = entry(e, t, now);
+    if (!d)
+        return false;
+    d->last_at = now;
+    d->listed = true;
+    d->status = gpt0 ? gpt0 : d->status;
+    if (d->state == WAITING && e->words < WORDS_MOST && clear(e, d, t, now))
+        say(e, d, t);
+    return d->state != WAITING;
 }
 
 /* HAProxy logs a status for its own error pages too: only in these phases of the stream had an answer of the

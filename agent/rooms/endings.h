@@ -25,6 +25,9 @@ void endings_configure(struct endings *e, const struct config *config);
 /* HAProxy lists it as ended with that gpt0. mine false: another agent polls that process, only what a notice
  * came for is said. Returns true once Redis has confirmed. */
 bool endings_seen(struct endings *e, const struct token *t, unsigned gpt0, bool mine, double now);
+/* Somebody waits for the key of what has ended: its word is said as soon as it can be the right one, whoever
+ * polls that process. True: it has been said, so that what goes to Redis from now on comes behind it. */
+bool endings_wanted(struct endings *e, const struct token *t, unsigned gpt0, double now);
 /* HAProxy's log says that it has ended. gone: its process is not there any more, so that no listing will ever
  * prove it: the notice counts by itself. */
 void endings_notice(struct endings *e, const struct notice *n, bool gone, double now);

@@ -4,7 +4,9 @@
 #define GATE_H
 
 #include "domain/config.h"
+#include "rooms/acks.h"
 #include "rooms/completion.h"
+#include "rooms/guard.h"
 #include "rooms/inflight.h"
 #include "rooms/replay.h"
 
@@ -13,6 +15,8 @@ struct gate {
     struct ev_loop *loop;
     struct config *config; /* of transactions that begin now */
     struct redis *redis;
+    struct guard *guard;
+    struct acks *acks; /* NULL: as with ack_replicas = 0 */
     struct completion *completion;
     struct inflight *inflight;
     struct replay *replay; /* NULL: there is no replay listener, as no policy needs one */

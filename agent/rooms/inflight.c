@@ -12,6 +12,7 @@
 #include "adapters/log.h"
 #include "rooms/endings.h"
 #include "rooms/heartbeat.h"
+#include "rooms/lookup.h"
 #include "rooms/monotonic.h"
 #include "rooms/site.h"
 #include "rooms/waits.h"
@@ -37,6 +38,7 @@ struct inflight {
     struct heartbeat *heartbeat;
     struct endings *endings;
     struct waits *waits;
+    struct lookups *lookups;
     unsigned nsites;
     struct site *sites[CONFIG_HAPROXY_MAX];
     ev_timer timer, hurry;
@@ -209,6 +211,23 @@ static void seek(void *arg)
 
 static const struct waits_events waits_events = {.known = is_known, .seek = seek};
 
+static bool ask_entry(void *arg, const struct process *p, const char *token, worker_look_fn *fn, void *fnarg)
+{
+    struct inflight *i = arg;
+    for (unsigned n = 0; n < i->nsites; n++)
+        if (site_look(i->sites[n], p, token, fn, fnarg))
+            return true;
+    return false;
+}
+
+static bool wanted(void *arg, const struct token *t, unsigned gpt0)
+{
+    struct inflight *i = arg;
+    return endings_wanted(i->endings, t, gpt0, monotonic_now());
+}
+
+static const struct lookups_events lookups_events = {.ask = ask_entry, .ended = wanted};
+
 /* Sites of the new configuration: those that it has already stay as they are. */
 static void set_sites(struct inflight *i)
 {
@@ -241,6 +260,7 @@ static void configure(struct inflight *i, struct config *config)
     i->settings.max_entries = config->inflight.max_entries;
     heartbeat_configure(i->heartbeat, config);
     endings_configure(i->endings, config);
+    lookups_configure(i->lookups, config->inflight.lookups);
     set_sites(i);
     ev_timer_stop(i->loop, &i->timer);
     ev_timer_set(&i->timer, 0., i->settings.poll);
@@ -264,7 +284,8 @@ struct inflight *inflight_new(struct ev_loop *loop, struct redis *redis, struct 
     i->heartbeat = heartbeat_new(i->teller, metrics);
     i->endings = endings_new(i->teller, completion, metrics);
     i->waits = waits_new(loop, &waits_events, i);
-    if (!i->teller || !i->heartbeat || !i->endings || !i->waits) {
+    i->lookups = lookups_new(loop, &lookups_events, i, metrics);
+    if (!i->teller || !i->heartbeat || !i->endings || !i->waits || !i->lookups) {
         inflight_free(i);
         return NULL;
     }
@@ -279,14 +300,21 @@ void inflight_free(struct inflight *i)
     ev_timer_stop(i->loop, &i->timer);
     ev_timer_stop(i->loop, &i->hurry);
     waits_free(i->waits);
+    lookups_close(i->lookups);
     for (unsigned n = 0; n < i->nsites; n++)
         site_free(i->sites[n]);
+    lookups_free(i->lookups);
     teller_free(i->teller);
     endings_free(i->endings);
     heartbeat_free(i->heartbeat);
     if (i->config)
         config_drop(i->config);
     free(i);
+}
+
+void inflight_set_acks(struct inflight *i, struct acks *acks)
+{
+    teller_set_acks(i->teller, acks);
 }
 
 void inflight_reconfigure(struct inflight *i, struct config *config)
@@ -299,6 +327,13 @@ void inflight_reconfigure(struct inflight *i, struct config *config)
 struct inflight_wait *inflight_find(struct inflight *i, const char *process, inflight_known_fn *fn, void *arg)
 {
     return waits_add(i->waits, process, fn, arg);
+}
+
+bool inflight_look(struct inflight *i, const struct token *t, struct spop_slice process,
+                   inflight_looked_fn *fn, void *arg)
+{
+    struct process p;
+    return process_read(process.ptr, process.len, &p) == 0 && lookups_add(i->lookups, t, &p, fn, arg);
 }
 
 /* A notice of a process that no site reaches counts by itself. */

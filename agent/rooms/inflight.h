@@ -6,7 +6,8 @@
  *             │     └────── election             who polls it
  *             ├─ heartbeat ─┐
  *             ├─ endings ───┴─ teller            the words that follow, straight to Redis
- *             └─ waits                           requests of a process that nobody polls yet
+ *             ├─ waits                           requests of a process that nobody polls yet
+ *             └─ lookups                         requests whose key is busy
  */
 #ifndef INFLIGHT_H
 #define INFLIGHT_H
@@ -21,6 +22,8 @@ struct inflight *inflight_new(struct ev_loop *loop, struct redis *redis, struct 
                               struct config *config, struct metrics *metrics);
 /* Gives up the lock files. Those that still wait are told false. */
 void inflight_free(struct inflight *i);
+/* See completion_set_acks(). */
+void inflight_set_acks(struct inflight *i, struct acks *acks);
 void inflight_reconfigure(struct inflight *i, struct config *config);
 
 /* Is this process polled, by us or by the elected agent (its lock file is fresh and names it)? */
@@ -33,6 +36,14 @@ struct inflight_wait *inflight_find(struct inflight *i, const char *process, inf
                                     void *arg);
 /* The caller goes away: fn will not be called. */
 void inflight_forget(struct inflight_wait *w);
+
+/* A key is busy: has that execution ended? HAProxy's table is asked if that process can be asked by us; fn is
+ * called exactly once, never before this returns, within some 100 ms. ended: the word that follows is on its
+ * way to Redis, ahead of whatever is sent from now on. False, and fn is not called: it cannot be asked, or
+ * inflight.lookups of this second are used up. */
+typedef void inflight_looked_fn(void *arg, bool ended);
+bool inflight_look(struct inflight *i, const struct token *t, struct spop_slice process,
+                   inflight_looked_fn *fn, void *arg);
 
 /* A notice came: the next poll is now. */
 void inflight_notice(struct inflight *i, const struct notice *n);

@@ -10,6 +10,7 @@
 
 #include "adapters/log.h"
 #include "rooms/monotonic.h"
+#include "version.h"
 
 enum { PATH_BYTES = 256 };
 
@@ -43,7 +44,7 @@ static struct member *member_of(struct site *s, const struct worker *w)
     return NULL;
 }
 
-static const struct worker *worker_of(const struct site *s, const struct process *p)
+static struct worker *worker_of(const struct site *s, const struct process *p)
 {
     for (unsigned i = 0; i < s->n; i++)
         if (process_same(worker_process(s->member[i].worker), p))
@@ -130,7 +131,7 @@ struct site *site_new(struct ev_loop *loop, const char *path, const struct worke
         return NULL;
     *s = (struct site){.loop = loop, .settings = settings, .events = events, .arg = arg, .metrics = metrics};
     snprintf(s->path, sizeof s->path, "%s", path);
-    s->election = election_new(path);
+    s->election = election_new(path, PROTOCOL_VERSION);
     if (!s->election) {
         free(s);
         return NULL;
@@ -234,6 +235,12 @@ bool site_hurry(struct site *s)
             any = true;
         }
     return any;
+}
+
+bool site_look(struct site *s, const struct process *p, const char *token, worker_look_fn *fn, void *arg)
+{
+    struct worker *w = worker_of(s, p);
+    return w && worker_look(w, token, fn, arg);
 }
 
 bool site_knows(const struct site *s, const struct process *p)

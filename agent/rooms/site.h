@@ -39,6 +39,9 @@ bool site_hurry(struct site *s);
 /* Looks for a process that is not known, unless that is on its way already. */
 void site_connect(struct site *s);
 
+/* worker_look() of that process; false: there is no connection to it. */
+bool site_look(struct site *s, const struct process *p, const char *token, worker_look_fn *fn, void *arg);
+
 /* Is it looked after, by us or by the agent that says so in its lock file? */
 bool site_knows(const struct site *s, const struct process *p);
 /* Is it there to be asked: do we have a connection to it, or does another agent poll it? */

@@ -11,7 +11,10 @@
 struct said {
     struct said *next, **prev;
     struct teller *teller;
-    struct redis_call *call;
+    struct redis_call *call; /* NULL: replied, replicas are waited for */
+    bool safely;
+    char letter; /* the reply meanwhile */
+    struct acks_waiter waiter;
     double at;
     teller_fn *fn;
     void *arg;
@@ -20,6 +23,7 @@ struct said {
 struct teller {
     struct ev_loop *loop;
     struct redis *redis;
+    struct acks *acks;
     struct said *first; /* newest first */
     double failed_at;   /* last word that was not confirmed; 0: confirmed since */
     struct log_gate gate;
@@ -46,7 +50,8 @@ void teller_free(struct teller *t)
     if (!t)
         return;
     while (t->first) {
-        redis_detach(t->first->call);
+        if (t->first->call)
+            redis_detach(t->first->call);
         forget(t->first);
     }
     free(t);
@@ -59,34 +64,74 @@ static void log_failure(struct teller *t, const struct redis_reply *reply)
             log_int("left_out", t->gate.left_out));
 }
 
-static void on_reply(void *arg, const struct redis_reply *reply)
+static void finish(struct said *s, struct spop_slice reply)
 {
-    struct said said = *(struct said *)arg;
-    struct teller *t = said.teller;
-    forget(arg);
-    bool good = reply->status == REDIS_BYTES && reply->bytes.len > 0;
-    t->failed_at = good ? 0 : monotonic_now();
-    if (!good)
-        log_failure(t, reply);
-    said.fn(said.arg, good ? reply->bytes : (struct spop_slice){0});
+    struct said said = *s;
+    forget(s);
+    said.fn(said.arg, reply);
 }
 
-bool teller_say(struct teller *t, const struct buf *command, double patience, teller_fn *fn, void *arg)
+static void on_acked(void *arg, bool acknowledged)
+{
+    struct said *s = arg;
+    char letter = s->letter;
+    finish(s, acknowledged ? (struct spop_slice){&letter, 1} : (struct spop_slice){0});
+}
+
+/* Silent replicas do not make a poller that is not heard: what it extends is extended. */
+static void on_reply(void *arg, const struct redis_reply *reply)
+{
+    struct said *s = arg;
+    struct teller *t = s->teller;
+    bool good = reply->status == REDIS_BYTES && reply->bytes.len > 0;
+    t->failed_at = good ? 0 : monotonic_now();
+    s->call = NULL;
+    if (!good)
+        log_failure(t, reply);
+    if (!good || !s->safely || !acks_wanted(t->acks)) {
+        finish(s, good ? reply->bytes : (struct spop_slice){0});
+        return;
+    }
+    s->letter = *reply->bytes.ptr;
+    if (!acks_wait(t->acks, &s->waiter, on_acked, s))
+        finish(s, (struct spop_slice){0});
+}
+
+static struct said *say(struct teller *t, const struct buf *command, double patience, teller_fn *fn,
+                        void *arg)
 {
     struct said *s = command->failed ? NULL : malloc(sizeof *s);
     if (!s)
-        return false;
+        return NULL;
     *s = (struct said){.next = t->first, .prev = &t->first, .teller = t, .fn = fn, .arg = arg};
     s->at = monotonic_now();
     s->call = redis_submit(t->redis, command->data, command->len, ev_now(t->loop) + patience, on_reply, s);
     if (!s->call) {
         free(s);
-        return false;
+        return NULL;
     }
     if (s->next)
         s->next->prev = &s->next;
     t->first = s;
-    return true;
+    return s;
+}
+
+bool teller_say(struct teller *t, const struct buf *command, double patience, teller_fn *fn, void *arg)
+{
+    return say(t, command, patience, fn, arg) != NULL;
+}
+
+bool teller_say_safely(struct teller *t, const struct buf *command, double patience, teller_fn *fn, void *arg)
+{
+    struct said *s = say(t, command, patience, fn, arg);
+    if (s)
+        s->safely = true;
+    return s != NULL;
+}
+
+void teller_set_acks(struct teller *t, struct acks *acks)
+{
+    t->acks = acks;
 }
 
 static double oldest(const struct teller *t)

@@ -55,6 +55,7 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
     t->full = owner->waiting >= g->config->spop.max_pending;
     t->ticket = NULL;
     t->fence = 0;
+    t->looked = false;
     ev_init(&t->patience, NULL);
     link_owner(t, owner);
     g->live++;

@@ -7,6 +7,7 @@
 #define TXN_INNER_H
 
 #include "domain/facts.h"
+#include "domain/outcome.h"
 #include "domain/plan.h"
 #include "rooms/txn.h"
 #include "spop/writer.h"
@@ -24,7 +25,11 @@ struct txn {
     /* request */
     struct plan plan;
     double deadline; /* monotonic_now(): until when a `go` may be said */
-    uint64_t fence;  /* of the record whose rest is being fetched */
+    bool looked;     /* HAProxy's table has been asked about what keeps the key busy */
+    uint64_t fence;  /* of the record whose rest is being fetched, or of the grant that replicas must have */
+    enum outcome_kind granted; /* that one: GO or YOURS, and its levels */
+    double level[CONFIG_LIMITS_MAX];
+    struct acks_waiter waiter;
     /* response */
     struct completion_ticket *ticket;
     bool settles; /* a confirmed word settles the execution; else it is only recorded */

@@ -3,11 +3,14 @@
  *
  *   plan ──► known? ──► claim sent ─┬─ reply: go ── still young? ──► go           else taken back
  *              │                    ├─ reply: replay ── all of it here? ──► replay   else GET first
- *              │                    ├─ any other reply ──► deny
- *              └─ nobody polls it   └─ late, lost ──► deny, and the rid is released behind the deadline
+ *              │                    ├─ reply: busy ── ended, says HAProxy's table ──► claimed again    else
+ * 409 │                    ├─ any other reply ──► deny └─ nobody polls it   └─ late, lost ──► deny, and the
+ * rid is released behind the deadline
  *
  * Deadlines are times of the monotonic clock: a step of the wall clock must not make an old claim young. */
 #include "rooms/txn_inner.h"
+
+#include <string.h>
 
 #include "adapters/log.h"
 #include "domain/outcome.h"
@@ -37,11 +40,25 @@ static void warn(struct txn *t, const char *event, const char *why)
             log_int("left_out", gate.left_out));
 }
 
-/* Redis did not decide: nothing is forwarded, and the client may try again at once. */
+/* Redis has decided and cannot be heard out: nothing is forwarded, and the client may try again at once. */
 static void unavailable(struct txn *t, const char *detail)
 {
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
     txn_deny(t, PROBLEM_UNAVAILABLE, detail, 1);
+}
+
+/* Redis did not decide: the same, unless the policy says otherwise. */
+static void undecided(struct txn *t, const char *detail)
+{
+    if (!plan_fails_open(&t->plan)) {
+        unavailable(t, detail);
+        return;
+    }
+    metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
+    metrics_add(t->gate->metrics, t->plan.has_record ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
+    warn(t, "failed-open", detail);
+    verdict_fail_open(txn_ack(t));
+    txn_end(t, NULL);
 }
 
 /* An error of Redis' own (OOM, READONLY, LOADING, WRONGTYPE ..): the gate writes last, so nothing was done.
@@ -85,11 +102,49 @@ static void go(struct txn *t, const struct outcome *o)
     if (monotonic_now() >= t->deadline) {
         gate_take_back(t->gate, &grant);
         metrics_add(t->gate->metrics, METRIC_CLAIM_LATE);
-        txn_deny(t, PROBLEM_UNAVAILABLE, "The decision came too late", 1);
+        undecided(t, "The decision came too late");
         return;
     }
     verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
     txn_end(t, &grant);
+}
+
+/* A grant that a failover could lose is none. */
+static void unacknowledged(struct txn *t)
+{
+    struct grant grant = {.ttl_s = t->plan.policy->idempotency.record_s};
+    script_token(&t->plan, t->fence, &grant.token);
+    gate_take_back(t->gate, &grant);
+    metrics_add(t->gate->metrics, METRIC_ACKS_REFUSED);
+    undecided(t, "The decision is not safe yet");
+}
+
+static void on_acked(void *arg, bool acknowledged)
+{
+    struct txn *t = arg;
+    struct outcome o = {.kind = t->granted, .fence = t->fence};
+    if (!acknowledged) {
+        unacknowledged(t);
+        return;
+    }
+    o.has_levels = t->granted == OUTCOME_GO && t->plan.nlimits > 0;
+    memcpy(o.level, t->level, sizeof o.level);
+    go(t, &o);
+}
+
+/* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover.
+ */
+static void grant(struct txn *t, const struct outcome *o)
+{
+    if (!t->plan.has_record || !acks_wanted(t->gate->acks)) {
+        go(t, o);
+        return;
+    }
+    t->granted = o->kind;
+    t->fence = o->fence;
+    memcpy(t->level, o->level, sizeof t->level);
+    if (!acks_wait(t->gate->acks, &t->waiter, on_acked, t))
+        unacknowledged(t);
 }
 
 static void replay(struct txn *t, const struct outcome *o)
@@ -134,19 +189,61 @@ static void fetch_record(struct txn *t, const struct outcome *o)
         unavailable(t, "The stored answer cannot be read now");
 }
 
+static bool needs_poller(const struct plan *p)
+{
+    return p->has_record && p->policy->idempotency.inflight == INFLIGHT_POLL;
+}
+
+static void claim(struct txn *t);
+
+static void busy(struct txn *t)
+{
+    const struct outcome o = {.kind = OUTCOME_BUSY};
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &o);
+    txn_end(t, NULL);
+}
+
+static void on_looked(void *arg, bool ended)
+{
+    struct txn *t = arg;
+    if (!t->owner) /* nobody is to be told: nothing is claimed */
+        txn_end_empty(t);
+    else if (ended && monotonic_now() < t->deadline)
+        claim(t);
+    else
+        busy(t);
+}
+
+/* A retry that comes right behind a failure must not find the lock of what has just ended (PROTOCOL, What a
+ * retry can count on). Once for each request: who then comes too late was overtaken by another one. */
+static bool look(struct txn *t, const struct outcome *o)
+{
+    struct token token;
+    if (t->looked || !needs_poller(&t->plan))
+        return false;
+    t->looked = true;
+    script_token_busy(&t->plan, o, &token);
+    return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
+}
+
 static void decide(struct txn *t, const struct outcome *o)
 {
     metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
     redis_saw_clock(t->gate->redis, o->now_us);
     switch (o->kind) {
     case OUTCOME_GO:
-    case OUTCOME_YOURS: go(t, o); return;
+    case OUTCOME_YOURS: grant(t, o); return;
+    case OUTCOME_LATE: undecided(t, "The decision came too late"); return;
     case OUTCOME_REPLAY:
         if (o->record.len < o->record_len)
             fetch_record(t, o);
         else
             replay(t, o);
         return;
+    case OUTCOME_BUSY:
+        if (look(t, o))
+            return;
+        break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
@@ -161,6 +258,8 @@ static void on_claim(void *arg, const struct redis_reply *reply)
 {
     struct txn *t = arg;
     struct outcome o;
+    if (reply->status != REDIS_LOST)
+        guard_heard(t->gate->guard, reply->status != REDIS_LATE);
     switch (reply->status) {
     case REDIS_BYTES:
         if (outcome_read(reply->bytes.ptr, reply->bytes.len, &t->plan, &o) == 0) {
@@ -175,13 +274,36 @@ static void on_claim(void *arg, const struct redis_reply *reply)
     case REDIS_LOST: release_unknown_grant(t); break;
     default: redis_refused(t, reply);
     }
-    unavailable(t, "The decision cannot be made now");
+    undecided(t, "The decision cannot be made now");
+}
+
+/* Refused without asking: is it because of the data, or of the breaker? True: the transaction has ended. */
+static bool guarded(struct txn *t)
+{
+    static const char lost[] = "The store has forgotten earlier requests; an operator must look.";
+    struct gate *g = t->gate;
+    enum guard_trust trust = t->plan.has_record ? guard_trusts(g->guard) : GUARD_TRUSTED;
+    if (trust == GUARD_LOST) {
+        metrics_add(g->metrics, METRIC_DATA_REFUSED);
+        txn_deny(t, PROBLEM_DATA_LOST, lost, 1);
+    } else if (trust == GUARD_UNKNOWN) {
+        metrics_add(g->metrics, METRIC_DATA_REFUSED);
+        unavailable(t, "The decision cannot be made now");
+    } else if (!guard_admits(g->guard)) {
+        metrics_add(g->metrics, METRIC_BREAKER_REFUSED);
+        undecided(t, "The store does not answer in time");
+    } else {
+        return false;
+    }
+    return true;
 }
 
 /* Without contact a claim would take over what other agents had no chance to extend (PROTOCOL, claim). */
 static void claim(struct txn *t)
 {
     const struct redis *r = t->gate->redis;
+    if (guarded(t))
+        return;
     uint64_t now_us = redis_clock_us(r), contact_us = redis_contact_us(r);
     double left = t->deadline - monotonic_now();
     bool served = redis_ready(r) && now_us != 0;
@@ -193,7 +315,7 @@ static void claim(struct txn *t)
         if (ask(t, on_claim))
             return;
     }
-    unavailable(t, "The decision cannot be made now");
+    undecided(t, "The decision cannot be made now");
 }
 
 static void on_known(void *arg, bool known)
@@ -238,11 +360,6 @@ static bool in_time(struct txn *t, const struct request_facts *f, const char **w
     double left = f->timeout && age > 0 && timeout - age < budget ? timeout - age : budget;
     t->deadline = monotonic_now() + left;
     return true;
-}
-
-static bool needs_poller(const struct plan *p)
-{
-    return p->has_record && p->policy->idempotency.inflight == INFLIGHT_POLL;
 }
 
 static void start_claim(struct txn *t, const struct request_facts *f)

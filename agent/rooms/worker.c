@@ -205,6 +205,23 @@ double worker_took(const struct worker *w)
     return monotonic_now() - w->asked_at;
 }
 
+bool worker_look(struct worker *w, const char *token, worker_look_fn *fn, void *arg)
+{
+    char command[64 + KEY_MAX];
+    if (w->closing || strlen(token) > KEY_MAX)
+        return false;
+    snprintf(command, sizeof command, "show table %s key %s", lists[WORKER_ENDED].table, token);
+    runtime_api_ask(w->api, command, fn, arg);
+    return true;
+}
+
+bool worker_look_read(struct spop_slice answer, const char *token, struct listing_entry *e)
+{
+    struct listing l;
+    return answer.ptr && listing_open(answer, lists[WORKER_ENDED].table, 1, &l) == LISTING_OK &&
+           listing_next(&l, e) && e->key.len == strlen(token) && memcmp(e->key.ptr, token, e->key.len) == 0;
+}
+
 void worker_clear(struct worker *w, struct spop_slice token)
 {
     char command[64 + KEY_MAX];

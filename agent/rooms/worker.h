@@ -47,6 +47,12 @@ void worker_free(struct worker *w);
 bool worker_poll(struct worker *w, unsigned lists);
 /* Seconds since the questions were asked whose answers come now. */
 double worker_took(const struct worker *w);
+/* Asks for one entry of once_inflight, whatever else is on its way; fn: see runtime_api_ask(). False, and fn
+ * is not called: the connection is going. */
+typedef void worker_look_fn(void *arg, struct spop_slice answer);
+bool worker_look(struct worker *w, const char *token, worker_look_fn *fn, void *arg);
+/* What came as the answer: false if the entry is not there, or there is no answer. */
+bool worker_look_read(struct spop_slice answer, const char *token, struct listing_entry *e);
 /* Takes an entry out of once_unsettled: it has been resolved. */
 void worker_clear(struct worker *w, struct spop_slice token);
 

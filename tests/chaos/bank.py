@@ -8,7 +8,7 @@ Each line of LEDGER is one JSON object, in the order in which things happened; `
 A line is in the file before the bank goes on, so that a `kill -9` loses none:
 
     {"e": "begin",  "n", "t", "key", "call", "fence", "execution"}   a whole request has arrived
-    {"e": "head",   "n", "t", "status"}                             head and half of a body are about to be written
+    {"e": "head",   "n", "t", "status", "streamed"}                 head and half of a body are about to be written
     {"e": "answer", "n", "t", "status", "digest"}                   the end of a whole answer is about to be written
     {"e": "end",    "n", "t", "how"}    written | closed (by us) | peer (the other side closed)
 
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(head[:len(head) // 2])
             self._close(False)
         elif "stall" in words or "cut" in words:
-            self._ledger.add("head", number, status=status)
+            self._ledger.add("head", number, status=status, streamed="stream" in words)
             self._transport.write(head + sent[:half])
             self._timer = asyncio.get_running_loop().call_later(float(words.get("stall", 0)), self._rest, number, status, body,
                                                                 sent[half:], words)

@@ -3,7 +3,7 @@
 
     overlap         two executions whose connections were open at the same time
     after-outcome   an execution after a client knew that none may come any more
-    answered-resent an execution after one whose answer had begun, for long enough to be recorded, when HAProxy died
+    answered-resent an execution after one whose streamed answer had begun, for long enough to be recorded, when HAProxy died
     replay-differs  an answer, replayed or not, that is not what its execution wrote; two different replays
     hold-resent     under `hold`: sent again, though the first outcome did not say `nothing was done`
     refused-but-ran our refusal, or a replay, of a request that the bank has seen
@@ -19,6 +19,7 @@ from collections import Counter
 
 LOCK = 3.0                # seconds; run's configuration says the same
 HEARTBEAT = LOCK / 3
+AGENTS = 3
 # An event is in a log a moment after it happened: less than this is no overlap.
 BLUR = 0.02
 # A release is visible within a second (ACCEPTANCE I21); the rest is for a busy machine.
@@ -32,6 +33,11 @@ RECORDED = 0.5
 AFTERMATH = 1.0
 # Lines of a history that are shown.
 TOLD = 60
+
+# Agents end, or all of them.
+DEATHS = ("agent-kill", "agent+link-kill", "agent+link+redis-kill", "agent-restart", "agent-other")
+# With these somebody forgets what he had promised to say.
+FORGETS = (*DEATHS, "haproxy-kill")
 
 NOT_STORED = {401, 403, 408, 409, 425, 429}
 
@@ -60,26 +66,39 @@ def faults_in(faults, begin, end, kinds=()):
     return [f for f in faults if f.begin <= end and f.end >= begin and (not kinds or f.kind.startswith(tuple(kinds)))]
 
 
-def lease_outlived(faults, first, second):
-    """Nobody could extend for as long as the lock: HAProxy itself stood still (all agents away is not scheduled)."""
-    return any(min(f.end, second.begin) - max(f.begin, first.begin) >= LOCK - HEARTBEAT
+def worker_was_lost(faults, proxy, begin, end):
+    """A reload replaced this HAProxy's worker, and since then each agent has died: the old worker can be asked only through
+    connections of before, and they are gone."""
+    for reload in faults_in(faults, begin, end, ["haproxy-reload"]):
+        deaths = faults_in(faults, reload.begin, end, DEATHS)
+        if reload.target == proxy and (any(f.target is None for f in deaths) or len({f.target for f in deaths}) == AGENTS):
+            return True
+    return False
+
+
+def lease_outlived(faults, first, second, proxy):
+    """Nobody could extend for as long as the lock: HAProxy itself stood still, or its worker was lost."""
+    return worker_was_lost(faults, proxy, first.begin, second.begin) or any(min(f.end, second.begin) - max(f.begin, first.begin) >= LOCK - HEARTBEAT
                for f in faults_in(faults, first.begin, second.begin, ["haproxy-pause"]))
 
 
 def word_was_lost(faults, call, execution):
-    """PROTOCOL, "What a retry can count on": HAProxy died before anybody confirmed the answer. An answer passes unconfirmed
+    """PROTOCOL, "What a retry can count on": HAProxy died, or its old worker was lost, before anybody confirmed the answer. An answer passes unconfirmed
     only while an agent or Redis is disturbed."""
     died = any(f.target == call.proxy for f in faults_in(faults, call.done - 0.1, execution.begin, ["haproxy-kill"]))
+    died = died or worker_was_lost(faults, call.proxy, call.sent, execution.begin)
     return died and bool(faults_in(faults, call.sent, call.done, ["agent", "redis", "link"]))
 
 
-def busy_until(faults, begin, end):
+def busy_until(faults, begin, end, refused):
     """Until when a duplicate may be told that something runs which ran from begin to end: where something was broken
-    meanwhile, the lock runs out and a heartbeat, counted from when it works again."""
+    meanwhile, the lock runs out and a heartbeat, counted from when it works again. A claim that was refused is given back
+    as soon as all works again, unless who had to do that is gone."""
     until = end + VISIBLE
     for f in sorted(faults, key=lambda f: f.begin):
         if f.begin <= until and f.end >= begin:
-            until = max(until, max(end, f.end) + LOCK + HEARTBEAT + VISIBLE)
+            lease = 0 if refused and not f.kind.startswith(FORGETS) else LOCK + HEARTBEAT
+            until = max(until, max(end, f.end) + lease + VISIBLE)
     return until
 
 
@@ -88,14 +107,15 @@ def looked_whole(key, call):
     not gated too). The client could not tell; the gate knows, and released. Counted by the run, not judged."""
     if not (call.h2 and call.kind == "answer" and not call.replayed):
         return False
-    return any(e.number == call.number and e.how == "closed" for e in key.executions)
+    return any(e.number == call.number and e.how in ("closed", "killed") for e in key.executions)
 
 
 def overlaps(key, faults):
     ran = sorted(key.executions, key=lambda e: e.begin)
+    proxies = {c.id: c.proxy for c in key.calls}
     for i, first in enumerate(ran):
         for second in ran[i + 1:]:
-            if first.end - second.begin > BLUR and not lease_outlived(faults, first, second):
+            if first.end - second.begin > BLUR and not lease_outlived(faults, first, second, proxies.get(first.call)):
                 yield "execution %s ended %.3f s after %s began" % (first.number, first.end - second.begin, second.number)
 
 
@@ -119,7 +139,7 @@ def answered_resent(key, faults):
     for first, second in zip(ran, ran[1:]):
         died = any(f.begin - RECORDED <= first.end <= f.end for f in faults if f.kind == "haproxy-kill")
         calm = not faults_in(faults, first.half - AFTERMATH, first.half + RECORDED)
-        if first.how == "peer" and is_storable(first.begun) and first.end - first.half > RECORDED and died and calm:
+        if first.how == "peer" and first.streamed and is_storable(first.begun) and first.end - first.half > RECORDED and died and calm:
             yield "execution %s had begun to answer %d and was followed by %s" % (first.number, first.begun, second.number)
 
 
@@ -164,24 +184,25 @@ def sent_twice(key, faults):
 
 
 def activities(key, call):
-    """What a 409 of this call could be about: executions, and the other calls that may have claimed the key."""
+    """What a 409 of this call could be about: executions, and the other calls that may have claimed the key; begin, end, and
+    whether it was refused."""
     for e in key.executions:
         if e.call != call.id or call.h2:  # such a client sends again by itself
-            yield e.begin, e.end
+            yield e.begin, e.end, False
     for c in key.calls:
         if c is call or c.replayed or (c.kind == "refused" and c.word != "unavailable"):
             continue
-        yield c.sent, c.done + (LEFT_BEHIND if c.kind == "none" else 0)
+        yield c.sent, c.done + (LEFT_BEHIND if c.kind == "none" else 0), c.word == "unavailable"
 
 
 def busy_alone(key, faults):
     for call in key.calls:
         if call.word != "in-progress":
             continue
-        if not any(begin <= call.done and busy_until(faults, begin, end) >= call.sent
-                   for begin, end in activities(key, call)):
+        if not any(begin <= call.done and busy_until(faults, begin, end, refused) >= call.sent
+                   for begin, end, refused in activities(key, call)):
             yield "call %s was told in-progress, %.3f s after it all" % (
-                call.id, call.sent - max((end for _, end in activities(key, call)), default=key.born))
+                call.id, call.sent - max((end for _, end, _ in activities(key, call)), default=key.born))
 
 
 def unfounded(key, faults):
@@ -203,8 +224,14 @@ def fences(key, faults):
             yield "execution %s has fence %d, %s before it %d" % (second.number, second.fence, first.number, first.fence)
 
 
+def is_of_another_version(key, faults):
+    """The agent that understands its record has gone: nobody else may touch that, and all that can be said is 503 (I44)."""
+    return any(all(c.word == "unavailable" or c.kind in ("none", "gateway") for c in key.calls if c.sent > f.end)
+               for f in faults_in(faults, key.born, key.retired, ["agent-other"]))
+
+
 def stuck(key, faults):
-    if key.stuck:
+    if key.stuck and not is_of_another_version(key, faults):
         yield "no final answer in %.1f s" % (key.retired - key.born)
 
 
@@ -228,7 +255,9 @@ def notes(key, faults):
     for c in key.calls:
         if looked_whole(key, c):
             yield "cut answer that HAProxy let look whole over HTTP/2"
-        if c.word == "unavailable":
+        if c.word == "unavailable" and key.stuck:
+            yield "503 of ours: a record of another version"
+        elif c.word == "unavailable":
             met = faults_in(faults, c.sent - AFTERMATH, c.done)
             yield "503 of ours in or after " + met[-1].kind if met else "503 of ours without a fault"
 

@@ -31,16 +31,18 @@ STEERS = [
     ("size=40000", 1), ("chunked", 5), ("chunked cut", 1), ("chunked stall=3", 2), ("stream", 2), ("stream stall=3", 4),
     ("stream stall=2 cut", 1),
 ]
-H2_SHARE, TWIN_SHARE, HOLD_SHARE, LATER_SHARE = 0.015, 0.15, 0.4, 0.15
+H2_SHARE, TWIN_SHARE, HOLD_SHARE, LATER_SHARE = 0.015, 0.15, 0.4, 0.3
 # Who leaves early, and where the answer takes its time: its next tries meet the execution that it left behind.
 IMPATIENT_SHARE, IMPATIENT_SLOW_SHARE = 0.03, 0.4
 
 
 class Clients:
-    """All clients of a run, and what they got. `keys` is shared with the checker, which takes retired ones out."""
+    """All clients of a run, and what they got. `keys` is shared with the checker, which takes retired ones out. steered: what
+    becomes of a try is chosen by STEERS, else all are a plain 201. keep: connections are kept."""
 
-    def __init__(self, seed, ports, keys, think):
+    def __init__(self, seed, ports, keys, think, steered=True, keep=True):
         self.seed, self.ports, self.keys, self.think = seed, ports, keys, think
+        self.steered, self.keep = steered, keep
         self.calls, self.operations = Counter(), 0
         self.stopping = False
 
@@ -123,6 +125,8 @@ class _Client:
             c.close()
 
     def _steer(self):
+        if not self._clients.steered:
+            return ""
         words, weights = zip(*STEERS)
         return self._random.choices(words, weights)[0]
 
@@ -141,6 +145,8 @@ class _Client:
         except Broken:
             pass
         call.done = time.monotonic()
+        if not self._clients.keep:
+            connections[proxy].close()
         self._clients.operations += 1
         self._clients.calls[call.word or ("%s %d%s" % (call.kind, call.status, "+" if call.replayed else ""))] += 1
         return call.word in FINAL_WORDS or (call.kind == "answer" and is_storable(call.status))

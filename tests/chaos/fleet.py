@@ -1,120 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""Everything that runs: two HAProxy (master-worker, the shipped attach lines, one with the hop), three agents, Redis, the bank.
+"""Everything that runs: two HAProxy (master-worker, the shipped attach lines), three agents, Redis, the bank.
+
+HAProxy 0 is the smallest attachment, with a small table; HAProxy 1 has notices and the hop.
 
     clients ──► HAProxy 0, 1 ──► bank          DIR/h0, DIR/h1     runtime sockets, haproxy.cfg, logs
                    └──► agents 0, 1, 2         DIR/a0 .. DIR/a2   their sockets; redis.sock is the link's
                             └──► link ──► Redis (appendonly: what it acknowledged survives its death)
-
-Each process is ended by its pid, and dies with the run (setpriv --pdeathsig) even if that is killed.
 """
 import asyncio
-import os
 import re
-import signal
-import socket
 from pathlib import Path
 
 from links import Link
+from process import Process, ask_socket, free_port, until
+from stores import Stores
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ATTACH = ROOT / "haproxy-conf" / "attach"
 AGENTS, PROXIES = 3, 2
-START_PATIENCE = 30.0
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Process:
-    """One process that can be started again."""
-
-    def __init__(self, name, argv, log, env=()):
-        self.name, self._argv, self._log, self._env = name, argv, log, dict(env)
-        self._process = self._watch = None
-        self._ending = False
-        self.died = []  # its exit statuses, where nobody had ended it
-
-    async def start(self):
-        self._ending = False
-        with open(self._log, "ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                "setpriv", "--pdeathsig", "KILL", "--", *self._argv, stdin=asyncio.subprocess.DEVNULL, stdout=log,
-                stderr=log, env={**os.environ, **self._env}, start_new_session=True)
-        self._watch = asyncio.create_task(self._see_it_end(self._process))
-
-    async def _see_it_end(self, process):
-        status = await process.wait()
-        if not self._ending:
-            self.died.append(status)
-
-    @property
-    def pid(self):
-        return self._process.pid
-
-    @property
-    def alive(self):
-        return self._process is not None and self._process.returncode is None
-
-    def send(self, signum):
-        self._ending = self._ending or signum in (signal.SIGKILL, signal.SIGTERM)
-        if self.alive:
-            os.kill(self.pid, signum)
-
-    async def wait(self, patience=None):
-        """Its exit status, or None after the patience."""
-        try:
-            return await asyncio.wait_for(self._process.wait(), patience)
-        except TimeoutError:
-            return None
-
-    def children(self):
-        """Pids of its children: HAProxy's workers, old ones too."""
-        try:
-            return [int(p) for p in Path("/proc/%d/task/%d/children" % (self.pid, self.pid)).read_text().split()]
-        except OSError:
-            return []
-
-    async def end(self):
-        """Whatever state it is in."""
-        if not self._process:
-            return
-        workers = self.children()
-        self.send(signal.SIGKILL)
-        await self._process.wait()
-        for pid in workers:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-
-
-async def until(works, what):
-    """Waits until the coroutine function says True."""
-    loop = asyncio.get_running_loop()
-    patience = loop.time() + START_PATIENCE
-    while not await works():
-        if loop.time() > patience:
-            raise RuntimeError(what + " does not come up")
-        await asyncio.sleep(0.05)
-
-
-async def ask_socket(path, text, enough):
-    """What a unix socket answers, up to the bytes `enough` or its end; empty if nobody is there."""
-    try:
-        async with asyncio.timeout(1):
-            reader, writer = await asyncio.open_unix_connection(str(path))
-            writer.write(text)
-            data = b""
-            while enough not in data and (more := await reader.read(4096)):
-                data += more
-            writer.transport.abort()
-            return data
-    except (OSError, TimeoutError):
-        return b""
+# Entries of one HAProxy's table of executions: now and then it is full.
+SMALL_TABLE = 40
 
 
 def bare(name):
@@ -132,26 +38,28 @@ def for_each_agent(text, pattern, folder):
 
 
 class Site:
-    def __init__(self, folder, agent):
-        self.folder, self._agent = Path(folder), agent
+    """other: an agent of another protocol version, or None. replicated: Redis has a replica. redis_options: more of the agents'
+    configuration."""
+
+    def __init__(self, folder, agent, other=None, replicated=False, redis_options=""):
+        self.folder, self.agent, self.other, self.replicated = Path(folder), agent, other, replicated
         self.ports = [free_port() for _ in range(PROXIES)]
         self._bank_port = free_port()
         self.ledger = self.folder / "ledger"
-        self.redis_socket = self.folder / "redis.sock"
-        self.redis = Process("redis", [
-            "redis-server", "--port", "0", "--unixsocket", str(self.redis_socket), "--save", "", "--appendonly", "yes",
-            "--appendfsync", "no", "--dir", str(self.folder), "--logfile", str(self.folder / "redis.log")],
-            self.folder / "redis.out")
+        self.stores = Stores(self.folder, replicated)
+        (self.folder / "site.conf").write_text((HERE / "site.conf").read_text().replace(
+            '/redis.sock"; }', '/redis.sock"; %s }' % redis_options))
         self.bank = Process("bank", [str(HERE / "bank.py"), str(self._bank_port), str(self.ledger)], self.folder / "bank.out")
         self.agents = [self._new_agent(i) for i in range(AGENTS)]
         self.proxies = [self._new_proxy(i) for i in range(PROXIES)]
-        self.links = [Link(str(self.folder / ("a%d" % i) / "redis.sock"), str(self.redis_socket)) for i in range(AGENTS)]
+        self.links = [Link(self.folder / ("a%d" % i) / "redis.sock", self.stores.primary.socket) for i in range(AGENTS)]
+        self.stores.links = self.links
 
     def _new_agent(self, i):
         run = self.folder / ("a%d" % i)
         run.mkdir()
         env = {"ONCE_RUN": str(run), "ONCE_HAPROXY1": str(self.folder / "h0"), "ONCE_HAPROXY2": str(self.folder / "h1")}
-        return Process("agent %d" % i, [self._agent, "-f", str(HERE / "site.conf")], self.folder / ("agent%d.log" % i), env)
+        return Process("agent %d" % i, [self.agent, "-f", str(self.folder / "site.conf")], self.folder / ("agent%d.log" % i), env)
 
     def _new_proxy(self, i):
         run = self.folder / ("h%d" % i)
@@ -162,23 +70,28 @@ class Site:
 
     def _configuration(self, i):
         each = lambda text, pattern: for_each_agent(text, pattern, self.folder)
-        hop = i % 2 == 1  # both shapes are shipped
+        full = i % 2 == 1
         return "".join([
             "global\n    setenv ONCE_RUN %s\n    setenv ONCE_SPOE %s\n    nbthread 4\n    log stderr format raw local1 info\n"
             % (self.folder / ("h%d" % i), ATTACH / "once.spoe.cfg"),
-            bare("global.cfg"), each(bare("notices-global.cfg"), r"^ *log .*$"),
+            bare("global.cfg"), each(bare("notices-global.cfg"), r"^ *log .*$") if full else "",
             "defaults\n    mode http\n    log global\n    timeout connect 1s\n    timeout client 30s\n    timeout server 12s\n",
             "frontend bank\n    bind 127.0.0.1:%d\n" % self.ports[i],
             "    http-request set-var(txn.once_policy) str(release) if { path /release }\n",
             "    http-request set-var(txn.once_policy) str(hold) if { path /hold }\n",
-            bare("hop-frontend.cfg") if hop else "", bare("frontend.cfg"), bare("notices-frontend.cfg"), bare("routing.cfg"),
-            bare("hop-routing.cfg") if hop else "",
+            bare("hop-frontend.cfg") if full else "", bare("frontend.cfg"), bare("notices-frontend.cfg") if full else "",
+            bare("routing.cfg"), bare("hop-routing.cfg") if full else "",
             "    default_backend bank\nbackend bank\n", bare("backend.cfg"),
             "    server bank 127.0.0.1:%d\n" % self._bank_port,
-            bare("hop-backend.cfg") if hop else "", each(bare("tables.cfg"), r"^ *server agent1 .*$")])
+            bare("hop-backend.cfg") if full else "", each(self._tables(i), r"^ *server agent1 .*$")])
+
+    @staticmethod
+    def _tables(i):
+        tables = bare("tables.cfg")
+        return tables if i else tables.replace("size 100k expire 1s", "size %d expire 1s" % SMALL_TABLE)
 
     async def start(self):
-        await self.start_redis()
+        await self.stores.start()
         for link in self.links:
             await link.start()
         await self.start_bank()
@@ -186,15 +99,6 @@ class Site:
             await self.start_proxy(i)
         for i in range(AGENTS):
             await self.start_agent(i)
-
-    async def start_redis(self):
-        await self.redis.start()
-        await self.redis_ready()
-
-    async def redis_ready(self):
-        async def pongs():
-            return await ask_socket(self.redis_socket, b"PING\r\n", b"\r\n") == b"+PONG\r\n"
-        await until(pongs, "redis")
 
     async def start_bank(self):
         await self.bank.start()
@@ -233,15 +137,14 @@ class Site:
     def died(self):
         """What ended by itself, as lines."""
         return ["%s ended by itself with status %d" % (p.name, status)
-                for p in [*self.agents, *self.proxies, self.bank, self.redis] for status in p.died]
+                for p in [*self.agents, *self.proxies, self.bank, *self.stores.processes] for status in p.died]
 
     def old_workers(self):
         """HAProxy's workers of before a reload that are still there."""
         return sum(max(0, len(p.children()) - 1) for p in self.proxies)
 
     async def end(self):
-        for link in self.links:
-            if link._server:
-                link.close()
-        for process in [*self.agents, *self.proxies, self.bank, self.redis]:
+        for link in (*self.links, self.stores):
+            link.close()
+        for process in [*self.agents, *self.proxies, self.bank, *self.stores.processes]:
             await process.end()

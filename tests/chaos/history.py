@@ -32,7 +32,8 @@ class Call:
 
 @dataclass(slots=True)
 class Execution:
-    """status 0: no whole answer was written. begun: the status of an answer of which half was written, at `half`."""
+    """status 0: no whole answer was written. begun: the status of an answer of which half was written, at `half`; streamed:
+    its body is not waited for, so that its beginning is on record and passed on before its end."""
     number: str
     key: str
     call: str
@@ -45,6 +46,7 @@ class Execution:
     answered: float = FOREVER
     begun: int = 0
     half: float = FOREVER
+    streamed: bool = False
 
 
 @dataclass(slots=True)
@@ -106,7 +108,7 @@ class LedgerReader:
         if e and line["e"] == "answer":
             e.status, e.digest, e.answered = line["status"], line["digest"], line["t"]
         elif e and line["e"] == "head":
-            e.begun, e.half = line["status"], line["t"]
+            e.begun, e.half, e.streamed = line["status"], line["t"], line["streamed"]
         elif e:
             e.end, e.how = line["t"], line["how"]
             del self._open[line["n"]]

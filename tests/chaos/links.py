@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A TCP fault proxy: one link from an agent to Redis, over unix sockets, that can be cut, hung or slowed.
+"""A fault proxy: one link from an agent, or a replica, to Redis, that can be cut, hung or slowed.
 
     agent ──► link (pass | cut | hang | slow) ──► redis
 
@@ -12,8 +12,10 @@ PIECE = 64 << 10
 
 
 class Link:
+    """listen, target: each the path of a unix socket, or a port of 127.0.0.1. The target may be set anew."""
+
     def __init__(self, listen, target):
-        self._listen, self._target = listen, target
+        self.listen, self.target = listen, target
         self._mode = "pass"
         self._passing = asyncio.Event()
         self._passing.set()
@@ -21,7 +23,10 @@ class Link:
         self._server = None
 
     async def start(self):
-        self._server = await asyncio.start_unix_server(self._serve, self._listen)
+        if isinstance(self.listen, int):
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.listen)
+        else:
+            self._server = await asyncio.start_unix_server(self._serve, str(self.listen))
 
     def set(self, mode):
         self._mode = mode
@@ -32,14 +37,20 @@ class Link:
 
     def close(self):
         self.set("cut")
-        self._server.close()
+        if self._server:
+            self._server.close()
+
+    async def _connect(self):
+        if isinstance(self.target, int):
+            return await asyncio.open_connection("127.0.0.1", self.target)
+        return await asyncio.open_unix_connection(str(self.target))
 
     async def _serve(self, reader, writer):
         self._writers.add(writer)
         try:
             if self._mode == "cut":
                 return
-            up_reader, up_writer = await asyncio.open_unix_connection(self._target)
+            up_reader, up_writer = await self._connect()
             self._writers.add(up_writer)
             try:
                 both = [asyncio.create_task(self._copy(reader, up_writer)),

@@ -2,7 +2,7 @@
 """The seeded faults. Each is begun, lasts, is healed, and is over when everything works again.
 
 Some run at one time (lanes), never two of the same part: so one agent at most is dead or paused and one at most has a broken
-link, and one agent always works. A pause of HAProxy is shorter than a lease. Why: who outlives a lease is promised nothing.
+link, and one agent always works, but where all die for a moment. A pause of HAProxy is shorter than a lease. Why: who outlives a lease is promised nothing.
 """
 import asyncio
 import os
@@ -11,16 +11,18 @@ import signal
 import time
 from collections import Counter
 
-from fleet import AGENTS, PROXIES, ask_socket
+from fleet import AGENTS, PROXIES
 from history import Fault
 
 # A fault is remembered for so long: no key's history is longer.
 REMEMBERED = 300.0
+# Seconds of writes that a failover loses at most.
+LAG = 0.3
 
 
-def part_of(kind):
-    """What a kind of fault breaks: its first word."""
-    return kind.split("-")[0]
+def parts_of(kind):
+    """What a kind of fault breaks: its first word, or two."""
+    return set(kind.split("-")[0].split("+"))
 
 
 class Schedule:
@@ -32,9 +34,12 @@ class Schedule:
         # kind: how often, the shortest and longest time broken, who: None, or one of so many
         self._table = {
             "agent-kill": (5, 0.1, 5, AGENTS, self._agent_kill),
+            "agent+link-kill": (4, 0.3, 2, AGENTS, self._agent_dies_untold),
+            "agent+link+redis-kill": (2, 0.2, 1.8, None, self._agents_die_untold),
             "agent-pause": (5, 0.2, 6, AGENTS, self._agent_pause),
             "agent-restart": (3, 0, 1, AGENTS, self._agent_restart),
             "agent-reload": (1, 0, 0, AGENTS, self._agent_reload),
+            "agent-other": (2, 2, 12, AGENTS, self._agent_other),
             "haproxy-reload": (3, 0, 0, PROXIES, self._proxy_reload),
             "haproxy-kill": (2, 0.1, 3, PROXIES, self._proxy_kill),
             "haproxy-pause": (1, 0.1, 0.6, PROXIES, self._proxy_pause),
@@ -42,12 +47,17 @@ class Schedule:
             "redis-pause": (4, 0.1, 7, None, self._redis_pause),
             "redis-restart": (2, 0, 1, None, self._redis_restart),
             "redis-flush-scripts": (2, 0, 0, None, self._redis_flush_scripts),
+            "redis-failover": (6, 0.1, 3, None, self._redis_failover),
             "link-cut": (4, 0.1, 6, AGENTS, self._link("cut")),
             "link-hang": (4, 0.1, 6, AGENTS, self._link("hang")),
             "link-slow": (2, 0.5, 4, AGENTS, self._link("slow")),
             "bank-kill": (2, 0.1, 2, None, self._bank_kill),
             "bank-pause": (1, 0.2, 2, None, self._bank_pause),
         }
+        if not site.other:
+            del self._table["agent-other"]
+        if not site.replicated:
+            del self._table["redis-failover"]
 
     def only(self, kinds):
         """Of all faults those that begin with one of these."""
@@ -56,7 +66,7 @@ class Schedule:
     async def run(self):
         """Until stopping is set and all is healed; raises if something does not come back."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._lanes if self._table else 0):
+            for _ in range(self._lanes):
                 group.create_task(self._lane())
 
     async def _lane(self):
@@ -67,7 +77,7 @@ class Schedule:
                 await self._one()
 
     async def _one(self):
-        table = {kind: row for kind, row in self._table.items() if part_of(kind) not in self._busy}
+        table = {kind: row for kind, row in self._table.items() if not parts_of(kind) & self._busy}
         if not table:
             return
         kind = self._random.choices(list(table), [row[0] for row in table.values()])[0]
@@ -78,9 +88,9 @@ class Schedule:
         fault = Fault(kind, target, time.monotonic())
         self.faults.append(fault)
         self.counts[kind] += 1
-        self._busy.add(part_of(kind))
+        self._busy |= parts_of(kind)
         await act(target, lasts)
-        self._busy.remove(part_of(kind))
+        self._busy -= parts_of(kind)
         fault.end = time.monotonic()
         while self.faults[0].end < fault.end - REMEMBERED:
             self.faults.pop(0)
@@ -91,12 +101,41 @@ class Schedule:
         await asyncio.sleep(lasts)
         await self._site.start_agent(i)
 
+    async def _agent_dies_untold(self, i, lasts):
+        """Cut off from Redis it dies, with all that it had to say."""
+        self._site.links[i].set("hang")
+        await asyncio.sleep(lasts)
+        self._site.agents[i].send(signal.SIGKILL)
+        await self._site.agents[i].wait()
+        self._site.links[i].set("cut")
+        self._site.links[i].set("pass")
+        await self._site.start_agent(i)
+
+    async def _agents_die_untold(self, _, lasts):
+        """All at once, while Redis hears nothing; what HAProxy keeps is all that is left. Shorter than a lease."""
+        redis = self._site.stores.primary.process
+        redis.send(signal.SIGSTOP)
+        await asyncio.sleep(lasts)
+        for agent in self._site.agents:
+            agent.send(signal.SIGKILL)
+            await agent.wait()
+        redis.send(signal.SIGCONT)
+        await asyncio.gather(*(agent.start() for agent in self._site.agents))
+        await self._redis_back()
+
     async def _agent_restart(self, i, lasts):
         self._site.agents[i].send(signal.SIGTERM)
         if await self._site.agents[i].wait(10) != 0:
             raise RuntimeError("agent %d did not end well at SIGTERM" % i)
         await asyncio.sleep(lasts)
         await self._site.start_agent(i)
+
+    async def _agent_other(self, i, lasts):
+        """An upgrade of one agent to another version of records and tokens, and back."""
+        for program, pause in ((self._site.other, lasts), (self._site.agent, 0)):
+            self._site.agents[i].run_instead(program)
+            await self._agent_restart(i, 0)
+            await asyncio.sleep(pause)
 
     async def _agent_pause(self, i, lasts):
         await self._pause(self._site.agents[i], lasts)
@@ -131,25 +170,31 @@ class Schedule:
             await asyncio.sleep(lasts if signum == signal.SIGSTOP else 0)
 
     async def _redis_kill(self, _, lasts):
-        self._site.redis.send(signal.SIGKILL)
-        await self._site.redis.wait()
-        await asyncio.sleep(lasts)
-        await self._site.start_redis()
-        await self._agents_ready()
+        await self._redis_again(signal.SIGKILL, lasts)
 
     async def _redis_restart(self, _, lasts):
-        self._site.redis.send(signal.SIGTERM)
-        await self._site.redis.wait()
+        await self._redis_again(signal.SIGTERM, lasts)
+
+    async def _redis_again(self, signum, lasts):
+        redis = self._site.stores.primary
+        redis.process.send(signum)
+        await redis.process.wait()
         await asyncio.sleep(lasts)
-        await self._site.start_redis()
-        await self._agents_ready()
+        await redis.start()
+        await self._redis_back()
+
+    async def _redis_failover(self, _, lasts):
+        """Half of the time the replica lags behind."""
+        lag = max(0, self._random.uniform(-LAG, LAG))
+        await self._site.stores.failover(signal.SIGKILL, lag, lasts)
+        await self._redis_back()
 
     async def _redis_pause(self, _, lasts):
-        await self._pause(self._site.redis, lasts)
-        await self._agents_ready()
+        await self._pause(self._site.stores.primary.process, lasts)
+        await self._redis_back()
 
     async def _redis_flush_scripts(self, _, lasts):
-        await ask_socket(self._site.redis_socket, b"SCRIPT FLUSH\r\n", b"\r\n")
+        await self._site.stores.primary.ask("SCRIPT FLUSH")
 
     def _link(self, mode):
         async def act(i, lasts):
@@ -173,6 +218,7 @@ class Schedule:
         await asyncio.sleep(lasts)
         process.send(signal.SIGCONT)
 
-    async def _agents_ready(self):
+    async def _redis_back(self):
+        await self._site.stores.ready()
         for i in range(AGENTS):
             await self._site.agent_ready(i)

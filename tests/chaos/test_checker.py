@@ -13,6 +13,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import checker  # noqa: E402
+import record  # noqa: E402
 from history import Call, Execution, Fault, Key, LedgerReader  # noqa: E402
 
 
@@ -118,6 +119,18 @@ class Overlap(Checker):
     def test_not_excused_by_a_short_stop(self):
         self.finds(self.both(5.05), "overlap", faults=[Fault("haproxy-pause", 0, 1.5, 2.5)])
 
+    def test_old_worker_lost_with_the_last_agent_that_knew_it(self):
+        reload = Fault("haproxy-reload", 0, 1.5, 1.6)
+        all_die = Fault("agent+link+redis-kill", None, 2.0, 2.5)
+        one_by_one = [Fault("agent-restart", i, 1.7 + i, 1.8 + i) for i in range(checker.AGENTS)]
+        k = self.both(5.05)
+        call(k, "c1", 0.9, 5.05, "none", proxy=0)
+        self.finds(k, faults=[reload, all_die])
+        self.finds(k, faults=[reload, *one_by_one])
+        self.finds(k, "overlap", faults=[reload, *one_by_one[1:]])
+        self.finds(k, "overlap", faults=[Fault("haproxy-reload", 1, 1.5, 1.6), all_die])
+        self.finds(k, "overlap", faults=[all_die])
+
     def test_not_excused_by_another_fault(self):
         self.finds(self.both(5.05), "overlap", faults=[Fault("redis-kill", None, 1.5, 4.8)])
 
@@ -155,6 +168,8 @@ class AfterOutcome(Checker):
         call(k, "a", 0.9, 1.2, "answer", status=201, number=cut.number, digest="half", h2=True)
         answer(k, execution(k, "2", 2.0, 2.1, call="b"), "b", 1.9, 2.2)
         self.finds(k)
+        cut.how = "killed"
+        self.finds(k)
         k.calls[0].h2 = False
         self.finds(k, "after-outcome", "replay-differs")
 
@@ -163,7 +178,7 @@ class AnsweredResent(Checker):
     def streamed(self, half=2.0):
         k = key()
         e = execution(k, "1", 1.0, 3.0, status=0, how="peer")
-        e.begun, e.half = 201, half
+        e.begun, e.half, e.streamed = 201, half, True
         execution(k, "2", 8.0, 8.1)
         return k
 
@@ -175,6 +190,9 @@ class AnsweredResent(Checker):
 
     def test_it_could_not_be_recorded(self):
         died = Fault("haproxy-kill", 0, 2.95, 4.0)
+        waited_for = self.streamed()
+        waited_for.executions[0].streamed = False
+        self.finds(waited_for, faults=[died])
         self.finds(self.streamed(half=2.8), faults=[died])
         self.finds(self.streamed(), faults=[died, Fault("redis-pause", None, 1.8, 2.9)])
 
@@ -290,6 +308,16 @@ class Busy(Checker):
         self.finds(self.late(until - 0.1), faults=[crash])
         self.finds(self.late(until + 0.1), "busy-alone", faults=[crash])
 
+    def test_a_refused_claim_is_given_back(self):
+        k = key()
+        refused(k, "a", 0.9, 1.1, "unavailable")
+        until = 2.0 + checker.VISIBLE
+        refused(k, "b", until + 0.1, until + 0.2, "in-progress")
+        self.finds(k, "busy-alone", faults=[Fault("link-hang", 0, 0.5, 2.0)])
+        self.finds(k, faults=[Fault("agent-kill", 0, 0.5, 2.0)])
+        k.calls[1].sent = until - 0.1
+        self.finds(k, faults=[Fault("link-hang", 0, 0.5, 2.0)])
+
 
 class Unfounded(Checker):
     def test_not_stored_of_nothing(self):
@@ -324,6 +352,54 @@ class Stuck(Checker):
         k.stuck = True
         self.finds(k, "stuck")
 
+    def test_a_record_of_another_version(self):
+        k = key()
+        k.stuck, k.retired = True, 60.0
+        execution(k, "1", 0.9, 1.5, status=0, how="closed", call="z")
+        refused(k, "a", 1.0, 1.1, "in-progress")
+        refused(k, "b", 3.0, 3.1, "unavailable")
+        self.finds(k, faults=[Fault("agent-other", 0, 0.5, 2.0)])
+        self.finds(k, "stuck", faults=[Fault("agent-kill", 0, 0.5, 2.0)])
+        refused(k, "c", 5.0, 5.1, "in-progress")
+        k.calls[-1].word = "mismatch"
+        self.finds(k, "stuck", "unfounded", faults=[Fault("agent-other", 0, 0.5, 2.0)])
+
+
+class Record(unittest.TestCase):
+    def found(self, *written):
+        return [fence for _, fence in record.broken((b"k", state, fence) for state, fence in written)]
+
+    def test_what_may_be(self):
+        self.assertEqual(self.found((b"R", 1), (b"F", 1), (b"R", 2), (b"A", 2), (b"T", 2), (b"D", 2)), [])
+        self.assertEqual(list(record.broken([(b"k", b"D", 1), (b"other", b"R", 2)])), [])
+
+    def test_claimed_after_an_outcome(self):
+        for outcome in (b"D", b"T"):
+            self.assertEqual(self.found((b"R", 1), (outcome, 1), (b"R", 2)), [2])
+
+    def test_taken_back(self):
+        for state in (b"F", b"R", b"A", b"H"):
+            self.assertEqual(self.found((b"R", 1), (b"T", 1), (state, 1)), [1])
+        self.assertEqual(self.found((b"D", 1), (b"T", 1)), [1])
+
+    def test_fence(self):
+        self.assertEqual(self.found((b"R", 2), (b"F", 2), (b"R", 1)), [1])
+
+    def test_read(self):
+        def command(*words):
+            return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+
+        def head(state, fence):
+            return b"\1" + state + b"\0\0" + fence.to_bytes(8, "little") + bytes(43)
+
+        with tempfile.TemporaryDirectory() as folder:
+            whole = (command(b"SELECT", b"0") + command(b"SET", b"once:{00}:r:k", head(b"R", 7), b"PXAT", b"9") + b"#TS:1\r\n"
+                     + command(b"SETRANGE", b"once:{00}:r:k", b"20", b"12345678") + command(b"SET", b"once:{00}:p:k", head(b"D", 7))
+                     + command(b"SETRANGE", b"once:{00}:r:k", b"0", head(b"D", 7)))
+            half = command(b"SET", b"once:{00}:r:k", head(b"R", 8))[:-20]
+            Path(folder, "appendonly.aof.1.incr.aof").write_bytes(whole + half)
+            self.assertEqual(list(record.states(folder)), [(b"once:{00}:r:k", b"R", 7), (b"once:{00}:r:k", b"D", 7)])
+
 
 class Told(unittest.TestCase):
     def test_in_the_order_of_time(self):
@@ -346,7 +422,7 @@ class Ledger(unittest.TestCase):
                 reader.read()
 
             begin = {"e": "begin", "n": "1", "t": 1.0, "key": "k", "call": "a", "fence": 5, "execution": "x"}
-            write(begin, {"e": "head", "n": "1", "t": 1.05, "status": 201},
+            write(begin, {"e": "head", "n": "1", "t": 1.05, "status": 201, "streamed": True},
                   {"e": "answer", "n": "1", "t": 1.1, "status": 201, "digest": "d"})
             write({"e": "end", "n": "1", "t": 1.2, "how": "written"}, end="")
             self.assertEqual(keys["k"].executions[0].end, float("inf"))  # half a line is not a line

@@ -58,6 +58,8 @@ struct config *room_config(struct room *r, const char *more)
 static void on_ready(struct redis_fixture *f)
 {
     struct room *r = (struct room *)((char *)f - offsetof(struct room, redis));
+    guard_ready(r->gate.guard);
+    acks_ready(r->gate.acks);
     completion_flush(r->gate.completion);
 }
 
@@ -84,13 +86,17 @@ void room_start(struct room *r, const char *more)
     struct config *c = r->redis.config;
     *g = (struct gate){
         .loop = r->redis.loop, .config = c, .redis = r->redis.redis, .metrics = &r->redis.metrics};
+    g->guard = guard_new(g->loop, g->redis, c, g->metrics);
+    g->acks = acks_new(g->loop, g->redis, c, g->metrics);
     g->completion = completion_new(g->loop, g->redis, c, g->metrics);
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis, c,
                            g->metrics);
     int fd = listen_on(r->address, r->redis.server.dir, "spop");
     r->sessions = sessions_new(g, &fd, 1);
-    assert_true(g->completion && g->inflight && g->replay && r->sessions);
+    assert_true(g->guard && g->acks && g->completion && g->inflight && g->replay && r->sessions);
+    completion_set_acks(g->completion, g->acks);
+    inflight_set_acks(g->inflight, g->acks);
     redis_fixture_until_ready(&r->redis, 1);
 }
 
@@ -100,9 +106,11 @@ void room_stop(struct room *r)
     room_thaw(r);
     assert_int_equal(redis_server_immortals(&r->redis.server), 0);
     sessions_free(r->sessions);
+    acks_free(r->gate.acks);
     inflight_free(r->gate.inflight);
     redis_free(r->gate.redis);
     r->redis.redis = NULL;
+    guard_free(r->gate.guard);
     completion_free(r->gate.completion);
     replay_free(r->gate.replay);
     txn_free_spare(&r->gate);

@@ -29,6 +29,7 @@
 #include "rooms/monotonic.h"
 #include "tests/support/haproxy_server.h"
 #include "tests/support/loop.h"
+#include "version.h"
 
 #define POLL 0.05
 
@@ -167,7 +168,7 @@ static const char *process_name(void)
     static char name[160];
     struct process p = {0};
     char file[128], line[128] = "";
-    snprintf(file, sizeof file, "%s.once-poller", haproxy.socket);
+    snprintf(file, sizeof file, "%s.once-poller.%d", haproxy.socket, PROTOCOL_VERSION);
     FILE *f = fopen(file, "r");
     for (unsigned i = 0; f && i < 2; i++)
         line[0] = fgets(line, sizeof line, f) ? line[0] : '\0';

@@ -236,7 +236,7 @@ static void test_unknown_names(void **state)
     BAD(GOOD "reids = { };\n", "3: unknown option 'reids': did you mean 'redis'?");
     BAD(GOOD "level = \"info\";\n",
         "3: unknown option 'level': known here: log, spop, replay, http, notices, redis, "
-        "problems, inflight, completion, stop, crash, haproxy, policies\n");
+        "breaker, problems, inflight, completion, stop, crash, haproxy, policies\n");
     BAD(HAPROXY POLICY(" locks = \"30s\";"),
         "4: policy 'p': unknown option 'idempotency.locks': did you mean 'lock'?");
     BAD("policies = ( {\n name = \"p\"; limit = ( ); } );\n",
@@ -428,6 +428,10 @@ static void test_rules_between_values(void **state)
     BAD(GOOD "spop = { max_frame = \"4k\"; maxrewrite = 4096; };\n",
         "3: option 'spop.maxrewrite': must be smaller");
     config_drop(good(GOOD "spop = { max_frame = \"4k\"; maxrewrite = 4095; };\n"));
+    BAD(GOOD "redis = { ack_replicas = 1; ack_timeout = \"150ms\"; };\n",
+        "3: option 'redis.ack_timeout': 150ms is too long: twice that must be below redis.deadline (300ms)");
+    config_drop(good(GOOD "redis = { ack_replicas = 1; ack_timeout = \"149ms\"; };\n"));
+    config_drop(good(GOOD "redis = { ack_timeout = \"500ms\"; };\n"));
 }
 
 static void test_sockets(void **state)

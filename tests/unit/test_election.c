@@ -30,7 +30,7 @@ static int setup(void **state)
     if (!mkdtemp(dir))
         return -1;
     snprintf(sock, sizeof sock, "%s/sock", dir);
-    snprintf(file, sizeof file, "%s.once-poller", sock);
+    snprintf(file, sizeof file, "%s.once-poller.1", sock);
     return 0;
 }
 
@@ -61,7 +61,7 @@ static void set_age(double seconds)
 static void test_first_wins_and_names(void **state)
 {
     (void)state;
-    struct election *a = election_new(sock), *b = election_new(sock);
+    struct election *a = election_new(sock, 1), *b = election_new(sock, 1);
     election_poll(a, polled, 2, true, 10, POLL);
     election_poll(b, NULL, 0, true, 10, POLL);
     assert_true(election_won(a));
@@ -77,11 +77,25 @@ static void test_first_wins_and_names(void **state)
     assert_int_equal(access(file, F_OK), -1);
 }
 
+/* Neither understands what the other would have to extend. */
+static void test_each_version_has_its_poller(void **state)
+{
+    (void)state;
+    struct election *a = election_new(sock, 1), *b = election_new(sock, 2);
+    election_poll(a, polled, 2, true, 10, POLL);
+    election_poll(b, polled, 2, true, 10, POLL);
+    assert_true(election_won(a));
+    assert_true(election_won(b));
+    assert_false(election_names(b, &polled[0], 10, POLL));
+    election_free(b);
+    election_free(a);
+}
+
 static void test_touched_each_poll(void **state)
 {
     (void)state;
     struct stat before, after;
-    struct election *a = election_new(sock);
+    struct election *a = election_new(sock, 1);
     election_poll(a, polled, 1, true, 10, POLL);
     set_age(0.3);
     assert_int_equal(stat(file, &before), 0);
@@ -99,7 +113,7 @@ static void test_touched_each_poll(void **state)
 static void test_takeover_by_wall_clock(void **state)
 {
     (void)state;
-    struct election *a = election_new(sock), *b = election_new(sock);
+    struct election *a = election_new(sock, 1), *b = election_new(sock, 1);
     election_poll(a, polled, 2, true, 10, POLL);
     set_age(0.4);
     election_poll(b, NULL, 0, true, 10, POLL);
@@ -119,7 +133,7 @@ static void test_takeover_by_wall_clock(void **state)
 static void test_takeover_of_a_future_touch(void **state)
 {
     (void)state;
-    struct election *a = election_new(sock), *b = election_new(sock);
+    struct election *a = election_new(sock, 1), *b = election_new(sock, 1);
     election_poll(a, polled, 2, true, 10, POLL);
     set_age(-3600);
     election_poll(b, NULL, 0, true, 10, POLL);
@@ -135,7 +149,7 @@ static void test_unwilling_gives_way(void **state)
 {
     (void)state;
     struct stat before, after;
-    struct election *a = election_new(sock), *b = election_new(sock);
+    struct election *a = election_new(sock, 1), *b = election_new(sock, 1);
     election_poll(a, polled, 2, true, 10, POLL);
     set_age(0.3);
     stat(file, &before);
@@ -157,7 +171,7 @@ static void test_file_that_is_not_ours_to_read(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", "\n", "x", "x\n12", "x\n12.\n", "x\n\n\n12.3.host\nzz\n"};
-    struct election *a = election_new(sock);
+    struct election *a = election_new(sock, 1);
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
         FILE *f = fopen(file, "w");
         fputs(texts[i], f);
@@ -175,7 +189,7 @@ static void test_full_list(void **state)
     struct process many[ELECTION_PROCESSES];
     for (unsigned i = 0; i < ELECTION_PROCESSES; i++)
         many[i] = (struct process){UINT64_MAX - i, UINT64_MAX - i};
-    struct election *a = election_new(sock), *b = election_new(sock);
+    struct election *a = election_new(sock, 1), *b = election_new(sock, 1);
     election_poll(a, many, ELECTION_PROCESSES, true, 10, POLL);
     election_poll(b, NULL, 0, true, 10, POLL);
     assert_true(election_names(b, &many[0], 10, POLL));
@@ -188,7 +202,7 @@ static void test_directory_that_cannot_be_written(void **state)
 {
     (void)state;
     rmdir(dir); /* root may write anywhere, but not where nothing is */
-    struct election *a = election_new(sock);
+    struct election *a = election_new(sock, 1);
     election_poll(a, polled, 1, true, 10, POLL);
     assert_true(election_won(a));
     election_free(a);
@@ -199,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_first_wins_and_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_version_has_its_poller, setup, teardown),
         cmocka_unit_test_setup_teardown(test_touched_each_poll, setup, teardown),
         cmocka_unit_test_setup_teardown(test_takeover_by_wall_clock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_takeover_of_a_future_touch, setup, teardown),

@@ -145,6 +145,7 @@ static void busy(void **state)
     buf_str(&b, "1.2");
     check(&b, &p, &o, 0);
     assert_int_equal(o.fence, 5);
+    assert_memory_equal(o.rid, "rridrrid", sizeof o.rid);
     assert_int_equal(o.until_us, (uint64_t)NOW + 40000000);
     assert_int_equal(o.process.len, 3);
     assert_memory_equal(o.process.ptr, "1.2", 3);

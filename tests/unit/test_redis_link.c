@@ -185,7 +185,7 @@ static void ready(void **state)
     redis_fixture_until(&f, was_told, &seen);
 }
 
-/* Settings under which records get lost are told, once. */
+/* Settings under which records get lost are told at each connect: the next server may have others. */
 static void settings(void **state)
 {
     (void)state;
@@ -196,8 +196,8 @@ static void settings(void **state)
     redis_server_int(&f.server, "CLIENT KILL TYPE normal"); /* every connection but this one */
     redis_fixture_until_ready(&f, 2);
     captured();
-    assert_int_equal(count_of("allkeys-lru"), 1);
-    assert_int_equal(count_of("noeviction"), 1);
+    assert_int_equal(count_of("is=allkeys-lru"), 2);
+    assert_int_equal(count_of("wanted=\"appendonly yes\" is=0"), 2);
 }
 
 /* Wrong, then right; the server's own text is logged, once, the password never. */
@@ -233,15 +233,26 @@ static void password_missing(void **state)
     assert_int_equal(count_of("NOAUTH"), 1);
 }
 
-/* A user who may not look at the configuration is served all the same. */
+/* A user who may not look at the configuration hears of it all the same; one who may not even ask for INFO
+ * hears that, and is served. */
 static void user(void **state)
 {
     (void)state;
+    redis_server_do(&f.server, "CONFIG SET maxmemory-policy volatile-ttl");
     redis_server_do(&f.server, "ACL SETUSER once on >secret ~* &* +@all -config -select");
+    redis_server_do(&f.server, "ACL SETUSER blind on >secret ~* &* +@all -info");
     strcpy(f.config->redis.username, "once");
     strcpy(f.config->redis.password, "secret");
+    capture();
     redis_fixture_connect(&f);
     redis_fixture_until_ready(&f, 1);
+    strcpy(f.config->redis.username, "blind");
+    redis_reconfigure(f.redis, f.config);
+    redis_fixture_until_ready(&f, 2);
+    captured();
+    assert_int_equal(count_of("is=volatile-ttl"), 1);
+    assert_int_equal(count_of("redis-setting-unknown"), 2);
+    assert_int_equal(count_of("NOPERM"), 2);
 }
 
 /* A replica is refused, whoever named it; a user who may not ask for the role is believed. */

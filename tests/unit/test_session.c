@@ -61,6 +61,7 @@ static int setup(void **state)
     r->gate = (struct gate){.loop = r->loop, .config = r->config, .metrics = &r->metrics};
     static const struct redis_events events;
     r->gate.redis = redis_new(r->loop, r->config, &events, NULL, &r->metrics);
+    r->gate.guard = guard_new(r->loop, r->gate.redis, r->config, &r->metrics);
     r->gate.completion = completion_new(r->loop, r->gate.redis, r->config, &r->metrics);
     int fd = listener_stream(r->address, 0600, err, sizeof err);
     assert_true(fd >= 0);
@@ -74,6 +75,7 @@ static int teardown(void **state)
 {
     struct room *r = *state;
     sessions_free(r->sessions);
+    guard_free(r->gate.guard);
     redis_free(r->gate.redis);
     completion_free(r->gate.completion);
     txn_free_spare(&r->gate);

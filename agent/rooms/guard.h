@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/* May Redis be asked for a decision now? One question of our own is on its way every 250 ms, and answers two
+ * others: does Redis reply in time (the breaker), and has it forgotten (the mark).
+ *
+ *   timer, ready ──► mark ──reply──┬─ in time?   ──► breaker ──► guard_admits()
+ *   claims in time, or late ───────┘─ as large?  ──► mark ─────► guard_trusts()
+ *
+ * Only claims ask the guard: an open breaker does not hold back extends, nor any other word (PROTOCOL). */
+#ifndef GUARD_H
+#define GUARD_H
+
+#include "adapters/redis.h"
+
+struct guard;
+
+/* NULL: out of memory. */
+struct guard *guard_new(struct ev_loop *loop, struct redis *redis, const struct config *c,
+                        struct metrics *metrics);
+/* Before or after redis_free(). */
+void guard_free(struct guard *g);
+void guard_reconfigure(struct guard *g, const struct config *c);
+/* Redis is ready again: asked first of all that this connection carries, and nothing is known until then. */
+void guard_ready(struct guard *g);
+
+/* False: Redis did not answer in time lately, a request need not wait to learn that. */
+bool guard_admits(const struct guard *g);
+/* A claim's reply came (an error is one too), or did not come in time. */
+void guard_heard(struct guard *g, bool in_time);
+
+enum guard_trust {
+    GUARD_TRUSTED,
+    GUARD_UNKNOWN, /* under on_data_loss = "refuse": not yet asked on this connection, or not answered */
+    GUARD_LOST,    /* under "refuse": records are gone, and no operator has said go */
+};
+enum guard_trust guard_trusts(const struct guard *g);
+
+#endif
