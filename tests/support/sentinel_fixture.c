@@ -102,7 +102,7 @@ static void start_sentinel(struct sentinel_fixture *f, unsigned i, const char *c
     FILE *file = conf_file(f, "sentinel", i, path, sizeof path);
     fprintf(file,
             "port %d\n%ssentinel myid %040u\nsentinel monitor once 127.0.0.1 %d 2\n"
-            "sentinel down-after-milliseconds once 400\nsentinel failover-timeout once 3000\n"
+            "sentinel down-after-milliseconds once 1500\nsentinel failover-timeout once 3000\n"
             "sentinel known-replica once 127.0.0.1 %d\n",
             f->sentinel_port[i], conf, i + 1, f->redis_port[0], f->redis_port[1]);
     for (unsigned k = 0; k < FIXTURE_SENTINELS; k++)
