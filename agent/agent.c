@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapters/crash.h"
 #include "adapters/listener.h"
 #include "adapters/log.h"
 #include "domain/options.h"
@@ -155,6 +156,7 @@ struct agent *agent_new(struct ev_loop *loop, struct config *c)
         return NULL;
     a->loop = loop;
     a->config = config_hold(c);
+    metrics_set(&a->metrics, METRIC_CRASHES, crash_count());
     if (!start_gate(a) || !start_notices(a) || !start_replay(a) || !start_exporter(a) || !start_sessions(a)) {
         agent_free(a);
         return NULL;

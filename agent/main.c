@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "adapters/conffile.h"
+#include "adapters/crash.h"
 #include "adapters/libraries.h"
 #include "adapters/log.h"
 #include "agent.h"
@@ -159,6 +160,11 @@ static int serve(struct config *c, const struct command_line *line)
     int parent = line->daemon ? become_daemon() : -1;
     if (line->daemon && parent < 0) {
         fprintf(stderr, "spoa-once: cannot go to the background: %s\n", strerror(errno));
+        return 1;
+    }
+    char err[512];
+    if (!crash_watch(c->crash.file, err, sizeof err)) {
+        LOG(LOG_ERROR, "start-failed", log_text("option", "crash.file"), log_text("error", err));
         return 1;
     }
     signal(SIGPIPE, SIG_IGN);

@@ -404,8 +404,8 @@ static unsigned include_line(const char *text)
         text += strspn(text, " \t");
         if (strncmp(text, "@include", 8) == 0)
             return line;
-        text = strchr(text, '\n');
-        text += text ? 1 : 0;
+        const char *end = strchr(text, '\n');
+        text = end ? end + 1 : NULL;
     }
     return 0;
 }

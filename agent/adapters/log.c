@@ -86,19 +86,31 @@ static void put_digits(char *to, int v, unsigned n)
     }
 }
 
+/* Of days since 1970, for dates from then on: a year begins in March here, so that February 29 is its last
+ * day (H. Hinnant, chrono-Compatible Low-Level Date Algorithms, civil_from_days). gmtime_r() takes a lock,
+ * and so a handler of signals must not call it. */
+static void put_date(char *to, int64_t days)
+{
+    int64_t from_march_0 = days + 719468, era = from_march_0 / 146097;
+    int day = (int)(from_march_0 % 146097);
+    int year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    int day_of_year = day - (365 * year + year / 4 - year / 100);
+    int month = (5 * day_of_year + 2) / 153;
+    put_digits(to, (int)(era * 400) + year + (month >= 10), 4);
+    put_digits(to + 5, month < 10 ? month + 3 : month - 9, 2);
+    put_digits(to + 8, day_of_year - (153 * month + 2) / 5 + 1, 2);
+}
+
 static void put_time(struct line *l)
 {
     char text[] = "0000-00-00T00:00:00.000Z";
     struct timespec now;
-    struct tm tm;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    put_digits(text, tm.tm_year + 1900, 4);
-    put_digits(text + 5, tm.tm_mon + 1, 2);
-    put_digits(text + 8, tm.tm_mday, 2);
-    put_digits(text + 11, tm.tm_hour, 2);
-    put_digits(text + 14, tm.tm_min, 2);
-    put_digits(text + 17, tm.tm_sec, 2);
+    int second = (int)(now.tv_sec % 86400);
+    put_date(text, now.tv_sec / 86400);
+    put_digits(text + 11, second / 3600, 2);
+    put_digits(text + 14, second / 60 % 60, 2);
+    put_digits(text + 17, second % 60, 2);
     put_digits(text + 20, (int)(now.tv_nsec / 1000000), 3);
     put(l, text, sizeof text - 1);
 }

@@ -39,6 +39,7 @@ static inline struct log_field log_bytes(const char *name, struct spop_slice val
 
 void log_setup(enum log_format format, enum log_level level);
 bool log_wants(enum log_level level);
+/* Async-signal-safe, so that a dying process can say why. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 
 /* For events that the wire can cause at any rate: true at most `burst` times a second for this place; what

@@ -155,6 +155,9 @@ struct config {
     struct {
         uint32_t drain_ms; /* at SIGTERM */
     } stop;
+    struct {
+        config_text file; /* where a crash is counted; empty: nowhere */
+    } crash;
     unsigned nhaproxy;
     struct haproxy_socket {
         config_text socket; /* path of the runtime socket */

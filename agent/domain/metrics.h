@@ -117,6 +117,7 @@
     X(SPOP_BAD_MESSAGES, counter, "spoa_once_spop_bad_messages_total", "",                                   \
       "Messages with a missing or wrong argument, or unknown.")                                              \
     X(SPOP_PENDING, gauge, "spoa_once_spop_pending", "", "Messages that wait for their ACK.")                \
+    X(CRASHES, counter, "spoa_once_crashes_total", "", "Crashes that crash.file has counted.")               \
     X(RELOADS, counter, "spoa_once_reloads_total", "result=\"ok\"", "Reloads of the configuration.")         \
     X(RELOADS_BAD, counter, "spoa_once_reloads_total", "result=\"bad\"", "")
 

@@ -146,6 +146,9 @@ static const struct option config_options[] = {
 
     RANGE("stop.drain", MSEC, stop.drain_ms, "30s", "0s", "1h", RELOAD,
           "How long the agent goes on serving after SIGTERM."),
+
+    PLAIN("crash.file", PATH, crash.file, "", OPTIONAL | START,
+          "Where a crash is counted for the next start; empty: it is logged only. One file for each agent."),
     {.path = NULL},
 };
 

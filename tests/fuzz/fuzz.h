@@ -3,7 +3,7 @@
  * it must return 0, and it asserts what must hold for all bytes. Corpus: tests/fuzz/corpus/NAME.
  *
  *   gcc:   fuzz_NAME.c + replay.c             replays the corpus (make test)
- *   clang: fuzz_NAME.c, -fsanitize=fuzzer     build/fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME */
+ *   clang: fuzz_NAME.c, -fsanitize=fuzzer     make fuzz SECONDS=600 (tools/fuzz) */
 #ifndef FUZZ_H
 #define FUZZ_H
 

@@ -218,10 +218,10 @@ static const char *payload_wanted(const struct row *row)
 
 static void check_owner(const struct row *row, const struct record *r)
 {
-    static const uint8_t partial[16] = "ffff", whole[16] = "ffffffffffffffff", rid[8] = "rrrrrrrr";
+    static const char partial[17] = "ffff", whole[17] = "ffffffffffffffff", rid[9] = "rrrrrrrr";
     bool rebuilt = row->from == '-';
     assert_int_equal(r->fence, FENCE);
-    assert_memory_equal(r->rid, rid, sizeof rid);
+    assert_memory_equal(r->rid, rid, sizeof r->rid);
     assert_memory_equal(r->fingerprint, rebuilt ? partial : whole, sizeof r->fingerprint);
     assert_int_equal(r->lock_ms, rebuilt ? token_ttl_seconds(token_ttl_code(LOCK_S)) * 1000 : LOCK_S * 1000);
     assert_int_equal(r->ttl_s, rebuilt ? REBUILT_TTL_S : TTL_S);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,6 +100,38 @@ static void test_time_is_now(void **state)
     LOG(LOG_NOTICE, "e", log_int("a", 1));
     assert_non_null(strptime(taken(), "%Y-%m-%dT%H:%M:%S", &tm));
     assert_in_range(timegm(&tm), before, before + 2);
+}
+
+/* Stands before the library's: a clock at any time, or the real one. */
+static time_t pretended;
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    if (id == CLOCK_REALTIME && pretended) {
+        *t = (struct timespec){.tv_sec = pretended, .tv_nsec = 7999999};
+        return 0;
+    }
+    return (int)syscall(SYS_clock_gettime, id, t);
+}
+
+/* Where a month begins and ends, from 1970 to 2130 and over the leap year that 2400 is. */
+static void test_time_of_every_month(void **state)
+{
+    char want[sizeof "0000-00-00T00:00:00.007Z"];
+    (void)state;
+    log_setup(LOG_TEXT, LOG_NOTICE);
+    for (int day = 0; day < 435 * 366; day++) {
+        struct tm tm;
+        time_t at = (time_t)day * 86400 + 1 + day % 86399;
+        gmtime_r(&at, &tm);
+        if ((tm.tm_mday > 1 && tm.tm_mday < 28) || (tm.tm_year > 230 && tm.tm_year < 498))
+            continue;
+        strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%S.007Z", &tm);
+        pretended = at;
+        LOG(LOG_NOTICE, "e", log_int("a", 1));
+        pretended = 0;
+        if (strncmp(taken(), want, TIME) != 0)
+            fail_msg("%s instead of %s", out, want);
+    }
 }
 
 static void test_text_escapes(void **state)
@@ -319,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_text),
         TEST(test_time_is_now),
+        TEST(test_time_of_every_month),
         TEST(test_text_escapes),
         TEST(test_json),
         TEST(test_json_escapes),

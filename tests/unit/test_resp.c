@@ -18,7 +18,7 @@ static long read_text(const char *text)
 /* Every beginning of it is "later", whatever follows does not count. */
 static void whole(const char *text, enum resp_kind kind, unsigned n, const char *first)
 {
-    char longer[512];
+    static char longer[512]; /* r points into it after the return */
     size_t len = strlen(text);
     for (size_t cut = 0; cut < len; cut++)
         assert_int_equal(resp_read((struct spop_slice){text, cut}, &r), 0);

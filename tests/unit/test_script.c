@@ -79,7 +79,9 @@ static struct token sample_token(void)
 {
     struct token t = {
         .id = {{0xab, 0x01}, {0}},
-          .fence = 1000000, .rid = "rrrrrrrr", .ttl = 30
+        .fence = 1000000,
+        .rid = { 'r', 'r', 'r', 'r', 'r', 'r', 'r', 'r'},
+        .ttl = 30
     };
     memset(t.id.digest, 0xd1, sizeof t.id.digest);
     return t;

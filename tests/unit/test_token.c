@@ -12,8 +12,8 @@ static const struct token sample = {
     .flags = TOKEN_HOLD,
     .id = {{0xab, 0x01}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xff}},
     .fence = 0x0102030405060708,
-    .rid = "rrrrRRRR",
-    .fingerprint = { 0xf0, 0xf1,                                                            0xf2, 0xf3},
+    .rid = {    'r', 'r',                                                              'r', 'r', 'R', 'R', 'R', 'R'},
+    .fingerprint = { 0xf0, 0xf1,                                                                 0xf2, 0xf3},
     .policy = 0x11223344,
     .ttl = 0x3e,
 };
