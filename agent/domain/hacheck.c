@@ -90,6 +90,14 @@ const struct haconf_line *hacheck_global(const struct hacheck *k, const char *pa
     return found;
 }
 
+bool hacheck_has_word(const struct haconf_line *l, const char *word)
+{
+    for (unsigned i = 1; l && i < l->n; i++)
+        if (strcmp(l->word[i], word) == 0)
+            return true;
+    return false;
+}
+
 bool hacheck_has_notices(const struct hacheck *k, const struct haconf_section *gate)
 {
     const struct haconf_line *l = haconf_last(k->site, gate, "log-format *");
