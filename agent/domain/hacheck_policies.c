@@ -286,14 +286,23 @@ static bool opens(const struct hacheck *k, const struct haconf_line *l, const ch
     return true;
 }
 
+static void let_pass(struct hacheck *k, const struct haconf_line *l)
+{
+    if (haconf_matches(l, "http-request unset-var(txn.once_refused)") &&
+        !hacheck_condition_is(l, "once_open !once_verdict once_nobody"))
+        hacheck_say(k, l, "'%s' has another condition than 'once_open !once_verdict once_nobody'",
+                    l->word[1]);
+    for (unsigned n = 0; k->in->policies_known && sets_open(l) && n < k->agent->npolicies; n++)
+        if (!fails_open(&k->agent->policies[n]) && opens(k, l, k->agent->policies[n].name))
+            hacheck_say(k, l, "policy '%s' is let pass", k->agent->policies[n].name);
+}
+
 void hacheck_fail_open(struct hacheck *k)
 {
-    for (unsigned i = 0; k->in->policies_known && i < k->gates.n; i++) {
+    for (unsigned i = 0; i < k->gates.n; i++) {
         struct haconf_walk w = haconf_walk(k->site, k->gates.at[i]);
         for (const struct haconf_line *l; (l = haconf_next(&w));)
-            for (unsigned n = 0; sets_open(l) && n < k->agent->npolicies; n++)
-                if (!fails_open(&k->agent->policies[n]) && opens(k, l, k->agent->policies[n].name))
-                    hacheck_say(k, l, "policy '%s' is let pass", k->agent->policies[n].name);
+            let_pass(k, l);
     }
 }
 
