@@ -35,6 +35,8 @@
     X(REFUSED, counter, "spoa_once_refused_total", "", "Messages refused: HAProxy gave up on a claim.")      \
     X(LOST_LOCK, counter, "spoa_once_lost_locks_total", "",                                                  \
       "Words refused because another execution owns the key.")                                               \
+    X(LOST_RELEASE, counter, "spoa_once_lost_releases_total", "",                                            \
+      "Words that would have freed a key that another execution owns by now.")                               \
     X(EXTENDED, counter, "spoa_once_extends_total", "result=\"done\"", "Leases extended, by result.")        \
     X(EXTEND_LOST, counter, "spoa_once_extends_total", "result=\"lost\"", "")                                \
     X(RESOLVED_FREE, counter, "spoa_once_resolved_total", "as=\"free\"",                                     \

@@ -25,7 +25,7 @@ static void on_told(void *arg, enum completion_result result)
 {
     struct txn *t = arg;
     t->ticket = NULL;
-    answer(t, result == COMPLETION_DONE);
+    answer(t, completion_confirmed(result));
 }
 
 static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
