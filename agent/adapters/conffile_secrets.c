@@ -64,9 +64,11 @@ static void read_keys(struct reader *r)
     char err[256], word[SHOWN_MAX];
     if (files->n == 0)
         return;
-    /* Memory that is neither swapped out (where the limit of locked memory allows) nor in a core. */
-    if (!(c->seals = sodium_allocarray(files->n, sizeof *c->seals))) {
-        conffile_mistake(r, key_line(r, 0), "out of memory");
+    /* Memory that is neither swapped out (where the limit of locked memory allows) nor in a core. The library
+     * refuses it to who has not started it. */
+    c->seals = sodium_init() < 0 ? NULL : sodium_allocarray(files->n, sizeof *c->seals);
+    if (!c->seals) {
+        conffile_mistake(r, key_line(r, 0), "option '%s': no memory for keys", keys_path);
         return;
     }
     for (unsigned i = 0; i < files->n; i++) {
