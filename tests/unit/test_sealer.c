@@ -199,7 +199,9 @@ static bool tomb_tells_location(void)
     room_request(&p, 3, "payments", "k", "rid-2");
     peer_ack(&p, 3, &f);
     assert_true(ack_says(&f, "reason", "tombstone") && ack_value(&f, "problem", &v));
-    return memmem(v.bytes.ptr, v.bytes.len, "\"/payments/hushed\"", 18) != NULL;
+    bool told = memmem(v.bytes.ptr, v.bytes.len, "\"/payments/hushed\"", 18) != NULL;
+    assert_int_equal(memmem(v.bytes.ptr, v.bytes.len, "\"location\"", 10) != NULL, told);
+    return told;
 }
 
 static void tombstone_tells_its_location(void **state)
