@@ -149,7 +149,7 @@ static bool find_gates(struct hacheck *k)
 {
     struct hacheck_list *lists[] = {&k->gates, &k->backends, &k->hops};
     for (unsigned i = 0; i < 3; i++)
-        if (!(lists[i]->at = calloc(k->site->nsections + 1, sizeof *lists[i]->at)))
+        if (!(lists[i]->at = calloc(k->site->nsections + 1, sizeof(void *))))
             return false;
     for (unsigned i = 0; i < k->site->nsections; i++)
         if (is_gate(k, &k->site->sections[i]))
