@@ -156,11 +156,12 @@ static void test_everything(void **state)
     assert_true(status_in(&i->stored, 500) && status_in(&i->known, 503));
     assert_false(c->policies[1].idempotency.enabled);
     const struct limit *l = c->policies[0].limits;
-    assert_int_equal(l[0].burst, 6);
-    assert_int_equal(l[0].quota, 6);
-    assert_int_equal(l[0].window_s, 60);
-    assert_true(l[0].increment == 100000000.0 && l[0].capacity == 600000000.0);
-    assert_true(l[1].increment == 1428572.0 && l[1].capacity == 20 * 1428572.0); /* 10^7 / 7 rounded up */
+    assert_int_equal(l[0].pace.burst, 6);
+    assert_int_equal(l[0].pace.quota, 6);
+    assert_int_equal(l[0].pace.window_s, 60);
+    assert_true(l[0].pace.increment == 100000000.0 && l[0].pace.capacity == 600000000.0);
+    assert_true(l[1].pace.increment == 1428572.0 &&
+                l[1].pace.capacity == 20 * 1428572.0); /* 10^7 / 7 rounded up */
     assert_int_equal(l[1].nterms, 2);
     assert_string_equal(l[1].terms[0], "global");
     assert_string_equal(l[1].terms[1], "user");
@@ -181,7 +182,7 @@ static void test_example(void **state)
     struct config *c = load(text, &t);
     if (!c)
         fail_msg("%s", t.text);
-    assert_int_equal(c->npolicies, 3);
+    assert_int_equal(c->npolicies, 4);
     config_drop(c);
 }
 

@@ -100,9 +100,9 @@ static void table_of_scripts(void **state)
 }
 
 static struct limit limits[3] = {
-    {.increment = 1e8, .capacity = 6e8 },
-    {.increment = 5,   .capacity = 3e10},
-    {.increment = 7,   .capacity = 8   }
+    {.pace = {.increment = 1e8, .capacity = 6e8}, .most = 6e8 },
+    {.pace = {.increment = 5, .capacity = 3e10},  .most = 3e10},
+    {.pace = {.increment = 7, .capacity = 8},     .most = 8   }
 };
 static struct policy policy = {
     .hash = 0x04030201,
@@ -118,7 +118,7 @@ static struct plan sample_plan(void)
     memset(p.rid, 'r', sizeof p.rid);
     strcpy(p.process, "1.2.h");
     for (unsigned i = 0; i < 3; i++) {
-        p.limits[i] = (struct plan_limit){&limits[i], p.id};
+        p.limits[i] = (struct plan_limit){&limits[i], &limits[i].pace, 1, p.id};
         p.limits[i].subject.digest[0] = i < 2 ? 1 : 2;
     }
     return p;
@@ -155,9 +155,9 @@ static void claim_with_everything(void **state)
             buf_u8(&want, 1);
         }
         buf_u8(&want, 1);
-        buf_f64(&want, limits[i].increment);
-        buf_f64(&want, limits[i].capacity);
-        buf_f64(&want, 0);
+        buf_f64(&want, limits[i].pace.increment);
+        buf_f64(&want, limits[i].pace.capacity);
+        buf_f64(&want, limits[i].most);
     }
     assert_arg(&c, 7, want.data, want.len);
     buf_free(&out);
@@ -198,7 +198,7 @@ static void claim_at_its_bounds(void **state)
     memset(p.process, 'p', PLAN_PROCESS_MAX);
     p.nlimits = CONFIG_LIMITS_MAX;
     for (unsigned i = 0; i < CONFIG_LIMITS_MAX; i++) {
-        p.limits[i] = (struct plan_limit){&limits[0], p.id};
+        p.limits[i] = (struct plan_limit){&limits[0], &limits[0].pace, 1, p.id};
         p.limits[i].subject.digest[0] = (uint8_t)i;
     }
     script_claim(&out, &p, 0, 0, false);
