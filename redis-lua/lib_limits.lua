@@ -50,7 +50,7 @@ for g = 1, groups do
       n = n + 1
       local wait = before + increment - capacity
       used[n], charged[n], waits[n] = before, before + increment, wait
-      if kind == 1 and not reply then
+      if kind == 1 and increment > 0 and not reply then
         refused = refused or wait > 0
       elseif kind % 16 == 1 then
         -- include lib_marks
