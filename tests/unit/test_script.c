@@ -164,6 +164,41 @@ static void claim_with_everything(void **state)
     buf_free(&want);
 }
 
+/* Kind and marks, a cost times the increment, the largest tier for the TTL; a window's own three numbers. */
+static void claim_with_limits_of_each_kind(void **state)
+{
+    (void)state;
+    struct plan p = sample_plan();
+    struct pace tier = {.window_s = 60, .increment = 2, .capacity = 30};
+    struct limit shadow = {.shadow = true, .charge = CHARGE_ALL, .most = 5e9};
+    struct limit window = {.algorithm = ALGORITHM_WINDOW, .charge = CHARGE_ALL, .most = 7};
+    struct pace whole = {.window_s = 7200, .increment = 1, .capacity = 7};
+    struct buf out = {0}, want = {0};
+    p.nlimits = 2;
+    p.has_record = false;
+    p.counts_all = p.count_only = true;
+    p.limits[0] = (struct plan_limit){&shadow, &tier, 9, p.limits[0].subject};
+    p.limits[1] = (struct plan_limit){&window, &whole, 3, p.limits[2].subject};
+    script_claim(&out, &p, 0, 0, false);
+    struct command c = only(&out);
+    assert_int_equal(c.arg[5].ptr[49] & 0x30, 0x30); /* flags: count only, counts all */
+    buf_le(&want, 500000 + 60000, 4);
+    buf_u8(&want, 1);
+    buf_u8(&want, 1 + 16 + 32);
+    buf_f64(&want, 18);
+    buf_f64(&want, 30);
+    buf_f64(&want, 5e9);
+    buf_le(&want, 7200000 + 60000, 4);
+    buf_u8(&want, 1);
+    buf_u8(&want, 2 + 32);
+    buf_f64(&want, 72e9);
+    buf_f64(&want, 7);
+    buf_f64(&want, 3);
+    assert_arg(&c, 6, want.data, want.len);
+    buf_free(&out);
+    buf_free(&want);
+}
+
 static void claim_of_each_shape(void **state)
 {
     (void)state;
@@ -360,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_of_scripts),
         cmocka_unit_test(claim_with_everything),
+        cmocka_unit_test(claim_with_limits_of_each_kind),
         cmocka_unit_test(claim_of_each_shape),
         cmocka_unit_test(claim_at_its_bounds),
         cmocka_unit_test(words),
