@@ -35,8 +35,9 @@ static const char base[] =
     "  { name = \"each\"; idempotency = { principal = \"none\"; fingerprint = \"none\"; inflight = "
     "\"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; required = true; };\n"
-    "    limits = ( { name = \"address\"; rate = \"3/hour\"; key = \"ip\"; charge = \"all\"; },\n"
-    "      { name = \"forwarded\"; rate = \"9/hour\"; key = \"ip\"; },\n"
+    "    limits = ( { name = \"address\"; rate = \"3/hour\"; key = \"ip\"; charge = \"all\"; fail_open = "
+    "true; },\n"
+    "      { name = \"forwarded\"; rate = \"9/hour\"; key = \"ip\"; fail_open = true; },\n"
     "      { name = \"shadow\"; rate = \"1/hour\"; key = \"ip\"; shadow = true; } ); },\n"
     "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); } );\n"
     "%s";
