@@ -52,6 +52,10 @@ size_t txn_buffer(const struct txn *t);
 /* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */
 void txn_limits_said(struct txn *t, const struct outcome *o);
 void txn_limits_uncounted(struct txn *t);
+/* It is refused, counted or not: for what it says itself, or by HAProxy, which gets no verdict then. */
+void txn_counted(struct txn *t);
+/* 503, to be tried again in a second; where it was only to be counted, txn_counted(). */
+void txn_unavailable(struct txn *t, const char *detail);
 
 void txn_request(struct txn *t, const struct request_facts *f);
 void txn_charge(struct txn *t, const struct request_facts *f);

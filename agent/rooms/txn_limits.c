@@ -31,3 +31,19 @@ void txn_limits_uncounted(struct txn *t)
     for (unsigned i = 0; i < t->plan.nlimits; i++)
         count_limit(t, i, LIMIT_UNCOUNTED);
 }
+
+void txn_counted(struct txn *t)
+{
+    if (t->plan.kind == PLAN_DENY)
+        txn_deny(t, t->plan.problem, t->plan.detail, 0);
+    else
+        txn_end_empty(t);
+}
+
+void txn_unavailable(struct txn *t, const char *detail)
+{
+    if (t->plan.count_only)
+        txn_counted(t);
+    else
+        txn_deny(t, PROBLEM_UNAVAILABLE, detail, 1);
+}

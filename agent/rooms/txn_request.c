@@ -40,23 +40,11 @@ static void warn(struct txn *t, const char *event, const char *why)
             log_int("left_out", gate.left_out));
 }
 
-/* Counted or not, it is refused: for what it says itself, or by HAProxy, which asks for no verdict then. */
-static void counted(struct txn *t)
-{
-    if (t->plan.kind == PLAN_DENY)
-        txn_deny(t, t->plan.problem, t->plan.detail, 0);
-    else
-        txn_end_empty(t);
-}
-
 /* Redis has decided and cannot be heard out: nothing is forwarded, and the client may try again at once. */
 static void unavailable(struct txn *t, const char *detail)
 {
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
-    if (t->plan.count_only)
-        counted(t);
-    else
-        txn_deny(t, PROBLEM_UNAVAILABLE, detail, 1);
+    txn_unavailable(t, detail);
 }
 
 /* Redis did not decide: the same, unless the policy says otherwise. */
@@ -242,7 +230,15 @@ static bool look(struct txn *t, const struct outcome *o)
     return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
 }
 
-static void decide(struct txn *t, const struct outcome *o)
+/* A Location that cannot be opened is left out: that the request was carried out stands in the open. */
+static void open_location(struct txn *t, struct outcome *o)
+{
+    const struct seal_place at = {SEAL_LOCATION, &t->plan.id, o->fence};
+    if (!sealer_open(t->gate->sealer, &o->location, &at))
+        o->location = (struct spop_slice){NULL, 0};
+}
+
+static void decide(struct txn *t, struct outcome *o)
 {
     if (!(t->plan.count_only && o->kind == OUTCOME_GO))
         metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
@@ -251,7 +247,7 @@ static void decide(struct txn *t, const struct outcome *o)
     switch (o->kind) {
     case OUTCOME_GO:
         if (t->plan.count_only) {
-            counted(t);
+            txn_counted(t);
             return;
         }
         grant(t, o);
@@ -268,6 +264,7 @@ static void decide(struct txn *t, const struct outcome *o)
         if (look(t, o))
             return;
         break;
+    case OUTCOME_TOMB: open_location(t, o); break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
@@ -398,10 +395,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
     }
     if (!in_time(t, f, &why)) {
         warn(t, "claim-refused", why);
-        if (t->plan.count_only)
-            counted(t);
-        else
-            txn_deny(t, PROBLEM_UNAVAILABLE, "The decision cannot be made in time", 1);
+        txn_unavailable(t, "The decision cannot be made in time");
         return;
     }
     if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
