@@ -30,9 +30,10 @@ struct outcome {
     struct spop_slice location;        /* TOMB: as it is stored (rooms/sealer) */
     struct spop_slice record;          /* REPLAY: its first bytes */
     size_t record_len;                 /* REPLAY: how long it is in Redis */
-    bool has_levels;                   /* GO (with limits), LIMITED */
-    double level[CONFIG_LIMITS_MAX];   /* ticks used */
-    double wait_us[CONFIG_LIMITS_MAX]; /* LIMITED; else 0 */
+    bool has_levels;                   /* GO, LIMITED; where a limit counts all, others too */
+    double level[CONFIG_LIMITS_MAX];   /* used: ticks, of a sliding window requests */
+    double wait_us[CONFIG_LIMITS_MAX]; /* until it would pass; 0: it passes, or it is not what refuses */
+    double back[CONFIG_LIMITS_MAX];    /* ticks until the whole quota is back */
 };
 
 /* Opens a reply to the claim of that plan. 0, or -1 if it is not one. Slices point into the reply. */

@@ -17,9 +17,15 @@ enum {
     CLAIM_FIXED = 51, /* bytes of the claim's first argument without the process */
     GROUP_FIXED = 5,  /* of one group */
     LIMIT_FIXED = 25, /* of one limit in it */
-    LIMIT_BUCKET = 1, /* kind */
-    TELL_ME = 8,      /* the claim's flag */
+    LIMIT_BUCKET = 1, /* kinds */
+    LIMIT_WINDOW = 2,
+    LIMIT_SHADOW = 16, /* marks on them */
+    LIMIT_EACH = 32,
+    TELL_ME = 8, /* the claim's flags */
+    COUNT_ONLY = 16,
+    COUNTS_ALL = 32,
     TICKS_PER_MS = 10000,
+    TICKS_PER_S = 10000000,
     PENDING_MS = 60000,     /* a pending value that is renamed at once */
     GROUP_SLACK_MS = 60000, /* a group outlives its last TAT by this: the clock may step back a little */
 };
@@ -116,15 +122,37 @@ static unsigned group_count(const struct plan *p)
     return groups;
 }
 
+/* Ticks after which nothing is left of what the limit has counted. */
+static double span_of(const struct plan_limit *l)
+{
+    return l->limit->algorithm == ALGORITHM_WINDOW ? (double)l->pace->window_s * TICKS_PER_S : l->limit->most;
+}
+
 /* A group's value says nothing any more when its largest bucket has refilled. */
 static uint32_t group_ttl_ms(const struct plan *p, unsigned from, unsigned n)
 {
     double ticks = 0;
     for (unsigned i = from; i < from + n; i++)
-        if (p->limits[i].limit->capacity > ticks)
-            ticks = p->limits[i].limit->capacity;
+        if (span_of(&p->limits[i]) > ticks)
+            ticks = span_of(&p->limits[i]);
     double ms = ticks / TICKS_PER_MS + GROUP_SLACK_MS;
     return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+static void put_limit(struct buf *out, const struct plan_limit *l)
+{
+    bool window = l->limit->algorithm == ALGORITHM_WINDOW;
+    buf_u8(out, (uint8_t)((window ? LIMIT_WINDOW : LIMIT_BUCKET) | (l->limit->shadow ? LIMIT_SHADOW : 0) |
+                          (l->limit->charge == CHARGE_ALL ? LIMIT_EACH : 0)));
+    if (window) {
+        buf_f64(out, span_of(l));
+        buf_f64(out, l->pace->capacity);
+        buf_f64(out, l->cost);
+    } else {
+        buf_f64(out, l->cost * l->pace->increment);
+        buf_f64(out, l->pace->capacity);
+        buf_f64(out, l->limit->most);
+    }
 }
 
 static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
@@ -134,12 +162,8 @@ static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
         n = group_size(p, i);
         buf_le(out, group_ttl_ms(p, i, n), 4);
         buf_u8(out, (uint8_t)n);
-        for (unsigned k = i; k < i + n; k++) {
-            buf_u8(out, LIMIT_BUCKET);
-            buf_f64(out, p->limits[k].limit->increment);
-            buf_f64(out, p->limits[k].limit->capacity);
-            buf_f64(out, 0);
-        }
+        for (unsigned k = i; k < i + n; k++)
+            put_limit(out, &p->limits[k]);
     }
     buf_str(out, "\r\n");
 }
@@ -157,7 +181,8 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     buf_put(out, p->rid, sizeof p->rid);
     buf_le(out, (uint64_t)i->lock_s * 1000, 4);
     buf_le(out, i->record_s, 4);
-    buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0)));
+    buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0) |
+                          (p->count_only ? COUNT_ONLY : 0) | (p->counts_all ? COUNTS_ALL : 0)));
     buf_u8(out, (uint8_t)np);
     buf_put(out, p->process, np);
     buf_str(out, "\r\n");

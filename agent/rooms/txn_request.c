@@ -44,16 +44,17 @@ static void warn(struct txn *t, const char *event, const char *why)
 static void unavailable(struct txn *t, const char *detail)
 {
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
-    txn_deny(t, PROBLEM_UNAVAILABLE, detail, 1);
+    txn_unavailable(t, detail);
 }
 
 /* Redis did not decide: the same, unless the policy says otherwise. */
 static void undecided(struct txn *t, const char *detail)
 {
-    if (!plan_fails_open(&t->plan)) {
+    if (t->plan.count_only || !plan_fails_open(&t->plan)) {
         unavailable(t, detail);
         return;
     }
+    txn_limits_uncounted(t);
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
     metrics_add(t->gate->metrics, t->plan.has_record ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
     warn(t, "failed-open", detail);
@@ -113,7 +114,7 @@ static void go(struct txn *t, const struct outcome *o)
 static void unacknowledged(struct txn *t)
 {
     struct grant grant = {.ttl_s = t->plan.policy->idempotency.record_s};
-    script_token(&t->plan, t->fence, &grant.token);
+    script_token(&t->plan, t->seen.fence, &grant.token);
     gate_take_back(t->gate, &grant);
     metrics_add(t->gate->metrics, METRIC_ACKS_REFUSED);
     undecided(t, "The decision is not safe yet");
@@ -122,14 +123,10 @@ static void unacknowledged(struct txn *t)
 static void on_acked(void *arg, bool acknowledged)
 {
     struct txn *t = arg;
-    struct outcome o = {.kind = t->granted, .fence = t->fence};
-    if (!acknowledged) {
+    if (acknowledged)
+        go(t, &t->seen);
+    else
         unacknowledged(t);
-        return;
-    }
-    o.has_levels = t->granted == OUTCOME_GO && t->plan.nlimits > 0;
-    memcpy(o.level, t->level, sizeof o.level);
-    go(t, &o);
 }
 
 /* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover.
@@ -140,9 +137,7 @@ static void grant(struct txn *t, const struct outcome *o)
         go(t, o);
         return;
     }
-    t->granted = o->kind;
-    t->fence = o->fence;
-    memcpy(t->level, o->level, sizeof t->level);
+    t->seen = *o;
     if (!acks_wait(t->gate->acks, &t->waiter, on_acked, t))
         unacknowledged(t);
 }
@@ -198,9 +193,17 @@ static void claim(struct txn *t);
 
 static void busy(struct txn *t)
 {
-    const struct outcome o = {.kind = OUTCOME_BUSY};
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &o);
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &t->seen);
     txn_end(t, NULL);
+}
+
+/* The limits that count all have counted this request: its second claim must not be charged to them again. */
+static void claim_again(struct txn *t)
+{
+    for (unsigned i = 0; i < t->plan.nlimits; i++)
+        if (t->plan.limits[i].limit->charge == CHARGE_ALL)
+            t->plan.limits[i].cost = 0;
+    claim(t);
 }
 
 static void on_looked(void *arg, bool ended)
@@ -209,7 +212,7 @@ static void on_looked(void *arg, bool ended)
     if (!t->owner) /* nobody is to be told: nothing is claimed */
         txn_end_empty(t);
     else if (ended && monotonic_now() < t->deadline)
-        claim(t);
+        claim_again(t);
     else
         busy(t);
 }
@@ -222,6 +225,7 @@ static bool look(struct txn *t, const struct outcome *o)
     if (t->looked || !needs_poller(&t->plan))
         return false;
     t->looked = true;
+    t->seen = *o;
     script_token_busy(&t->plan, o, &token);
     return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
 }
@@ -236,10 +240,18 @@ static void open_location(struct txn *t, struct outcome *o)
 
 static void decide(struct txn *t, struct outcome *o)
 {
-    metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
+    if (!(t->plan.count_only && o->kind == OUTCOME_GO))
+        metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
     redis_saw_clock(t->gate->redis, o->now_us);
+    txn_limits_said(t, o);
     switch (o->kind) {
     case OUTCOME_GO:
+        if (t->plan.count_only) {
+            txn_counted(t);
+            return;
+        }
+        grant(t, o);
+        return;
     case OUTCOME_YOURS: grant(t, o); return;
     case OUTCOME_LATE: undecided(t, "The decision came too late"); return;
     case OUTCOME_REPLAY:
@@ -383,7 +395,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
     }
     if (!in_time(t, f, &why)) {
         warn(t, "claim-refused", why);
-        txn_deny(t, PROBLEM_UNAVAILABLE, "The decision cannot be made in time", 1);
+        txn_unavailable(t, "The decision cannot be made in time");
         return;
     }
     if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
@@ -398,6 +410,8 @@ void txn_request(struct txn *t, const struct request_facts *f)
 {
     size_t buffer = txn_buffer(t);
     plan_request(t->config, f, buffer, &t->plan);
+    if (t->plan.lacks && t->plan.kind != PLAN_DENY)
+        warn(t, "limit-uncounted", "a shadow limit wants this argument, as a whole number if it is a cost");
     switch (t->plan.kind) {
     case PLAN_PASS:
         metrics_add(t->gate->metrics, METRIC_REQUEST_PASSED);
@@ -405,6 +419,10 @@ void txn_request(struct txn *t, const struct request_facts *f)
         txn_end(t, NULL);
         return;
     case PLAN_DENY:
+        if (t->plan.count_only) {
+            start_claim(t, f);
+            return;
+        }
         metrics_add(t->gate->metrics, METRIC_REQUEST_DENIED);
         if (t->plan.problem == PROBLEM_UNAVAILABLE)
             warn(t, "request-refused", t->plan.detail ? t->plan.detail : "the message is incomplete");
@@ -412,4 +430,16 @@ void txn_request(struct txn *t, const struct request_facts *f)
         return;
     case PLAN_CLAIM: start_claim(t, f);
     }
+}
+
+/* Over a limit, HAProxy gets the 429 to say instead of its own refusal; else no verdict at all. */
+void txn_charge(struct txn *t, const struct request_facts *f)
+{
+    plan_charge(t->config, f, &t->plan);
+    if (t->plan.kind == PLAN_DENY)
+        warn(t, "request-uncounted", t->plan.detail);
+    if (t->plan.kind == PLAN_CLAIM)
+        start_claim(t, f);
+    else
+        txn_end_empty(t);
 }
