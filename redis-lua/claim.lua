@@ -1,17 +1,21 @@
 -- SPDX-License-Identifier: MIT
 -- claim: the gate. One atomic decision for one request: its record, all its limits, its lock.
 -- Guarantee: a grant is given only while nothing else may run under the key; limits are charged only by a
--- grant, all of them or none; past its deadline a claim does nothing, however late a hung Redis runs it.
--- KEYS: limit groups, then the record if there is idempotency.
+-- grant, all of them or none, and so are slots taken; past its deadline a claim does nothing, however late a hung
+-- Redis runs it.
+-- KEYS: limit groups, then the record if there is idempotency or a slot, then a sorted set for each slot.
 -- ARGV[1] (packed): has_record I1, deadline d (Redis us, 0 none), contact d (Redis us), fingerprint c16,
---   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me), np I1, process
+--   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 64 the record only holds slots), np I1, process
 -- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 (1 token bucket), increment d,
 --   capacity d (ticks), unused d
+-- ARGV[3] (packed): for each slot most I4, 1 it never refuses (shadow) I1, TAG and digest of its key c18
 -- Reply: outcome byte, now d (us), then by outcome:
---   G fence I8, level d of each limit      Y fence I8                  D pttl d, strlen I4, first bytes
+--   G fence I8, level d of each limit,     Y fence I8                  D pttl d, strlen I4, first bytes
+--     then of each slot in use I4
 --   M state                                B fence, rid, until d, np, process
 --   T status I2, pttl d, Location          U status I2, pttl d
---   L wait d (us), level d of each limit   P                           X version
+--   L wait d (us), level d of each limit,  P                           X version
+--     then of each slot in use I4
 --
 -- Without a shebang on purpose: so replays and refusals still work when Redis refuses writes (OOM, no
 -- replicas), and a grant fails at its first write with nothing changed. Everything is checked before that.
@@ -20,7 +24,8 @@ local now = time[1] * 1000000 + time[2]
 local stamp = pack('<d', now)
 local has_record, deadline, contact, print, rid, lock_ms, ttl_s, flags, process =
   unpack('<Bddc16c8I4I4BBc0', ARGV[1])
-local groups = #KEYS - has_record
+local SLOT, slots = 23, #ARGV[3] / 23
+local groups = #KEYS - has_record - slots
 local key = KEYS[groups + 1]
 
 if deadline > 0 and now > deadline then return 'P' .. stamp end
@@ -95,7 +100,9 @@ if raw ~= '' then
     -- The same rid: the reply of this very claim was lost. Only while RUNNING: an answer that is known already
     -- must not be asked for again. Its lease begins anew: a lapsed one would let another claim in beside it.
     if r.state == RUNNING and sub(r.owner, 9) == rid then
-      call('SETRANGE', key, LEASE_AT, pack('<I8', now + r.lock_ms * 1000))
+      r.lease = now + r.lock_ms * 1000
+      call('SETRANGE', key, LEASE_AT, pack('<I8', r.lease))
+      settle_slots(r)
       return 'Y' .. stamp .. sub(r.owner, 1, 8)
     end
     return busy(r) or lapsed(r)
@@ -108,14 +115,17 @@ if raw ~= '' then
   last_fence, waiters = r.fence, has(r.flags, WAITERS)
 end
 
+-- include lib_room
 -- include lib_limits
 
 -- The grant. The first write fails as a whole, or all others follow it.
 local fence = 0
 if has_record == 1 then
   fence = last_fence and math.max(last_fence + 1, now) or now
-  local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD, NUL, pack('<I8', fence) .. rid,
-    now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) .. process
+  local owner = pack('<I8', fence) .. rid
+  local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD + (band(flags, 64) ~= 0 and BARE or 0) +
+    (taken ~= '' and SLOTS or 0), NUL, owner, now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) ..
+    process .. taken
   -- As lib_record's stay_ms(): at least the lease and the grace after it.
   local stay = format('%.0f', math.max(ttl_s * 1000, lock_ms + 2 * floor(lock_ms / GRACE)))
   -- NX: an empty string is no record of ours, and reads like no key at all.
@@ -124,7 +134,19 @@ if has_record == 1 then
   end
   -- Taken over after a lapse: who waited for the old owner is told, and may ask again.
   if waiters then call('PUBLISH', 'once:w:' .. sub(key, -32), RUNNING) end
+  for i = 1, slots do
+    local set = KEYS[groups + has_record + i]
+    if not outage then call('ZREMRANGEBYSCORE', set, '-inf', format('%.0f', now)) end
+    if counts[i] < mosts[i] then
+      call('ZADD', set, format('%.0f', now + lock_ms * 1000 + grace), owner .. pack('<I4', lock_ms))
+      -- As lib_record's running_ms().
+      local stay_ms = lock_ms + 2 * floor(lock_ms / GRACE)
+      if call('PTTL', set) < stay_ms then call('PEXPIRE', set, format('%.0f', stay_ms)) end
+      counts[i] = counts[i] + 1
+    end
+    in_use = (i > 1 and in_use or '') .. pack('<I4', counts[i])
+  end
 end
 -- include lib_charge
 
-return 'G' .. stamp .. pack('<I8', fence) .. levels
+return 'G' .. stamp .. pack('<I8', fence) .. levels .. in_use

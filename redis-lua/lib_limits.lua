@@ -9,7 +9,7 @@
 -- rates of 70,000/s. A TAT beyond now + capacity (clock stepped back, smaller capacity configured) is lowered
 -- to it, a broken value counts as that: a full bucket, never an open one.
 local tick = (now - 1672531200000000) * 10
-local refused, at, n = false, 1, 0
+local refused, at, n = full, 1, 0
 local used, charged = {}, {} -- of each limit: ticks used before and after this request
 local waits = {}             -- of each limit: ticks until it would pass; not positive: it passes
 local ttls, ends, broken = {}, {}, {} -- of each group: ttl, number of its last limit, is its value unusable?
@@ -56,5 +56,5 @@ if refused then
   for i = 1, n do
     out[i + 2] = pack('<dd', waits[i] > 0 and math.ceil(waits[i] / 10) or 0, used[i])
   end
-  return table.concat(out)
+  return table.concat(out) .. in_use
 end

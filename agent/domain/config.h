@@ -24,6 +24,7 @@ enum {
     CONFIG_TERMS_MAX = 4,
     CONFIG_DROP_MAX = 64,
     CONFIG_RECORD_DEFAULT_S = 86400, /* record TTL where the policy of a token is not known here */
+    CONFIG_SLOTS_RECORD_S = 600,     /* of a record that only holds slots: outlives a pause of all agents */
 };
 
 typedef char config_name[CONFIG_NAME_MAX + 1];
@@ -73,6 +74,7 @@ struct limit {
     config_text rate;  /* "100/min" */
     config_text key;   /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
     bool fail_open;    /* passes when Redis cannot decide */
+    uint32_t concurrent; /* requests in flight; 0: it is a rate */
     uint32_t burst;    /* requests; 0 in the file means: as many as the rate's number */
     uint32_t quota;    /* the rate's number */
     uint32_t window_s; /* the rate's time */
@@ -84,7 +86,8 @@ struct limit {
 
 struct policy {
     config_name name;
-    uint32_t hash; /* policy_hash(name) */
+    uint32_t hash;    /* policy_hash(name) */
+    uint32_t lease_s; /* of slots where there is no idempotency */
     struct idempotency idempotency;
     unsigned nlimits;
     struct limit limits[CONFIG_LIMITS_MAX];

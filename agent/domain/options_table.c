@@ -166,6 +166,9 @@ static const struct option policy_options[] = {
     PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD,
           "What HAProxy names in the argument policy. Part of every record's key: a renamed policy begins "
           "anew."),
+    RANGE("lease", SEC, lease_s, "30s", "2s", "3968s", RELOAD,
+          "How long a slot of a concurrency limit lives without a heartbeat; with idempotency its lock counts "
+          "instead."),
     {.path = NULL},
 };
 
@@ -203,8 +206,10 @@ static const struct option idempotency_options[] = {
 #define BASE struct limit
 static const struct option limit_options[] = {
     PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD, "Shown in RateLimit-Policy and in problems."),
-    PLAIN("rate", RATE, rate, NULL, REQUIRED | RELOAD,
-          "Requests per time: s, min, hour, day, or a number of them."),
+    PLAIN("rate", RATE, rate, "", OPTIONAL | RELOAD,
+          "Requests per time: s, min, hour, day, or a number of them. Either this or concurrent."),
+    RANGE("concurrent", COUNT, concurrent, "0", "0", "100000", RELOAD,
+          "Requests in flight at one time, instead of a rate; 0: it is a rate."),
     RANGE("burst", COUNT, burst, "0", "0", "1000000", RELOAD,
           "Requests at once; 0: as many as the rate's number."),
     PLAIN("key", TERMS, key, NULL, REQUIRED | RELOAD,

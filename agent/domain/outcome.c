@@ -68,15 +68,31 @@ static struct spop_slice take_rest(struct reader *r)
     return s;
 }
 
+static bool take_slots(struct reader *r, const struct plan *p, struct outcome *o)
+{
+    for (unsigned i = 0; i < p->nslots; i++) {
+        uint64_t in_use;
+        if (!take_uint(r, 4, &in_use))
+            return false;
+        o->in_use[i] = (uint32_t)in_use;
+    }
+    return true;
+}
+
+bool outcome_full(const struct plan *p, const struct outcome *o, unsigned slot)
+{
+    return o->kind == OUTCOME_LIMITED && o->in_use[slot] >= p->slots[slot].limit->concurrent;
+}
+
 static bool read_go(struct reader *r, const struct plan *p, struct outcome *o)
 {
     if (!take_uint(r, 8, &o->fence) || (o->fence == 0) == p->has_record)
         return false;
-    o->has_levels = p->nlimits > 0;
+    o->has_levels = p->nlimits + p->nslots > 0;
     for (unsigned i = 0; i < p->nlimits; i++)
         if (!take_double(r, &o->level[i]))
             return false;
-    return true;
+    return take_slots(r, p, o);
 }
 
 static bool read_limited(struct reader *r, const struct plan *p, struct outcome *o)
@@ -88,6 +104,10 @@ static bool read_limited(struct reader *r, const struct plan *p, struct outcome 
             return false;
         waits = waits || o->wait_us[i] > 0;
     }
+    if (!take_slots(r, p, o))
+        return false;
+    for (unsigned i = 0; i < p->nslots; i++)
+        waits = waits || outcome_full(p, o, i);
     return waits;
 }
 

@@ -30,10 +30,14 @@ struct outcome {
     struct spop_slice location;        /* TOMB */
     struct spop_slice record;          /* REPLAY: its first bytes */
     size_t record_len;                 /* REPLAY: how long it is in Redis */
-    bool has_levels;                   /* GO (with limits), LIMITED */
+    bool has_levels;                   /* GO (with limits or slots), LIMITED */
     double level[CONFIG_LIMITS_MAX];   /* ticks used */
     double wait_us[CONFIG_LIMITS_MAX]; /* LIMITED; else 0 */
+    uint32_t in_use[CONFIG_LIMITS_MAX]; /* of each slot's limit: requests in flight; GO: this one too */
 };
+
+/* LIMITED: is that slot's limit one of the reasons? When it will not be is not known. */
+bool outcome_full(const struct plan *p, const struct outcome *o, unsigned slot);
 
 /* Opens a reply to the claim of that plan. 0, or -1 if it is not one. Slices point into the reply. */
 int outcome_read(const char *reply, size_t len, const struct plan *p, struct outcome *o);

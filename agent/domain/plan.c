@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What one request asks for, decided before Redis is asked; each step may end it with a refusal:
  *
- *   policy ──► method ──► key ──► principal ──► owner ──► fingerprint ──► limits, grouped by subject
+ *   policy ──► method ──► key ──► principal ──► owner ──► fingerprint ──► limits, grouped by subject ──► slots: owner
  *   unknown:   other:     none:   none: deny    none:     not whole:      none and no key: PASS
  *   deny       no record  deny*                 deny      deny            else: CLAIM
  *
@@ -51,7 +51,7 @@ static bool plan_key(struct plan *out, const struct request_facts *f)
 /* Who runs it: the owner's random, and the HAProxy process that will list the execution. */
 static bool plan_owner(struct plan *out, const struct request_facts *f)
 {
-    bool polled = out->policy->idempotency.inflight == INFLIGHT_POLL;
+    bool polled = policy_polls(out->policy);
     if (f->rid.len == 0)
         return deny(out, PROBLEM_UNAVAILABLE, detail_rid);
     if (f->process.len > PLAN_PROCESS_MAX || (polled && f->process.len == 0))
@@ -107,8 +107,24 @@ static bool plan_limits(struct plan *out, const struct request_facts *f)
         if (out->lacks)
             return deny(out, PROBLEM_UNAVAILABLE, detail_term);
         subject_limit(out->policy, l.limit, f, &l.subject);
-        plan_limit(out, &l);
+        if (l.limit->concurrent > 0)
+            out->slots[out->nslots++] = l;
+        else
+            plan_limit(out, &l);
     }
+    return true;
+}
+
+/* What is in flight must be named even where nothing is to be replayed: only so can its slot be given back by
+ * whoever sees its end. */
+static bool plan_bare(struct plan *out, const struct request_facts *f)
+{
+    if (out->has_record || out->nslots == 0)
+        return true;
+    if (!plan_owner(out, f))
+        return false;
+    subject_execution(&out->slots[0].subject, out->rid, &out->id);
+    out->has_record = out->bare = true;
     return true;
 }
 
@@ -121,15 +137,17 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
         deny(out, PROBLEM_UNAVAILABLE, detail_policy);
         return;
     }
-    if (!plan_record(out, f, buffer_limit) || !plan_limits(out, f))
+    if (!plan_record(out, f, buffer_limit) || !plan_limits(out, f) || !plan_bare(out, f))
         return;
     out->kind = out->has_record || out->nlimits > 0 ? PLAN_CLAIM : PLAN_PASS;
 }
 
 bool plan_fails_open(const struct plan *p)
 {
-    bool open = !p->has_record || p->policy->idempotency.fail_open;
+    bool open = !p->has_record || p->bare || p->policy->idempotency.fail_open;
     for (unsigned i = 0; i < p->nlimits; i++)
         open = open && p->limits[i].limit->fail_open;
+    for (unsigned i = 0; i < p->nslots; i++)
+        open = open && p->slots[i].limit->fail_open;
     return open;
 }

@@ -10,6 +10,7 @@
  *       fingerprint, in this order        deny with the problem of the first that is wrong
  *       no key, none required             no record
  *   limits: one subject each             deny unavailable if an argument that one counts by was not sent
+ *   a slot, and no record                rid and process, then a bare record: it only holds slots
  *   record or limits                      claim
  *   neither                               pass
  *
@@ -43,7 +44,8 @@ struct plan {
     const char *lacks;  /* the argument that a limit counts by and that was not sent, or NULL */
     const char *detail; /* with PLAN_DENY: static text for the problem's detail, NULL: none */
     const struct policy *policy;
-    bool has_record; /* idempotency applies */
+    bool has_record; /* idempotency applies, or there are slots */
+    bool bare;       /* no idempotency: the record only holds slots, and ends with them */
     struct record_id id;
     uint8_t fingerprint[16];
     uint8_t rid[8];
@@ -51,7 +53,9 @@ struct plan {
     size_t key_len;
     char process[PLAN_PROCESS_MAX + 1];
     unsigned nlimits;
-    struct plan_limit limits[CONFIG_LIMITS_MAX]; /* those with the same subject follow each other */
+    struct plan_limit limits[CONFIG_LIMITS_MAX]; /* rates; those with the same subject follow each other */
+    unsigned nslots;
+    struct plan_limit slots[CONFIG_LIMITS_MAX]; /* limits on what is in flight */
 };
 
 /* buffer_limit: bytes of headers and body that HAProxy can hold: bufsize (max frame + 4) less

@@ -9,6 +9,7 @@
 #include "domain/ratelimit_fields.h"
 
 static const double TICKS_PER_SECOND = 1e7, US_PER_MS = 1e3;
+static const double SLOT_WAIT_US = 1e6;
 static const double LONGEST = 1e15; /* what a reply may say at most: keeps every conversion defined */
 
 static uint64_t round_down(double v)
@@ -56,12 +57,40 @@ static void put_number(struct text *t, const char *name, uint64_t v)
     text_dec(t, (int64_t)v);
 }
 
+/* More may be in flight than there are slots: the limit was lowered, or those were forgotten for a while. */
+static uint64_t slots_left(const struct plan *p, const struct outcome *o, unsigned i)
+{
+    uint32_t most = p->slots[i].limit->concurrent;
+    return most > o->in_use[i] ? most - o->in_use[i] : 0;
+}
+
+/* The slots of which the fewest are left, where those are fewer than the tightest rate has, and that has no wait.
+ * false: the rate is tighter. */
+static bool put_slots(struct text *t, const struct plan *p, const struct outcome *o, unsigned rate)
+{
+    unsigned fewest = 0;
+    for (unsigned i = 1; i < p->nslots; i++)
+        if (slots_left(p, o, i) < slots_left(p, o, fewest))
+            fewest = i;
+    if (p->nslots == 0)
+        return false;
+    uint64_t left = slots_left(p, o, fewest);
+    if (p->nlimits > 0 &&
+        (o->wait_us[rate] > 0 || left >= ratelimit_remaining(p->limits[rate].limit, o->level[rate])))
+        return false;
+    put_name(t, p->slots[fewest].limit);
+    put_number(t, ";r=", left);
+    return true;
+}
+
 void ratelimit_write(struct text *t, const struct plan *p, const struct outcome *o)
 {
     unsigned tightest = 0;
     for (unsigned i = 1; i < p->nlimits; i++)
         if (tighter(p, o, i, tightest))
             tightest = i;
+    if (put_slots(t, p, o, tightest))
+        return;
     const struct limit *l = p->limits[tightest].limit;
     put_name(t, l);
     put_number(t, ";r=", ratelimit_remaining(l, o->level[tightest]));
@@ -77,6 +106,13 @@ void ratelimit_policy_write(struct text *t, const struct plan *p)
         put_number(t, ";q=", p->limits[i].limit->quota);
         put_number(t, ";w=", p->limits[i].limit->window_s);
     }
+    for (unsigned i = 0; i < p->nslots; i++) {
+        if (i + p->nlimits > 0)
+            text_str(t, ", ");
+        put_name(t, p->slots[i].limit);
+        put_number(t, ";q=", p->slots[i].limit->concurrent);
+        text_str(t, ";qu=\"concurrent-requests\"");
+    }
 }
 
 uint64_t ratelimit_wait_ms(const struct plan *p, const struct outcome *o)
@@ -85,5 +121,8 @@ uint64_t ratelimit_wait_ms(const struct plan *p, const struct outcome *o)
     for (unsigned i = 0; i < p->nlimits; i++)
         if (o->wait_us[i] > longest)
             longest = o->wait_us[i];
+    for (unsigned i = 0; i < p->nslots; i++)
+        if (outcome_full(p, o, i) && longest < SLOT_WAIT_US)
+            longest = SLOT_WAIT_US;
     return round_up(longest / US_PER_MS);
 }

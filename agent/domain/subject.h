@@ -7,6 +7,8 @@
  *            TAG    = of the text of one term: the policy's principal (not where the limit is global), else
  *                     the first about the client; none is about the client: of that name
  *
+ *   slots    as limits; an execution that only holds slots is named by its rid, in the TAG of the first of them
+ *
  * So limits with equal terms in one policy share a group, a limit with the term `global` is shared by all
  * policies that have one of that name, and a client's limits lie in the slot of its records. An argument
  * without a text (no user, no source address) counts as the empty text: the anonymous share one bucket.
@@ -29,6 +31,9 @@ const char *subject_lacks(const struct limit *l, const struct request_facts *f);
 /* Only if nothing is lacking. */
 void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
                    struct record_id *id);
+
+/* The record of an execution without a key. */
+void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id);
 
 /* The part of an address that names a client; points into the value. Empty: no address. */
 struct spop_slice subject_address(const struct spop_value *src);

@@ -131,9 +131,11 @@ static void set_go(struct spop_writer *w, const struct plan *p, const struct out
     text_init(&execution, memory, sizeof memory);
     text_hex(&execution, id, sizeof id);
     set_bytes(w, VARIABLE_TOKEN, token, TOKEN_TEXT);
+    set_bytes(w, VARIABLE_EXECUTION, execution.at, execution.len);
+    if (p->bare)
+        return;
     set_integer(w, VARIABLE_FENCE, o->fence);
     set_bytes(w, VARIABLE_KEY, p->key, p->key_len);
-    set_bytes(w, VARIABLE_EXECUTION, execution.at, execution.len);
 }
 
 /* false: the record is none that we can read. */
@@ -157,7 +159,11 @@ struct hits {
 static const char *hit_name(const void *arg, unsigned i)
 {
     const struct hits *h = arg;
-    return h->outcome->wait_us[i] > 0 ? h->plan->limits[i].limit->name : NULL;
+    const struct plan *p = h->plan;
+    if (i < p->nlimits)
+        return h->outcome->wait_us[i] > 0 ? p->limits[i].limit->name : NULL;
+    i -= p->nlimits;
+    return outcome_full(p, h->outcome, i) ? p->slots[i].limit->name : NULL;
 }
 
 static void set_denied(struct spop_writer *w, const char *base, const struct plan *p, const struct outcome *o,
@@ -171,7 +177,7 @@ static void set_denied(struct spop_writer *w, const char *base, const struct pla
         uint64_t ms = ratelimit_wait_ms(p, o);
         retry_s = ms > 0 ? (ms + 999) / 1000 : 1;
         problem_integer(&body, "retry_ms", (int64_t)ms);
-        problem_list(&body, "limits", hit_name, &(struct hits){p, o}, p->nlimits);
+        problem_list(&body, "limits", hit_name, &(struct hits){p, o}, p->nlimits + p->nslots);
     } else if ((a->kind == OUTCOME_TOMB || a->kind == OUTCOME_UNKNOWN) && o->status > 0) {
         problem_integer(&body, "original_status", o->status);
     }
@@ -204,7 +210,7 @@ void verdict_outcome(struct spop_writer *w, const char *base, const struct plan 
         if (p->has_record)
             set_go(w, p, o);
     }
-    if (o->has_levels && p->nlimits > 0)
+    if (o->has_levels && p->nlimits + p->nslots > 0)
         set_ratelimit(w, p, o);
 }
 

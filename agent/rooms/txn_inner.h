@@ -29,6 +29,7 @@ struct txn {
     uint64_t fence;  /* of the record whose rest is being fetched, or of the grant that replicas must have */
     enum outcome_kind granted; /* that one: GO or YOURS, and its levels */
     double level[CONFIG_LIMITS_MAX];
+    uint32_t in_use[CONFIG_LIMITS_MAX];
     struct acks_waiter waiter;
     /* response */
     struct completion_ticket *ticket;

@@ -319,7 +319,7 @@ static void test_missing(void **state)
     BAD("log = { };\n", "0: option 'policies': at least one policy is wanted");
     BAD("policies = ( );\n", "1: option 'policies': at least one policy is wanted");
     BAD("policies = (\n { limits = ( {\n } ); } );\n", "2: policy 1: limit 1: option 'name' is missing",
-        "2: policy 1: limit 1: option 'rate' is missing", "2: policy 1: limit 1: option 'key' is missing",
+        "2: policy 1: limit 1: option 'key' is missing",
         "2: policy 1: option 'name' is missing");
     BAD("policies = ( { name = \"p\"; } );\n", "1: policy 'p': has neither idempotency nor limits");
     BAD("haproxy = ( { } );\n"
