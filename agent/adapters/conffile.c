@@ -283,8 +283,9 @@ static void read_limit(struct reader *r, config_setting_t *e, struct limit *l)
     unsigned before = r->mistakes;
     read_scope(r, &(struct scope){"policies.limits", "", l}, e);
     if (r->mistakes == before && (*l->rate != '\0') == (l->concurrent > 0))
-        mistake(r, e, "%s", *l->rate ? "only one of rate and concurrent is possible"
-                                     : "rate (\"100/min\") or concurrent (10) is wanted");
+        mistake(r, e, "%s",
+                *l->rate ? "only one of rate and concurrent is possible"
+                         : "rate (\"100/min\") or concurrent (10) is wanted");
 }
 
 static void read_limits(struct reader *r, config_setting_t *s, void *base)

@@ -71,15 +71,15 @@ struct idempotency {
 
 struct limit {
     config_name name;
-    config_text rate;  /* "100/min" */
-    config_text key;   /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
-    bool fail_open;    /* passes when Redis cannot decide */
+    config_text rate;    /* "100/min" */
+    config_text key;     /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
+    bool fail_open;      /* passes when Redis cannot decide */
     uint32_t concurrent; /* requests in flight; 0: it is a rate */
-    uint32_t burst;    /* requests; 0 in the file means: as many as the rate's number */
-    uint32_t quota;    /* the rate's number */
-    uint32_t window_s; /* the rate's time */
-    double increment;  /* ticks of 100 ns for one request, whole, rounded up (docs/wire.md) */
-    double capacity;   /* burst * increment */
+    uint32_t burst;      /* requests; 0 in the file means: as many as the rate's number */
+    uint32_t quota;      /* the rate's number */
+    uint32_t window_s;   /* the rate's time */
+    double increment;    /* ticks of 100 ns for one request, whole, rounded up (docs/wire.md) */
+    double capacity;     /* burst * increment */
     unsigned nterms;
     config_name terms[CONFIG_TERMS_MAX]; /* compiled from key */
 };

@@ -166,9 +166,10 @@ static const struct option policy_options[] = {
     PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD,
           "What HAProxy names in the argument policy. Part of every record's key: a renamed policy begins "
           "anew."),
-    RANGE("lease", SEC, lease_s, "30s", "2s", "3968s", RELOAD,
-          "How long a slot of a concurrency limit lives without a heartbeat; with idempotency its lock counts "
-          "instead."),
+    RANGE(
+        "lease", SEC, lease_s, "30s", "2s", "3968s", RELOAD,
+        "How long a slot of a concurrency limit lives without a heartbeat; with idempotency its lock counts "
+        "instead."),
     {.path = NULL},
 };
 

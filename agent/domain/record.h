@@ -21,7 +21,14 @@ enum record_state {
     RECORD_TOMB = 'T',
 };
 
-enum { RECORD_HOLD = 1, RECORD_LAPSE = 2, RECORD_PARTIAL = 4, RECORD_WAITERS = 8, RECORD_SLOTS = 16, RECORD_BARE = 32 };
+enum {
+    RECORD_HOLD = 1,
+    RECORD_LAPSE = 2,
+    RECORD_PARTIAL = 4,
+    RECORD_WAITERS = 8,
+    RECORD_SLOTS = 16,
+    RECORD_BARE = 32
+};
 
 struct record {
     uint8_t state, flags, why;

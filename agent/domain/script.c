@@ -314,8 +314,9 @@ void script_get(struct buf *out, const struct record_id *id)
 void script_token(const struct plan *p, uint64_t fence, struct token *t)
 {
     *t = (struct token){
-        .flags = p->bare ? TOKEN_BARE
-                 : p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0,
+        .flags = p->bare                                                ? TOKEN_BARE
+                 : p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD
+                                                                        : 0,
         .id = p->id,
         .fence = fence,
         .policy = p->policy->hash,

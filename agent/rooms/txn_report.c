@@ -59,8 +59,8 @@ static void choose_word(struct txn *t, const struct policy *p, const struct resp
 {
     static const enum metric metric[] = {METRIC_RESPONSE_COMPLETE, METRIC_RESPONSE_UNSTORABLE,
                                          METRIC_RESPONSE_ANSWERED};
-    static const enum metric bare_metric[] = {[RESPONSE_UNSTORABLE] = METRIC_RESPONSE_SLOT,
-                                              [RESPONSE_ANSWERED] = METRIC_RESPONSE_SLOT_KEPT};
+    static const enum metric bare_metric[] = {
+        [RESPONSE_UNSTORABLE] = METRIC_RESPONSE_SLOT, [RESPONSE_ANSWERED] = METRIC_RESPONSE_SLOT_KEPT};
     static const enum script_id script[] = {SCRIPT_COMPLETE, SCRIPT_UNSTORABLE, SCRIPT_ANSWERED};
     bool keep = false;
     size_t buffer = txn_buffer(t);

@@ -362,7 +362,8 @@ static bool in_time(struct txn *t, const struct request_facts *f, const char **w
     }
     double polls = 3 * t->config->inflight.poll_ms / 1000.0;
     if (f->timeout && t->plan.has_record && policy_lock_s(t->plan.policy) <= timeout + polls) {
-        *why = "the policy's lock, or its lease, is not above the processing timeout of the engine `once` and three polls";
+        *why = "the policy's lock, or its lease, is not above the processing timeout of the engine `once` "
+               "and three polls";
         return false;
     }
     if (f->timeout && age >= timeout) {

@@ -294,7 +294,8 @@ static void wrong_type(void **state)
     assert_true(gate_look(g, &r));
     assert_int_equal(r.state, RECORD_FREE);
     assert_int_equal(redis_server_int(&g->redis, "STRLEN %s", gate_slot_key(g, 0)), 8);
-    assert_in_range(redis_server_int(&g->redis, "PTTL %s", gate_slot_key(g, 0)), PLANTED_MS - 3000, PLANTED_MS);
+    assert_in_range(redis_server_int(&g->redis, "PTTL %s", gate_slot_key(g, 0)), PLANTED_MS - 3000,
+                    PLANTED_MS);
 }
 
 /* At Redis' memory limit: no grant, nothing changed; what runs is extended and ends. */

@@ -131,7 +131,9 @@ static void fails_open_if_all_say_so(void **state)
 static void reads_what_is_in_use(void **state)
 {
     struct limit a = slots_of("a", 2, "ip"), b = slots_of("b", 70000, "ip");
-    struct plan p = {.has_record = true, .nslots = 2, .slots = {{.limit = &a}, {.limit = &b}}};
+    struct plan p = {
+        .has_record = true, .nslots = 2, .slots = {{.limit = &a}, {.limit = &b}}
+    };
     struct outcome o;
     struct buf reply = {0};
     (void)state;
@@ -157,7 +159,8 @@ static void reads_what_is_in_use(void **state)
     buf_free(&reply);
 }
 
-static void assert_fields(const struct plan *p, const struct outcome *o, const char *limit, const char *policy)
+static void assert_fields(const struct plan *p, const struct outcome *o, const char *limit,
+                          const char *policy)
 {
     char memory[RATELIMIT_FIELD];
     struct text t;
@@ -188,14 +191,16 @@ static void fields(void **state)
         {6e8, 5e6, 10, 1, "\"q\";r=0;t=60", 5000}, /* what says how long comes first */
         {6e8, 100, 10, 1, "\"q\";r=0;t=60", 1000},
     };
-    struct limit q = limit_of("q", 6, 60, "ip", NULL), a = slots_of("a", 10, "ip"), b = slots_of("b", 3, "ip");
+    struct limit q = limit_of("q", 6, 60, "ip", NULL), a = slots_of("a", 10, "ip"),
+                 b = slots_of("b", 3, "ip");
     struct plan p = {
-        .nlimits = 1, .limits = {{.limit = &q}},
-                  .nslots = 2, .slots = {{.limit = &a}, {.limit = &b}}
+        .nlimits = 1, .limits = {{.limit = &q} },
+             .nslots = 2, .slots = { {.limit = &a}, {.limit = &b}}
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct outcome o = {.kind = OUTCOME_LIMITED, .level = {cases[i].level}, .wait_us = {cases[i].wait_us}};
+        struct outcome o = {
+            .kind = OUTCOME_LIMITED, .level = {cases[i].level}, .wait_us = {cases[i].wait_us}};
         o.in_use[0] = cases[i].a;
         o.in_use[1] = cases[i].b;
         assert_fields(&p, &o, cases[i].limit, both);
@@ -257,7 +262,7 @@ static struct response_facts answer(int64_t status, size_t n, int64_t content_le
     return (struct response_facts){
         .method = S("GET"),
         .headers = {bytes, 100},
-        .body = {bytes, n},
+        .body = {bytes, n  },
         .status = status,
         .body_len = (int64_t)n,
         .content_length = content_length,
@@ -352,10 +357,14 @@ static void records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_without_a_key),      cmocka_unit_test(plans_with_a_key),
-        cmocka_unit_test(fails_open_if_all_say_so), cmocka_unit_test(reads_what_is_in_use),
-        cmocka_unit_test(fields),                   cmocka_unit_test(verdicts),
-        cmocka_unit_test(ends_with_its_answer),     cmocka_unit_test(ends_seen_in_the_table),
+        cmocka_unit_test(plans_without_a_key),
+        cmocka_unit_test(plans_with_a_key),
+        cmocka_unit_test(fails_open_if_all_say_so),
+        cmocka_unit_test(reads_what_is_in_use),
+        cmocka_unit_test(fields),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(ends_with_its_answer),
+        cmocka_unit_test(ends_seen_in_the_table),
         cmocka_unit_test(records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
