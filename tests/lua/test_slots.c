@@ -226,6 +226,33 @@ static void another_number(void **state)
     assert_int_equal(g->outcome.in_use[0], 3);
 }
 
+/* A shadow: a full one refuses nobody, and is not taken beyond its number; the other one is, and is listed alone. */
+static void a_shadow_never_refuses(void **state)
+{
+    struct gate *g = *state;
+    gate_slot(g, 1, 1);
+    gate_slot(g, 5, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        g->plan.id.digest[0] = (uint8_t)i;
+        buf_reset(&g->out);
+        script_claim(&g->out, &g->plan, 0, 0, false);
+        uint8_t *first = memmem(g->out.data, g->out.len, "$46\r\n\1\0\0\0", 9); /* ARGV[3] */
+        first[9] = 1;
+        redisReply *r = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
+        assert_int_equal(0, outcome_read(r->str, (size_t)r->len, &g->plan, &g->outcome));
+        freeReplyObject(r);
+        assert_int_equal(g->outcome.kind, OUTCOME_GO);
+        assert_int_equal(g->outcome.in_use[0], 1);
+        assert_int_equal(g->outcome.in_use[1], i + 1);
+        struct record record;
+        assert_true(gate_look(g, &record));
+        assert_int_equal(record.slots.len, i == 0 ? 37 : 19);
+        assert_int_equal(record.slots.ptr[record.slots.len - 1], 2);
+    }
+    assert_int_equal(size(g, 0), 1);
+    assert_int_equal(size(g, 1), 3);
+}
+
 /* A key that changes hands after a lapse: the old execution's slot has lapsed with its lease. */
 static void taken_over(void **state)
 {
@@ -529,6 +556,7 @@ int main(void)
         T(after_an_outage_all_count),
         T(clock_step_back_is_bounded),
         T(another_number),
+        T(a_shadow_never_refuses),
         T(taken_over),
         T(alive_after_all),
         T(wrong_type),
