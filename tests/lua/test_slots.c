@@ -253,6 +253,21 @@ static void a_shadow_never_refuses(void **state)
     assert_int_equal(size(g, 1), 3);
 }
 
+/* The set lives as long as what is in it, and has a TTL again when it was gone. */
+static void extend_keeps_the_set(void **state)
+{
+    struct gate *g = *state;
+    gate_slot(g, 1, 1);
+    assert_int_equal(gate_claim(g), 'G');
+    struct word extend = gate_word_of(g, SCRIPT_EXTEND);
+    redis_server_do(&g->redis, "PEXPIRE %s 5000", gate_slot_key(g, 0));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(gate_say(g, &extend), 'S');
+        assert_in_range(redis_server_int(&g->redis, "PTTL %s", gate_slot_key(g, 0)), STAY_MS - 3000, STAY_MS);
+        redis_server_do(&g->redis, "UNLINK %s", gate_slot_key(g, 0));
+    }
+}
+
 /* A key that changes hands after a lapse: the old execution's slot has lapsed with its lease. */
 static void taken_over(void **state)
 {
@@ -557,6 +572,7 @@ int main(void)
         T(clock_step_back_is_bounded),
         T(another_number),
         T(a_shadow_never_refuses),
+        T(extend_keeps_the_set),
         T(taken_over),
         T(alive_after_all),
         T(wrong_type),

@@ -181,7 +181,7 @@ static void test_example(void **state)
     struct config *c = load(text, &t);
     if (!c)
         fail_msg("%s", t.text);
-    assert_int_equal(c->npolicies, 3);
+    assert_int_equal(c->npolicies, 4);
     config_drop(c);
 }
 
