@@ -1,21 +1,23 @@
 -- SPDX-License-Identifier: MIT
 -- claim: the gate. One atomic decision for one request: its record, all its limits, its lock.
--- Guarantee: a grant is given only while nothing else may run under the key; limits are charged only by a
--- grant, all of them or none, and so are slots taken; past its deadline a claim does nothing, however late a hung
--- Redis runs it.
+-- Guarantee: a grant is given only while nothing else may run under the key; limits are charged by a grant, all of
+-- them or none, and those that count every request (EACH) by whatever else is said too; a refusal by a limit charges
+-- nothing, slots are taken only by a grant; past its deadline a claim does nothing, however late a hung Redis runs it.
 -- KEYS: limit groups, then the record if there is idempotency or a slot, then a sorted set for each slot.
 -- ARGV[1] (packed): has_record I1, deadline d (Redis us, 0 none), contact d (Redis us), fingerprint c16,
---   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 64 the record only holds slots), np I1, process
--- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 (1 token bucket), increment d,
---   capacity d (ticks), unused d
--- ARGV[3] (packed): for each slot most I4, 1 it never refuses (shadow) I1, TAG and digest of its key c18
--- Reply: outcome byte, now d (us), then by outcome:
---   G fence I8, level d of each limit,     Y fence I8                  D pttl d, strlen I4, first bytes
---     then of each slot in use I4
---   M state                                B fence, rid, until d, np, process
+--   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 16 it is not forwarded: only count it, 32 some limit is
+--   EACH, 64 the record only holds slots), np I1, process
+-- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 and three d:
+--   1 token bucket: increment, capacity, most (ticks)     2 sliding window: width (ticks), most, cost; n is 1
+--   and marks on kind: 16 SHADOW, 32 EACH
+-- ARGV[3] (packed): for each slot most I4, 1 a shadow I1, TAG and digest of its key c18
+-- Reply: outcome byte, now d (us), of G, L, and under flag 32 of D, M, B, T and U: levels, then by outcome:
+--   G fence I8                  Y fence I8                  D pttl d, strlen I4, first bytes
+--   M state                     B fence, rid, until d, np, process
 --   T status I2, pttl d, Location          U status I2, pttl d
---   L wait d (us), level d of each limit,  P                           X version
---     then of each slot in use I4
+--   L                           P                           X version
+-- levels, of each limit: level d (ticks; of a window requests), wait d (us; of L, and of shadows), of a window: ticks d
+--   until the newest request has left it; then (G and L only) of each slot: in use I4, G: this request included
 --
 -- Without a shebang on purpose: so replays and refusals still work when Redis refuses writes (OOM, no
 -- replicas), and a grant fails at its first write with nothing changed. Everything is checked before that.
@@ -24,6 +26,7 @@ local now = time[1] * 1000000 + time[2]
 local stamp = pack('<d', now)
 local has_record, deadline, contact, print, rid, lock_ms, ttl_s, flags, process =
   unpack('<Bddc16c8I4I4BBc0', ARGV[1])
+local SHADOW, EACH, COUNT, SLOTS_ONLY = 16, 32, 16, 64
 local SLOT, slots = 23, #ARGV[3] / 23
 local groups = #KEYS - has_record - slots
 local key = KEYS[groups + 1]
@@ -31,8 +34,9 @@ local key = KEYS[groups + 1]
 if deadline > 0 and now > deadline then return 'P' .. stamp end
 if has_record == 1 and (lock_ms < 1 or ttl_s < 1) then error('spoa-once: lock_ms and ttl_s must be positive') end
 
--- The record. What it says against a grant is returned from this block.
+-- The record. What it says against a grant is the reply; a limit that counts every request may still refuse.
 local last_fence, waiters
+local reply = band(flags, COUNT) ~= 0 and 'G' .. stamp .. string.rep(NUL, 8) or nil
 local raw = has_record == 1 and try('GETRANGE', key, '0', WINDOW) or ''
 if raw ~= '' then
   -- include lib_record
@@ -110,20 +114,25 @@ if raw ~= '' then
 
   local r, version = parse(raw)
   if not r then return 'X' .. stamp .. version end
-  local reply = refusal(r)
-  if reply then return reply end
+  reply = refusal(r)
+  if reply and (band(flags, EACH) == 0 or byte(reply) == byte('Y')) then return reply end
   last_fence, waiters = r.fence, has(r.flags, WAITERS)
 end
 
 -- include lib_room
 -- include lib_limits
 
+if reply then
+  -- include lib_charge
+  return sub(reply, 1, 9) .. levels .. sub(reply, 10)
+end
+
 -- The grant. The first write fails as a whole, or all others follow it.
 local fence = 0
 if has_record == 1 then
   fence = last_fence and math.max(last_fence + 1, now) or now
   local owner = pack('<I8', fence) .. rid
-  local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD + (band(flags, 64) ~= 0 and BARE or 0) +
+  local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD + (band(flags, SLOTS_ONLY) ~= 0 and BARE or 0) +
     (taken ~= '' and SLOTS or 0), NUL, owner, now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) ..
     process .. taken
   -- As lib_record's stay_ms(): at least the lease and the grace after it.
@@ -142,11 +151,10 @@ if has_record == 1 then
       -- As lib_record's running_ms().
       local stay_ms = lock_ms + 2 * floor(lock_ms / GRACE)
       if call('PTTL', set) < stay_ms then call('PEXPIRE', set, format('%.0f', stay_ms)) end
-      counts[i] = counts[i] + 1
     end
-    in_use = (i > 1 and in_use or '') .. pack('<I4', counts[i])
+    in_use = (i > 1 and in_use or '') .. pack('<I4', counts[i] + 1)
   end
 end
 -- include lib_charge
 
-return 'G' .. stamp .. pack('<I8', fence) .. levels .. in_use
+return 'G' .. stamp .. levels .. in_use .. pack('<I8', fence)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What the claim does with slots before it grants: counts them, takes none. Stands where the claim says
--- `-- include lib_room`; no function, as in lib.lua.
+-- `-- include lib_room`; no function, as in lib.lua. What is not to be forwarded (`reply` says so already) is refused
+-- by no slot.
 --
 -- An entry counts for as long as its key would be busy: until its lease and the grace after it are over. After an
 -- outage all of them count: who runs has had no chance to extend. So a slot is given away too late at the worst.
@@ -19,7 +20,7 @@ for i = 1, slots do
     taken = taken .. sub(ARGV[3], SLOT * i - 17, SLOT * i)
   else
     -- A shadow of a full limit takes no slot: a set does not outgrow its limit.
-    full = full or shadow == 0
+    full = full or shadow == 0 and not reply
     -- The clock stepped back: what was taken before counts no longer than if it were taken now.
     local ahead = call('ZRANGE', set, '(' .. format('%.0f', now + lock_ms * 1000 + grace), '+inf', 'BYSCORE')
     for a = 1, #ahead do

@@ -184,26 +184,82 @@ static void compile_terms(struct limit *l)
     }
 }
 
+/* A window's unit is the request; burst has no meaning there. False: the rate is missing. */
+static bool compile_pace(struct pace *p, enum algorithm algorithm)
+{
+    if (unit_rate(p->rate, &p->quota, &p->window_s))
+        return false;
+    uint64_t window = (uint64_t)p->window_s * TICKS_PER_SECOND;
+    if (p->burst == 0)
+        p->burst = p->quota;
+    uint64_t increment = (window + p->quota - 1) / p->quota; /* whole ticks, rounded up */
+    p->increment = algorithm == ALGORITHM_WINDOW ? 1 : (double)increment;
+    p->capacity = p->burst * p->increment;
+    return true;
+}
+
+static void check_pace(struct check *k, struct limit *l, struct pace *p)
+{
+    bool windowed = l->algorithm == ALGORITHM_WINDOW;
+    if (windowed && p->burst != 0)
+        say(k, "burst",
+            "means nothing with algorithm = \"sliding-window\": the rate's number is all there is");
+    if (!compile_pace(p, l->algorithm))
+        return;
+    if (p->capacity > l->most)
+        l->most = p->capacity;
+    if (windowed && p->window_s != l->pace.window_s && l->pace.window_s > 0)
+        say(k, "rate", "a sliding window has one time for all of its tiers, that of the limit's own rate");
+    if (windowed || (uint64_t)p->burst * p->window_s <= (uint64_t)p->quota * RATE_WINDOW_MAX)
+        return;
+    text_dec(begin(k, "burst"), p->burst);
+    text_str(&k->text, " is too large: at ");
+    text_str(&k->text, p->rate);
+    text_str(&k->text, " it takes more than 30 days to come back");
+    report(k);
+}
+
+static void check_tiers(struct check *k, struct limit *l)
+{
+    if (*l->tier && l->ntiers == 0)
+        say(k, "tier", "chooses one of `tiers`, and there are none");
+    if (!*l->tier && l->ntiers > 0)
+        say(k, "tiers", "`tier` is wanted too: the name of the message argument that chooses one");
+    for (unsigned i = 0; i < l->ntiers; i++) {
+        k->at.tier = (int)i;
+        for (unsigned n = 0; n < i; n++)
+            if (*l->tiers[i].name && strcmp(l->tiers[n].name, l->tiers[i].name) == 0)
+                say(k, "name", "this limit has a tier of that name already");
+        check_pace(k, l, &l->tiers[i].pace);
+    }
+    k->at.tier = -1;
+}
+
+/* What is in flight has no rate, and each request is one. */
+static void check_concurrent(struct check *k, const struct limit *l)
+{
+    static const char not_here[] = "belongs to a rate; a limit that is \"concurrent\" has none";
+    if (l->pace.burst > 0)
+        say(k, "burst", not_here);
+    if (l->algorithm != ALGORITHM_BUCKET)
+        say(k, "algorithm", not_here);
+    if (*l->tier || l->ntiers > 0)
+        say(k, "tier", not_here);
+    if (*l->cost)
+        say(k, "cost", not_here);
+    if (l->charge == CHARGE_ALL)
+        say(k, "charge", not_here);
+}
+
 static void check_limit(struct check *k, struct limit *l)
 {
     compile_terms(l);
-    if (l->concurrent > 0 && l->burst > 0)
-        say(k, "burst", "belongs to a rate; a limit that is \"concurrent\" has none");
-    if (unit_rate(l->rate, &l->quota, &l->window_s))
+    if (l->concurrent > 0) {
+        check_concurrent(k, l);
         return;
-    uint64_t window = (uint64_t)l->window_s * TICKS_PER_SECOND;
-    if (l->burst == 0)
-        l->burst = l->quota;
-    uint64_t increment = (window + l->quota - 1) / l->quota; /* whole ticks, rounded up */
-    l->increment = (double)increment;
-    l->capacity = l->burst * l->increment;
-    if ((uint64_t)l->burst * l->window_s <= (uint64_t)l->quota * RATE_WINDOW_MAX)
-        return;
-    text_dec(begin(k, "burst"), l->burst);
-    text_str(&k->text, " is too large: at ");
-    text_str(&k->text, l->rate);
-    text_str(&k->text, " it takes more than 30 days to come back");
-    report(k);
+    }
+    check_pace(k, l, &l->pace);
+    check_tiers(k, l);
 }
 
 static void check_limit_name(struct check *k, const struct policy *p, unsigned n)
@@ -238,7 +294,7 @@ static void check_policy_name(struct check *k, unsigned n)
 static void check_policy(struct check *k, unsigned n)
 {
     struct policy *p = &k->config->policies[n];
-    k->at = (struct config_place){.policy = (int)n, .limit = -1};
+    k->at = (struct config_place){.policy = (int)n, .limit = -1, .tier = -1};
     p->hash = policy_hash(p->name);
     check_policy_name(k, n);
     if (p->idempotency.enabled)
@@ -250,6 +306,7 @@ static void check_policy(struct check *k, unsigned n)
         k->at.limit = (int)i;
         check_limit_name(k, p, i);
         check_limit(k, &p->limits[i]);
+        p->counts_all = p->counts_all || p->limits[i].charge == CHARGE_ALL;
     }
 }
 
@@ -312,7 +369,7 @@ static void check_listen(struct check *k)
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
 {
     struct check k = {
-        .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1}
+        .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1, .tier = -1}
     };
     if (c->spop.maxrewrite >= c->spop.max_frame)
         say(&k, "spop.maxrewrite",

@@ -5,7 +5,7 @@
 #ifndef METRICS_H
 #define METRICS_H
 
-#include "domain/buf.h"
+#include "domain/limit_counts.h"
 
 #define METRIC_TABLE(X)                                                                                      \
     X(CLAIM_GO, counter, "spoa_once_claims_total", "outcome=\"go\"", "Decisions of the gate by outcome.")    \
@@ -137,6 +137,7 @@ struct metrics {
     uint64_t value[METRICS];
     uint64_t latency[METRIC_LATENCY_BUCKETS]; /* not cumulated; metrics_write() cumulates */
     uint64_t latency_sum_us;
+    struct limit_counts *limits; /* NULL: none */
 };
 
 static inline void metrics_add(struct metrics *m, enum metric id)

@@ -76,9 +76,8 @@ static int put_text(const struct option *o, void *field, const char *value, stru
 static int put_name(const struct option *o, void *field, const char *value, struct spop_slice *bad)
 {
     size_t len = strlen(value);
-    (void)o;
     (void)bad;
-    if (!is_name((struct spop_slice){value, len}))
+    if (!(len == 0 && o->flags & OPTION_OPTIONAL) && !is_name((struct spop_slice){value, len}))
         return -1;
     memcpy(field, value, len + 1);
     return 0;

@@ -30,10 +30,11 @@ struct outcome {
     struct spop_slice location;         /* TOMB */
     struct spop_slice record;           /* REPLAY: its first bytes */
     size_t record_len;                  /* REPLAY: how long it is in Redis */
-    bool has_levels;                    /* GO (with limits or slots), LIMITED */
-    double level[CONFIG_LIMITS_MAX];    /* ticks used */
-    double wait_us[CONFIG_LIMITS_MAX];  /* LIMITED; else 0 */
-    uint32_t in_use[CONFIG_LIMITS_MAX]; /* of each slot's limit: requests in flight; GO: this one too */
+    bool has_levels;                    /* GO, LIMITED; where a limit counts all, others too */
+    double level[CONFIG_LIMITS_MAX];    /* used: ticks, of a sliding window requests */
+    double wait_us[CONFIG_LIMITS_MAX];  /* until it would pass; 0: it passes, or it is not what refuses */
+    double back[CONFIG_LIMITS_MAX];     /* ticks until the whole quota is back */
+    uint32_t in_use[CONFIG_LIMITS_MAX]; /* of each slot: requests in flight; GO: this one too */
 };
 
 /* LIMITED: is that slot's limit one of the reasons? When it will not be is not known. */

@@ -19,11 +19,17 @@ enum {
     CLAIM_FIXED = 51, /* bytes of the claim's first argument without the process */
     GROUP_FIXED = 5,  /* of one group */
     LIMIT_FIXED = 25, /* of one limit in it */
-    LIMIT_BUCKET = 1, /* kind */
-    SLOT_FIXED = 23,  /* of one slot */
-    TELL_ME = 8,      /* the claim's flags */
+    LIMIT_BUCKET = 1, /* kinds */
+    LIMIT_WINDOW = 2,
+    LIMIT_SHADOW = 16, /* marks on them */
+    LIMIT_EACH = 32,
+    SLOT_FIXED = 23, /* of one slot */
+    TELL_ME = 8,     /* the claim's flags */
+    COUNT_ONLY = 16,
+    COUNTS_ALL = 32,
     CLAIM_BARE = 64,
     TICKS_PER_MS = 10000,
+    TICKS_PER_S = 10000000,
     PENDING_MS = 60000,     /* a pending value that is renamed at once */
     GROUP_SLACK_MS = 60000, /* a group outlives its last TAT by this: the clock may step back a little */
 };
@@ -120,15 +126,37 @@ static unsigned group_count(const struct plan *p)
     return groups;
 }
 
+/* Ticks after which nothing is left of what the limit has counted. */
+static double span_of(const struct plan_limit *l)
+{
+    return l->limit->algorithm == ALGORITHM_WINDOW ? (double)l->pace->window_s * TICKS_PER_S : l->limit->most;
+}
+
 /* A group's value says nothing any more when its largest bucket has refilled. */
 static uint32_t group_ttl_ms(const struct plan *p, unsigned from, unsigned n)
 {
     double ticks = 0;
     for (unsigned i = from; i < from + n; i++)
-        if (p->limits[i].limit->capacity > ticks)
-            ticks = p->limits[i].limit->capacity;
+        if (span_of(&p->limits[i]) > ticks)
+            ticks = span_of(&p->limits[i]);
     double ms = ticks / TICKS_PER_MS + GROUP_SLACK_MS;
     return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+static void put_limit(struct buf *out, const struct plan_limit *l)
+{
+    bool window = l->limit->algorithm == ALGORITHM_WINDOW;
+    buf_u8(out, (uint8_t)((window ? LIMIT_WINDOW : LIMIT_BUCKET) | (l->limit->shadow ? LIMIT_SHADOW : 0) |
+                          (l->limit->charge == CHARGE_ALL ? LIMIT_EACH : 0)));
+    if (window) {
+        buf_f64(out, span_of(l));
+        buf_f64(out, l->pace->capacity);
+        buf_f64(out, l->cost);
+    } else {
+        buf_f64(out, l->cost * l->pace->increment);
+        buf_f64(out, l->pace->capacity);
+        buf_f64(out, l->limit->most);
+    }
 }
 
 static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
@@ -138,12 +166,8 @@ static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
         n = group_size(p, i);
         buf_le(out, group_ttl_ms(p, i, n), 4);
         buf_u8(out, (uint8_t)n);
-        for (unsigned k = i; k < i + n; k++) {
-            buf_u8(out, LIMIT_BUCKET);
-            buf_f64(out, p->limits[k].limit->increment);
-            buf_f64(out, p->limits[k].limit->capacity);
-            buf_f64(out, 0);
-        }
+        for (unsigned k = i; k < i + n; k++)
+            put_limit(out, &p->limits[k]);
     }
     buf_str(out, "\r\n");
 }
@@ -154,7 +178,7 @@ static void put_slots(struct buf *out, const struct plan *p)
     for (unsigned i = 0; i < p->nslots; i++) {
         const struct plan_limit *s = &p->slots[i];
         buf_le(out, s->limit->concurrent, 4);
-        buf_u8(out, 0);
+        buf_u8(out, s->limit->shadow);
         buf_put(out, s->subject.tag, sizeof s->subject.tag);
         buf_put(out, s->subject.digest, sizeof s->subject.digest);
     }
@@ -163,9 +187,10 @@ static void put_slots(struct buf *out, const struct plan *p)
 
 static unsigned claim_flags(const struct plan *p)
 {
+    unsigned flags = (p->count_only ? COUNT_ONLY : 0) | (p->counts_all ? COUNTS_ALL : 0);
     if (p->bare)
-        return CLAIM_BARE;
-    return p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? RECORD_HOLD : 0;
+        return flags | CLAIM_BARE;
+    return flags | (p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? RECORD_HOLD : 0);
 }
 
 static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,

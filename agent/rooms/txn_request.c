@@ -52,20 +52,33 @@ static void warn(struct txn *t, const char *event, const char *why)
             log_int("left_out", gate.left_out));
 }
 
+/* Counted or not, it is refused: for what it says itself, or by HAProxy, which asks for no verdict then. */
+static void counted(struct txn *t)
+{
+    if (t->plan.kind == PLAN_DENY)
+        txn_deny(t, t->plan.problem, t->plan.detail, 0);
+    else
+        txn_end_empty(t);
+}
+
 /* Redis has decided and cannot be heard out: nothing is forwarded, and the client may try again at once. */
 static void unavailable(struct txn *t, const char *detail)
 {
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
-    txn_deny(t, PROBLEM_UNAVAILABLE, detail, 1);
+    if (t->plan.count_only)
+        counted(t);
+    else
+        txn_deny(t, PROBLEM_UNAVAILABLE, detail, 1);
 }
 
 /* Redis did not decide: the same, unless the policy says otherwise. */
 static void undecided(struct txn *t, const char *detail)
 {
-    if (!plan_fails_open(&t->plan)) {
+    if (t->plan.count_only || !plan_fails_open(&t->plan)) {
         unavailable(t, detail);
         return;
     }
+    txn_limits_uncounted(t);
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
     metrics_add(t->gate->metrics, keyed(&t->plan) ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
     warn(t, "failed-open", detail);
@@ -125,7 +138,7 @@ static void go(struct txn *t, const struct outcome *o)
 static void unacknowledged(struct txn *t)
 {
     struct grant grant = {.ttl_s = record_s(t)};
-    script_token(&t->plan, t->fence, &grant.token);
+    script_token(&t->plan, t->seen.fence, &grant.token);
     gate_take_back(t->gate, &grant);
     metrics_add(t->gate->metrics, METRIC_ACKS_REFUSED);
     undecided(t, "The decision is not safe yet");
@@ -134,15 +147,10 @@ static void unacknowledged(struct txn *t)
 static void on_acked(void *arg, bool acknowledged)
 {
     struct txn *t = arg;
-    struct outcome o = {.kind = t->granted, .fence = t->fence};
-    if (!acknowledged) {
+    if (acknowledged)
+        go(t, &t->seen);
+    else
         unacknowledged(t);
-        return;
-    }
-    o.has_levels = t->granted == OUTCOME_GO && t->plan.nlimits + t->plan.nslots > 0;
-    memcpy(o.level, t->level, sizeof o.level);
-    memcpy(o.in_use, t->in_use, sizeof o.in_use);
-    go(t, &o);
 }
 
 /* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover. A
@@ -153,10 +161,7 @@ static void grant(struct txn *t, const struct outcome *o)
         go(t, o);
         return;
     }
-    t->granted = o->kind;
-    t->fence = o->fence;
-    memcpy(t->level, o->level, sizeof t->level);
-    memcpy(t->in_use, o->in_use, sizeof t->in_use);
+    t->seen = *o;
     if (!acks_wait(t->gate->acks, &t->waiter, on_acked, t))
         unacknowledged(t);
 }
@@ -212,9 +217,17 @@ static void claim(struct txn *t);
 
 static void busy(struct txn *t)
 {
-    const struct outcome o = {.kind = OUTCOME_BUSY};
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &o);
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &t->seen);
     txn_end(t, NULL);
+}
+
+/* The limits that count all have counted this request: its second claim must not be charged to them again. */
+static void claim_again(struct txn *t)
+{
+    for (unsigned i = 0; i < t->plan.nlimits; i++)
+        if (t->plan.limits[i].limit->charge == CHARGE_ALL)
+            t->plan.limits[i].cost = 0;
+    claim(t);
 }
 
 static void on_looked(void *arg, bool ended)
@@ -223,7 +236,7 @@ static void on_looked(void *arg, bool ended)
     if (!t->owner) /* nobody is to be told: nothing is claimed */
         txn_end_empty(t);
     else if (ended && monotonic_now() < t->deadline)
-        claim(t);
+        claim_again(t);
     else
         busy(t);
 }
@@ -236,16 +249,25 @@ static bool look(struct txn *t, const struct outcome *o)
     if (t->looked || !needs_poller(&t->plan))
         return false;
     t->looked = true;
+    t->seen = *o;
     script_token_busy(&t->plan, o, &token);
     return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
 }
 
 static void decide(struct txn *t, const struct outcome *o)
 {
-    metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
+    if (!(t->plan.count_only && o->kind == OUTCOME_GO))
+        metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
     redis_saw_clock(t->gate->redis, o->now_us);
+    txn_limits_said(t, o);
     switch (o->kind) {
     case OUTCOME_GO:
+        if (t->plan.count_only) {
+            counted(t);
+            return;
+        }
+        grant(t, o);
+        return;
     case OUTCOME_YOURS: grant(t, o); return;
     case OUTCOME_LATE: undecided(t, "The decision came too late"); return;
     case OUTCOME_REPLAY:
@@ -389,7 +411,10 @@ static void start_claim(struct txn *t, const struct request_facts *f)
     }
     if (!in_time(t, f, &why)) {
         warn(t, "claim-refused", why);
-        txn_deny(t, PROBLEM_UNAVAILABLE, "The decision cannot be made in time", 1);
+        if (t->plan.count_only)
+            counted(t);
+        else
+            txn_deny(t, PROBLEM_UNAVAILABLE, "The decision cannot be made in time", 1);
         return;
     }
     if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
@@ -404,6 +429,8 @@ void txn_request(struct txn *t, const struct request_facts *f)
 {
     size_t buffer = txn_buffer(t);
     plan_request(t->config, f, buffer, &t->plan);
+    if (t->plan.lacks && t->plan.kind != PLAN_DENY)
+        warn(t, "limit-uncounted", "a shadow limit wants this argument, as a whole number if it is a cost");
     switch (t->plan.kind) {
     case PLAN_PASS:
         metrics_add(t->gate->metrics, METRIC_REQUEST_PASSED);
@@ -411,6 +438,10 @@ void txn_request(struct txn *t, const struct request_facts *f)
         txn_end(t, NULL);
         return;
     case PLAN_DENY:
+        if (t->plan.count_only) {
+            start_claim(t, f);
+            return;
+        }
         metrics_add(t->gate->metrics, METRIC_REQUEST_DENIED);
         if (t->plan.problem == PROBLEM_UNAVAILABLE)
             warn(t, "request-refused", t->plan.detail ? t->plan.detail : "the message is incomplete");
@@ -418,4 +449,16 @@ void txn_request(struct txn *t, const struct request_facts *f)
         return;
     case PLAN_CLAIM: start_claim(t, f);
     }
+}
+
+/* Over a limit, HAProxy gets the 429 to say instead of its own refusal; else no verdict at all. */
+void txn_charge(struct txn *t, const struct request_facts *f)
+{
+    plan_charge(t->config, f, &t->plan);
+    if (t->plan.kind == PLAN_DENY)
+        warn(t, "request-uncounted", t->plan.detail);
+    if (t->plan.kind == PLAN_CLAIM)
+        start_claim(t, f);
+    else
+        txn_end_empty(t);
 }

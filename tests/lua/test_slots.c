@@ -232,17 +232,11 @@ static void a_shadow_never_refuses(void **state)
     struct gate *g = *state;
     gate_slot(g, 1, 1);
     gate_slot(g, 5, 2);
+    g->policy.limits[0].shadow = true;
     for (unsigned i = 0; i < 3; i++) {
         g->plan.id.digest[0] = (uint8_t)i;
-        buf_reset(&g->out);
-        script_claim(&g->out, &g->plan, 0, 0, false);
-        uint8_t *first = memmem(g->out.data, g->out.len, "$46\r\n\1\0\0\0", 9); /* ARGV[3] */
-        first[9] = 1;
-        redisReply *r = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
-        assert_int_equal(0, outcome_read(r->str, (size_t)r->len, &g->plan, &g->outcome));
-        freeReplyObject(r);
-        assert_int_equal(g->outcome.kind, OUTCOME_GO);
-        assert_int_equal(g->outcome.in_use[0], 1);
+        assert_int_equal(gate_claim(g), 'G');
+        assert_int_equal(g->outcome.in_use[0], i == 0 ? 1 : 2);
         assert_int_equal(g->outcome.in_use[1], i + 1);
         struct record record;
         assert_true(gate_look(g, &record));
@@ -266,6 +260,26 @@ static void extend_keeps_the_set(void **state)
         assert_in_range(redis_server_int(&g->redis, "PTTL %s", gate_slot_key(g, 0)), STAY_MS - 3000, STAY_MS);
         redis_server_do(&g->redis, "UNLINK %s", gate_slot_key(g, 0));
     }
+}
+
+/* A replay that a limit counts as every request: it needs no slot, and is refused by that limit alone. */
+static void counted_replays_need_none(void **state)
+{
+    struct gate *g = *state;
+    gate_limit(g, 2, 60, 9);
+    gate_slot(g, 1, 1);
+    g->policy.limits[0].charge = CHARGE_ALL;
+    g->policy.counts_all = g->plan.counts_all = true;
+    struct record r = {.state = 'T', .fence = FENCE, .ttl_s = TTL_S, .status = 200};
+    memset(r.fingerprint, 'f', 16);
+    gate_plant(g, &r, PLANTED_MS);
+    plant_entry(g, 0, FENCE, 'x', gate_now_us(g) + 60000000);
+    assert_int_equal(gate_claim(g), 'T');
+    assert_int_equal(gate_claim(g), 'T');
+    assert_int_equal(gate_claim(g), 'L');
+    assert_true(g->outcome.wait_us[0] > 0);
+    assert_int_equal(g->outcome.in_use[0], 1);
+    assert_int_equal(size(g, 0), 1);
 }
 
 /* A key that changes hands after a lapse: the old execution's slot has lapsed with its lease. */
@@ -573,6 +587,7 @@ int main(void)
         T(another_number),
         T(a_shadow_never_refuses),
         T(extend_keeps_the_set),
+        T(counted_replays_need_none),
         T(taken_over),
         T(alive_after_all),
         T(wrong_type),

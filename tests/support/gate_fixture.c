@@ -89,16 +89,34 @@ char gate_claim_as(struct gate *g, uint8_t rid)
     return gate_claim(g);
 }
 
+static void put_limit(struct gate *g, struct limit *l, uint8_t subject)
+{
+    struct plan_limit *p = &g->plan.limits[g->plan.nlimits++];
+    *p = (struct plan_limit){.limit = l, .pace = &l->pace, .cost = 1};
+    memcpy(p->subject.tag, "\xab\x01", 2);
+    memset(p->subject.digest, subject, sizeof p->subject.digest);
+}
+
 void gate_limit(struct gate *g, unsigned n, unsigned seconds, uint8_t subject)
 {
     struct limit *l = &g->policy.limits[g->policy.nlimits++];
-    *l = (struct limit){.quota = n, .window_s = seconds, .burst = n};
-    l->increment = (double)((seconds * UINT64_C(10000000) + n - 1) / n);
-    l->capacity = n * l->increment;
-    struct plan_limit *p = &g->plan.limits[g->plan.nlimits++];
-    p->limit = l;
-    memcpy(p->subject.tag, "\xab\x01", 2);
-    memset(p->subject.digest, subject, sizeof p->subject.digest);
+    *l = (struct limit){
+        .pace = {.quota = n, .window_s = seconds, .burst = n}
+    };
+    l->pace.increment = (double)((seconds * UINT64_C(10000000) + n - 1) / n);
+    l->pace.capacity = l->most = n * l->pace.increment;
+    put_limit(g, l, subject);
+}
+
+void gate_window(struct gate *g, unsigned n, unsigned seconds, uint8_t subject)
+{
+    struct limit *l = &g->policy.limits[g->policy.nlimits++];
+    *l = (struct limit){
+        .algorithm = ALGORITHM_WINDOW, .most = n, .pace = {.quota = n, .window_s = seconds, .burst = n}
+    };
+    l->pace.increment = 1;
+    l->pace.capacity = n;
+    put_limit(g, l, subject);
 }
 
 void gate_slot(struct gate *g, unsigned most, uint8_t subject)

@@ -39,6 +39,8 @@ char gate_claim_with(struct gate *g, uint64_t deadline_us, uint64_t contact_us, 
 char gate_claim_as(struct gate *g, uint8_t rid);
 /* Adds a limit to plan and policy: n requests per seconds, burst as many; subject made of this byte. */
 void gate_limit(struct gate *g, unsigned n, unsigned seconds, uint8_t subject);
+/* The same with a sliding window; no other limit may have its subject. */
+void gate_window(struct gate *g, unsigned n, unsigned seconds, uint8_t subject);
 
 /* Adds a limit of so many in flight; subject made of this byte. */
 void gate_slot(struct gate *g, unsigned most, uint8_t subject);

@@ -100,9 +100,9 @@ static void table_of_scripts(void **state)
 }
 
 static struct limit limits[3] = {
-    {.increment = 1e8, .capacity = 6e8 },
-    {.increment = 5,   .capacity = 3e10},
-    {.increment = 7,   .capacity = 8   }
+    {.pace = {.increment = 1e8, .capacity = 6e8}, .most = 6e8 },
+    {.pace = {.increment = 5, .capacity = 3e10},  .most = 3e10},
+    {.pace = {.increment = 7, .capacity = 8},     .most = 8   }
 };
 static struct policy policy = {
     .hash = 0x04030201,
@@ -118,7 +118,7 @@ static struct plan sample_plan(void)
     memset(p.rid, 'r', sizeof p.rid);
     strcpy(p.process, "1.2.h");
     for (unsigned i = 0; i < 3; i++) {
-        p.limits[i] = (struct plan_limit){&limits[i], p.id};
+        p.limits[i] = (struct plan_limit){&limits[i], &limits[i].pace, 1, p.id};
         p.limits[i].subject.digest[0] = i < 2 ? 1 : 2;
     }
     return p;
@@ -155,11 +155,46 @@ static void claim_with_everything(void **state)
             buf_u8(&want, 1);
         }
         buf_u8(&want, 1);
-        buf_f64(&want, limits[i].increment);
-        buf_f64(&want, limits[i].capacity);
-        buf_f64(&want, 0);
+        buf_f64(&want, limits[i].pace.increment);
+        buf_f64(&want, limits[i].pace.capacity);
+        buf_f64(&want, limits[i].most);
     }
     assert_arg(&c, 7, want.data, want.len);
+    buf_free(&out);
+    buf_free(&want);
+}
+
+/* Kind and marks, a cost times the increment, the largest tier for the TTL; a window's own three numbers. */
+static void claim_with_limits_of_each_kind(void **state)
+{
+    (void)state;
+    struct plan p = sample_plan();
+    struct pace tier = {.window_s = 60, .increment = 2, .capacity = 30};
+    struct limit shadow = {.shadow = true, .charge = CHARGE_ALL, .most = 5e9};
+    struct limit window = {.algorithm = ALGORITHM_WINDOW, .charge = CHARGE_ALL, .most = 7};
+    struct pace whole = {.window_s = 7200, .increment = 1, .capacity = 7};
+    struct buf out = {0}, want = {0};
+    p.nlimits = 2;
+    p.has_record = false;
+    p.counts_all = p.count_only = true;
+    p.limits[0] = (struct plan_limit){&shadow, &tier, 9, p.limits[0].subject};
+    p.limits[1] = (struct plan_limit){&window, &whole, 3, p.limits[2].subject};
+    script_claim(&out, &p, 0, 0, false);
+    struct command c = only(&out);
+    assert_int_equal(c.arg[5].ptr[49] & 0x30, 0x30); /* flags: count only, counts all */
+    buf_le(&want, 500000 + 60000, 4);
+    buf_u8(&want, 1);
+    buf_u8(&want, 1 + 16 + 32);
+    buf_f64(&want, 18);
+    buf_f64(&want, 30);
+    buf_f64(&want, 5e9);
+    buf_le(&want, 7200000 + 60000, 4);
+    buf_u8(&want, 1);
+    buf_u8(&want, 2 + 32);
+    buf_f64(&want, 72e9);
+    buf_f64(&want, 7);
+    buf_f64(&want, 3);
+    assert_arg(&c, 6, want.data, want.len);
     buf_free(&out);
     buf_free(&want);
 }
@@ -203,8 +238,8 @@ static void claim_of_slots(void **state)
     p.bare = true;
     p.nlimits = 0;
     p.nslots = 2;
-    p.slots[0] = (struct plan_limit){&ten, p.id};
-    p.slots[1] = (struct plan_limit){&few, p.id};
+    p.slots[0] = (struct plan_limit){.limit = &ten, .subject = p.id};
+    p.slots[1] = (struct plan_limit){.limit = &few, .subject = p.id};
     p.slots[1].subject.digest[0] = 2;
     script_claim(&out, &p, 0, 0, false);
     struct command c = only(&out);
@@ -240,7 +275,7 @@ static void claim_at_its_bounds(void **state)
     memset(p.process, 'p', PLAN_PROCESS_MAX);
     p.nlimits = CONFIG_LIMITS_MAX;
     for (unsigned i = 0; i < CONFIG_LIMITS_MAX; i++) {
-        p.limits[i] = (struct plan_limit){&limits[0], p.id};
+        p.limits[i] = (struct plan_limit){&limits[0], &limits[0].pace, 1, p.id};
         p.limits[i].subject.digest[0] = (uint8_t)i;
     }
     script_claim(&out, &p, 0, 0, false);
@@ -402,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_of_scripts),
         cmocka_unit_test(claim_with_everything),
+        cmocka_unit_test(claim_with_limits_of_each_kind),
         cmocka_unit_test(claim_of_each_shape),
         cmocka_unit_test(claim_of_slots),
         cmocka_unit_test(claim_at_its_bounds),

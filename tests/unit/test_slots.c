@@ -115,6 +115,30 @@ static void plans_with_a_key(void **state)
     assert_false(out.has_record || out.bare);
 }
 
+/* What is refused before Redis is asked, or counted behind HAProxy's own refusal, is not in flight. */
+static void counted_only_holds_none(void **state)
+{
+    struct policy p = policy_payments();
+    struct request_facts f = facts_of("payments");
+    struct config c = {.npolicies = 1, .policies = &p};
+    struct plan out;
+    (void)state;
+    p.limits[p.nlimits++] = slots_of("a", 3, "global");
+    p.limits[p.nlimits++] = limit_of("b", 6, 60, "ip", NULL);
+    p.limits[1].charge = CHARGE_ALL;
+    p.counts_all = true;
+    f.method = S("POST"); /* its key is missing */
+    plan_request(&c, &f, LIMIT, &out);
+    assert_int_equal(out.kind, PLAN_DENY);
+    assert_true(out.count_only);
+    assert_int_equal(out.nslots, 0);
+    assert_false(out.has_record || out.bare);
+    plan_charge(&c, &f, &out);
+    assert_int_equal(out.kind, PLAN_CLAIM);
+    assert_int_equal(out.nslots, 0);
+    assert_false(out.has_record || out.bare);
+}
+
 static void fails_open_if_all_say_so(void **state)
 {
     struct policy p = policy_slots();
@@ -123,6 +147,9 @@ static void fails_open_if_all_say_so(void **state)
     (void)state;
     assert_false(plan_fails_open(&out));
     p.limits[0].fail_open = true;
+    assert_true(plan_fails_open(&out));
+    p.limits[0].fail_open = false;
+    p.limits[0].shadow = true;
     assert_true(plan_fails_open(&out));
     out.bare = false; /* a key's record says closed */
     assert_false(plan_fails_open(&out));
@@ -141,10 +168,10 @@ static void reads_what_is_in_use(void **state)
         buf_reset(&reply);
         buf_u8(&reply, (uint8_t)*kind);
         buf_f64(&reply, 1763720000123456.0);
-        if (*kind == 'G')
-            buf_le(&reply, 7, 8);
         buf_le(&reply, 2, 4);
         buf_le(&reply, 69999, 4);
+        if (*kind == 'G')
+            buf_le(&reply, 7, 8);
         for (size_t len = 0; len < reply.len; len++)
             assert_int_equal(outcome_read((const char *)reply.data, len, &p, &o), -1);
         assert_int_equal(outcome_read((const char *)reply.data, reply.len, &p, &o), 0);
@@ -154,7 +181,10 @@ static void reads_what_is_in_use(void **state)
         assert_int_equal(outcome_full(&p, &o, 0), *kind == 'L');
         assert_false(outcome_full(&p, &o, 1));
     }
-    a.concurrent = 3; /* refused, and for no reason */
+    a.shadow = true; /* refused, and for no reason */
+    assert_int_equal(outcome_read((const char *)reply.data, reply.len, &p, &o), -1);
+    a.shadow = false;
+    a.concurrent = 3;
     assert_int_equal(outcome_read((const char *)reply.data, reply.len, &p, &o), -1);
     buf_free(&reply);
 }
@@ -194,13 +224,16 @@ static void fields(void **state)
     struct limit q = limit_of("q", 6, 60, "ip", NULL), a = slots_of("a", 10, "ip"),
                  b = slots_of("b", 3, "ip");
     struct plan p = {
-        .nlimits = 1, .limits = {{.limit = &q} },
-             .nslots = 2, .slots = { {.limit = &a}, {.limit = &b}}
+        .nlimits = 1,
+        .limits = {{.limit = &q, .pace = &q.pace, .cost = 1}},
+        .nslots = 2,
+        .slots = { {.limit = &a},                            {.limit = &b}}
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct outcome o = {
             .kind = OUTCOME_LIMITED, .level = {cases[i].level}, .wait_us = {cases[i].wait_us}};
+        o.back[0] = cases[i].level;
         o.in_use[0] = cases[i].a;
         o.in_use[1] = cases[i].b;
         assert_fields(&p, &o, cases[i].limit, both);
@@ -208,7 +241,8 @@ static void fields(void **state)
     }
     p.nlimits = p.nslots = 0;
     p.slots[p.nslots++].limit = &a;
-    assert_fields(&p, &(struct outcome){.in_use = {4}}, "\"a\";r=6", "\"a\";q=10;qu=\"concurrent-requests\"");
+    assert_fields(&p, &(struct outcome){.kind = OUTCOME_GO, .in_use = {4}}, "\"a\";r=6",
+                  "\"a\";q=10;qu=\"concurrent-requests\"");
 }
 
 /* Is there a variable of that name, with that text (NULL: any)? */
@@ -366,6 +400,7 @@ int main(void)
         cmocka_unit_test(ends_with_its_answer),
         cmocka_unit_test(ends_seen_in_the_table),
         cmocka_unit_test(records),
+        cmocka_unit_test(counted_only_holds_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
