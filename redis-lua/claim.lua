@@ -14,7 +14,7 @@
 -- Reply: outcome byte, now d (us), of G, L, and under flag 32 of D, M, B, T and U: levels, then by outcome:
 --   G fence I8                  Y fence I8                  D pttl d, strlen I4, first bytes
 --   M state                     B fence, rid, until d, np, process
---   T status I2, pttl d, Location          U status I2, pttl d
+--   T status I2, pttl d, fence I8, Location    U status I2, pttl d
 --   L                           P                           X version
 -- levels, of each limit: level d (ticks; of a window requests), wait d (us; of L, and of shadows), of a window: ticks d
 --   until the newest request has left it; then (G and L only) of each slot: in use I4, G: this request included
@@ -46,7 +46,7 @@ if raw ~= '' then
   end
 
   local function tombstone(r)
-    return 'T' .. stamp .. pack('<I2', r.status) .. pttl() .. r.payload
+    return 'T' .. stamp .. pack('<I2', r.status) .. pttl() .. sub(r.owner, 1, 8) .. r.payload
   end
 
   local function unknown(r)
