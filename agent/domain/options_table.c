@@ -174,6 +174,10 @@ static const struct option policy_options[] = {
     PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD,
           "What HAProxy names in the argument policy. Part of every record's key: a renamed policy begins "
           "anew."),
+    RANGE(
+        "lease", SEC, lease_s, "30s", "2s", "3968s", RELOAD,
+        "How long a slot of a concurrency limit lives without a heartbeat; with idempotency its lock counts "
+        "instead."),
     {.path = NULL},
 };
 
@@ -215,8 +219,10 @@ static const struct option limit_options[] = {
            "\"token-bucket\": a burst, then evenly. \"sliding-window\": never more than the rate's number in "
            "any "
            "stretch of its time. A change begins anew."),
-    PLAIN("rate", RATE, pace.rate, NULL, REQUIRED | RELOAD,
-          "Requests per time: s, min, hour, day, or a number of them."),
+    PLAIN("rate", RATE, pace.rate, "", OPTIONAL | RELOAD,
+          "Requests per time: s, min, hour, day, or a number of them. Either this or concurrent."),
+    RANGE("concurrent", COUNT, concurrent, "0", "0", "100000", RELOAD,
+          "Requests in flight at one time, instead of a rate; 0: it is a rate."),
     RANGE("burst", COUNT, pace.burst, "0", "0", "1000000", RELOAD,
           "Requests at once; 0: as many as the rate's number. Not with a sliding window."),
     PLAIN("key", TERMS, key, NULL, REQUIRED | RELOAD,
