@@ -92,9 +92,9 @@ double heartbeat_shortest(const struct heartbeat *h)
 {
     double shortest = LONGEST;
     for (unsigned i = 0; i < h->config->npolicies; i++) {
-        const struct idempotency *id = &h->config->policies[i].idempotency;
-        double heartbeat = 2 * interval(token_ttl_code(id->lock_s));
-        if (id->enabled && heartbeat < shortest)
+        const struct policy *p = &h->config->policies[i];
+        double heartbeat = 2 * interval(token_ttl_code(policy_lock_s(p)));
+        if ((p->idempotency.enabled || policy_has_slots(p)) && heartbeat < shortest)
             shortest = heartbeat;
     }
     return shortest;
