@@ -69,12 +69,13 @@ static void check_lock(struct check *k, const struct idempotency *i)
 {
     const struct config *c = k->config;
     uint64_t polls = POLLS * (uint64_t)c->inflight.poll_ms;
-    uint64_t need = c->redis.deadline_ms + polls + MARGIN_MS;
+    uint64_t need = i->wait_ms + c->redis.deadline_ms + polls + MARGIN_MS;
     if ((uint64_t)i->lock_s * 1000 >= need)
         return;
     struct text *t = begin(k, "idempotency.lock");
     put_seconds(t, "", i->lock_s);
-    put_ms(t, " is too short: redis.deadline (", c->redis.deadline_ms);
+    put_ms(t, " is too short: idempotency.wait (", i->wait_ms);
+    put_ms(t, "), redis.deadline (", c->redis.deadline_ms);
     put_ms(t, "), three times inflight.poll (", polls);
     put_seconds(t, ") and 1s must fit: at least ", (need + 999) / 1000);
     report(k);
