@@ -265,7 +265,7 @@ static const struct mutation {
     {SPOE, "    maxconnrate 10\n", "", "wait-connections", SPOE, "spoe-agent once-wait-agent", 0, NULL, NULL},
     {SPOE, "max-waiting-frames 1000", "max-waiting-frames 1025", "wait-connections", SPOE, "max-waiting-frames 1025", 0, NULL, NULL},
     {SPOE, "timeout=int(12000)", "timeout=int(12001)", "timeout-argument", SPOE, "timeout=int(12001)", 0, NULL, NULL},
-    {SPOE, "[once-wait]", "[other]", "engine", SPOE, "[once]", 0, NULL, NULL},
+    {SPOE, "[once-wait]", "[other]", "engine", SPOE, "spoe-agent once-agent", 0, NULL, NULL},
     {SPOE, "    use-backend once_wait_agents", "    use-backend nobody", "agents", SPOE, "use-backend nobody", 0, NULL, NULL},
     {SITE, "    .if defined(ONCE_WAIT)\n    filter", "    .if defined(ONCE_WAIT)\n    http-request track-sc0 src\n    filter", "", SITE, "global", 0, NULL, NULL},
 
