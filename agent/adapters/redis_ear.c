@@ -46,6 +46,7 @@ static void set_timer(struct redis_ear *e, double after, double repeat)
 
 static void close_link(struct redis_ear *e)
 {
+    bool was_open = e->state == EAR_OPEN;
     if (e->state == EAR_ASKED || e->state == EAR_OPEN)
         stream_clear(&e->stream);
     resolve_free(e->lookup);
@@ -53,6 +54,8 @@ static void close_link(struct redis_ear *e)
     ev_timer_stop(e->loop, &e->timer);
     e->state = EAR_OFF;
     metrics_set(e->metrics, METRIC_EAR_OPEN, 0);
+    if (was_open)
+        e->events->closed(e->arg);
 }
 
 /* The link of the claims has a say: while that is down, ready() will call us. */

@@ -17,7 +17,8 @@
 struct redis_ear;
 
 struct redis_ear_events {
-    void (*opened)(void *arg); /* from now on nothing is missed, until it is lost */
+    void (*opened)(void *arg); /* from now on nothing is missed, until it is closed */
+    void (*closed)(void *arg); /* what is published now is missed */
     /* name: what follows `once:w:`; until the callback returns. */
     void (*heard)(void *arg, struct spop_slice name);
 };

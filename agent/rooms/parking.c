@@ -233,15 +233,23 @@ static void on_heard(void *arg, struct spop_slice name)
         wake(l, 0.);
 }
 
+static void wake_all(struct parking *k, double seconds)
+{
+    struct lot *l;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        LIST_FOREACH(l, &k->buckets[i], chain)
+    wake(l, seconds += SPREAD);
+}
+
 /* What was published until now may have been missed. */
 static void on_opened(void *arg)
 {
-    struct parking *k = arg;
-    struct lot *l;
-    unsigned n = 0;
-    for (unsigned i = 0; i < BUCKETS; i++)
-        LIST_FOREACH(l, &k->buckets[i], chain)
-    wake(l, SPREAD * n++);
+    wake_all(arg, 0.);
+}
+
+static void on_closed(void *arg)
+{
+    wake_all(arg, DEAF_EVERY);
 }
 
 void parking_redis_ready(struct parking *k)
@@ -273,7 +281,7 @@ void parking_reconfigure(struct parking *k, const struct config *c)
 struct parking *parking_new(struct ev_loop *loop, const struct redis *redis, const struct config *c,
                             struct metrics *metrics)
 {
-    static const struct redis_ear_events events = {on_opened, on_heard};
+    static const struct redis_ear_events events = {on_opened, on_closed, on_heard};
     struct parking *k = calloc(1, sizeof *k);
     if (!k)
         return NULL;

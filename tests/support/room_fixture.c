@@ -32,7 +32,10 @@ static const char base[] =
     "\"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; };\n"
     "    limits = ( { name = \"all\"; rate = \"3/hour\"; key = \"global\"; } ); },\n"
-    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); } );\n"
+    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); },\n"
+    "  { name = \"waits\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; wait = \"1s\";\n"
+    "      inflight = \"lease\"; lock = \"30s\"; record = \"2h\"; required = true; fail_open = true; };\n"
+    "    limits = ( { name = \"few\"; rate = \"2/hour\"; key = \"global\"; fail_open = true; } ); } );\n"
     "%s";
 
 static void fail_config(void *arg, const char *file, unsigned line, const char *text)

@@ -345,6 +345,12 @@ static void deaf(void **state)
     assert_int_equal(counted(METRIC_EAR_OPEN), 0);
     redis_server_do(&w.server, "ACL SETUSER default +psubscribe");
     until_open();
+    /* So does who has been told to wait for long before that. */
+    unsigned asked = guests[0].asked;
+    redis_server_do(&w.server, "ACL SETUSER default -psubscribe");
+    redis_server_do(&w.server, "CLIENT KILL TYPE pubsub");
+    loop_run(w.loop, 1.5);
+    assert_int_equal(guests[0].asked, asked + 1);
 }
 
 /* The user of docs/redis.md, with what it says for policies that wait. */
