@@ -229,6 +229,7 @@ static void another_payload_takes_the_key(void **state)
     it_fails(&t);
     ask(&p, 3, "rid-3", 11, 5000);
     granted(&p, 3);
+    redis_server_do(&w.redis.server, "ACL SETUSER default +psubscribe");
     peer_ack(&q, 2, &f);
     assert_true(is_refused(422, "mismatch"));
 }
