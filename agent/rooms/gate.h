@@ -10,6 +10,7 @@
 #include "rooms/inflight.h"
 #include "rooms/parking.h"
 #include "rooms/replay.h"
+#include "rooms/sealer.h"
 
 /* One for the agent; borrowed by every session. */
 struct gate {
@@ -21,6 +22,7 @@ struct gate {
     struct completion *completion;
     struct inflight *inflight;
     struct parking *parking;
+    struct sealer *sealer;
     struct replay *replay; /* NULL: there is no replay listener, as no policy needs one */
     struct metrics *metrics;
     unsigned live;     /* transactions that have not ended */

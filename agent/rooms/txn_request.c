@@ -229,12 +229,20 @@ static bool look(struct txn *t, const struct outcome *o)
     return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
 }
 
+/* A Location that cannot be opened is left out: that the request was carried out stands in the open. */
+static void open_location(struct txn *t, struct outcome *o)
+{
+    const struct seal_place at = {SEAL_LOCATION, &t->plan.id, o->fence};
+    if (!sealer_open(t->gate->sealer, &o->location, &at))
+        o->location = (struct spop_slice){NULL, 0};
+}
+
 void txn_count_outcome(struct txn *t, const struct outcome *o)
 {
     metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
 }
 
-static void decide(struct txn *t, const struct outcome *o)
+static void decide(struct txn *t, struct outcome *o)
 {
     txn_count_outcome(t, o);
     redis_saw_clock(t->gate->redis, o->now_us);
@@ -256,6 +264,10 @@ static void decide(struct txn *t, const struct outcome *o)
             return;
         break;
     case OUTCOME_LIMITED: break; /* its own limits */
+    case OUTCOME_TOMB:
+        open_location(t, o);
+        txn_share(t, o);
+        break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
