@@ -213,8 +213,8 @@ static bool hex_read(struct spop_slice text, uint8_t out[16])
     if (text.len != 32)
         return false;
     for (size_t i = 0; i < text.len; i++) {
-        const char *at = memchr(digits, text.ptr[i], 16);
-        if (!at)
+        const char *at = strchr(digits, text.ptr[i]);
+        if (!at || !*at)
             return false;
         out[i / 2] = (uint8_t)(out[i / 2] << 4 | (at - digits));
     }
