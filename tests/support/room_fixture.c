@@ -40,7 +40,6 @@ static const char base[] =
     "true; },\n"
     "      { name = \"forwarded\"; rate = \"9/hour\"; key = \"ip\"; fail_open = true; },\n"
     "      { name = \"shadow\"; rate = \"1/hour\"; key = \"ip\"; shadow = true; } ); },\n"
-    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); },\n"
     "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; };\n"
     "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
