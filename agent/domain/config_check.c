@@ -4,6 +4,7 @@
  *
  *   lock     >= redis.deadline + 3 polls + 1s    a claim outlives its own decision and a missed poll
  *   lock / 3 >  redis.reconnect                  an agent is back before a claim is anybody's
+ *                                                (both: lease of a policy with slots and no idempotency too)
  *   record   >  lock + lock / 3                  a lapsed claim is still a known key
  *   2 * ack_timeout < redis.deadline             only with ack_replicas: two groups, one after another
  *   burst * window / quota <= 30 days            a group's TTL is 32 bits of ms (docs/wire.md, claim)
@@ -65,30 +66,33 @@ static void put_seconds(struct text *t, const char *before, uint64_t s)
     text_str(t, "s");
 }
 
-static void check_lock(struct check *k, const struct idempotency *i)
+/* wait_ms: how long a request may wait before it is claimed. */
+static void check_lock(struct check *k, const char *option, uint32_t lock_s, uint32_t wait_ms)
 {
     const struct config *c = k->config;
     uint64_t polls = POLLS * (uint64_t)c->inflight.poll_ms;
-    uint64_t need = i->wait_ms + c->redis.deadline_ms + polls + MARGIN_MS;
-    if ((uint64_t)i->lock_s * 1000 >= need)
+    uint64_t need = wait_ms + c->redis.deadline_ms + polls + MARGIN_MS;
+    if ((uint64_t)lock_s * 1000 >= need)
         return;
-    struct text *t = begin(k, "idempotency.lock");
-    put_seconds(t, "", i->lock_s);
-    put_ms(t, " is too short: idempotency.wait (", i->wait_ms);
-    put_ms(t, "), redis.deadline (", c->redis.deadline_ms);
+    struct text *t = begin(k, option);
+    put_seconds(t, "", lock_s);
+    text_str(t, " is too short: ");
+    if (wait_ms > 0)
+        put_ms(t, "idempotency.wait (", wait_ms);
+    put_ms(t, wait_ms > 0 ? "), redis.deadline (" : "redis.deadline (", c->redis.deadline_ms);
     put_ms(t, "), three times inflight.poll (", polls);
     put_seconds(t, ") and 1s must fit: at least ", (need + 999) / 1000);
     report(k);
 }
 
 /* Only a polled claim has a heartbeat that could come too late. */
-static void check_heartbeat(struct check *k, const struct idempotency *i)
+static void check_heartbeat(struct check *k, const char *option, uint32_t lock_s)
 {
     uint64_t pause = k->config->redis.reconnect_ms;
-    if (i->inflight != INFLIGHT_POLL || pause * 3 < (uint64_t)i->lock_s * 1000)
+    if (pause * 3 < (uint64_t)lock_s * 1000)
         return;
-    struct text *t = begin(k, "idempotency.lock");
-    put_seconds(t, "", i->lock_s);
+    struct text *t = begin(k, option);
+    put_seconds(t, "", lock_s);
     put_ms(t, " is too short: a third of it must be longer than redis.reconnect (", pause);
     put_seconds(t, "): at least ", pause * 3 / 1000 + 1);
     report(k);
@@ -111,7 +115,7 @@ static void check_definite(struct check *k, const struct idempotency *i)
     for (unsigned status = 100; status < 600; status++) {
         if (status_in(&i->known, status) && !status_may_be_unknown(status)) {
             text_dec(begin(k, "idempotency.definite"), status);
-            text_str(&k->text, ": only 500, 502, 503 and 504 can be unknown, so only they can be listed");
+            text_str(&k->text, ": only 5xx, but not 501 and 505, can be unknown, so only they can be listed");
             report(k);
             return;
         }
@@ -124,8 +128,9 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     i->lock_s = token_ttl_seconds(token_ttl_code(i->lock_s));
     status_set_parse(i->store, &i->stored, &bad);
     status_set_parse(i->definite, &i->known, &bad);
-    check_lock(k, i);
-    check_heartbeat(k, i);
+    check_lock(k, "idempotency.lock", i->lock_s, i->wait_ms);
+    if (i->inflight == INFLIGHT_POLL)
+        check_heartbeat(k, "idempotency.lock", i->lock_s);
     check_record(k, i);
     check_definite(k, i);
     if (i->inflight == INFLIGHT_POLL && k->config->nhaproxy == 0)
@@ -137,6 +142,20 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     if (!*k->config->replay.listen)
         say(k, "idempotency",
             "stored answers are served by the replay listener: replay.listen must not be empty");
+}
+
+/* Slots without idempotency: HAProxy's table alone keeps them. */
+static void check_lease(struct check *k, struct policy *p)
+{
+    p->lease_s = token_ttl_seconds(token_ttl_code(p->lease_s));
+    if (p->idempotency.enabled || !policy_has_slots(p))
+        return;
+    check_lock(k, "lease", p->lease_s, 0);
+    check_heartbeat(k, "lease", p->lease_s);
+    if (k->config->nhaproxy == 0)
+        say(k, "limits",
+            "\"concurrent\" needs HAProxy's runtime socket, or a slot would be given back by its lease only: "
+            "haproxy = ( { socket = \"/run/spoa-once/haproxy.sock\"; } );");
 }
 
 /* Each of these means nothing without another one. */
@@ -169,24 +188,82 @@ static void compile_terms(struct limit *l)
     }
 }
 
+/* A window's unit is the request; burst has no meaning there. False: the rate is missing. */
+static bool compile_pace(struct pace *p, enum algorithm algorithm)
+{
+    if (unit_rate(p->rate, &p->quota, &p->window_s))
+        return false;
+    uint64_t window = (uint64_t)p->window_s * TICKS_PER_SECOND;
+    if (p->burst == 0)
+        p->burst = p->quota;
+    uint64_t increment = (window + p->quota - 1) / p->quota; /* whole ticks, rounded up */
+    p->increment = algorithm == ALGORITHM_WINDOW ? 1 : (double)increment;
+    p->capacity = p->burst * p->increment;
+    return true;
+}
+
+static void check_pace(struct check *k, struct limit *l, struct pace *p)
+{
+    bool windowed = l->algorithm == ALGORITHM_WINDOW;
+    if (windowed && p->burst != 0)
+        say(k, "burst",
+            "means nothing with algorithm = \"sliding-window\": the rate's number is all there is");
+    if (!compile_pace(p, l->algorithm))
+        return;
+    if (p->capacity > l->most)
+        l->most = p->capacity;
+    if (windowed && p->window_s != l->pace.window_s && l->pace.window_s > 0)
+        say(k, "rate", "a sliding window has one time for all of its tiers, that of the limit's own rate");
+    if (windowed || (uint64_t)p->burst * p->window_s <= (uint64_t)p->quota * RATE_WINDOW_MAX)
+        return;
+    text_dec(begin(k, "burst"), p->burst);
+    text_str(&k->text, " is too large: at ");
+    text_str(&k->text, p->rate);
+    text_str(&k->text, " it takes more than 30 days to come back");
+    report(k);
+}
+
+static void check_tiers(struct check *k, struct limit *l)
+{
+    if (*l->tier && l->ntiers == 0)
+        say(k, "tier", "chooses one of `tiers`, and there are none");
+    if (!*l->tier && l->ntiers > 0)
+        say(k, "tiers", "`tier` is wanted too: the name of the message argument that chooses one");
+    for (unsigned i = 0; i < l->ntiers; i++) {
+        k->at.tier = (int)i;
+        for (unsigned n = 0; n < i; n++)
+            if (*l->tiers[i].name && strcmp(l->tiers[n].name, l->tiers[i].name) == 0)
+                say(k, "name", "this limit has a tier of that name already");
+        check_pace(k, l, &l->tiers[i].pace);
+    }
+    k->at.tier = -1;
+}
+
+/* What is in flight has no rate, and each request is one. */
+static void check_concurrent(struct check *k, const struct limit *l)
+{
+    static const char not_here[] = "belongs to a rate; a limit that is \"concurrent\" has none";
+    if (l->pace.burst > 0)
+        say(k, "burst", not_here);
+    if (l->algorithm != ALGORITHM_BUCKET)
+        say(k, "algorithm", not_here);
+    if (*l->tier || l->ntiers > 0)
+        say(k, "tier", not_here);
+    if (*l->cost)
+        say(k, "cost", not_here);
+    if (l->charge == CHARGE_ALL)
+        say(k, "charge", not_here);
+}
+
 static void check_limit(struct check *k, struct limit *l)
 {
     compile_terms(l);
-    if (unit_rate(l->rate, &l->quota, &l->window_s))
+    if (l->concurrent > 0) {
+        check_concurrent(k, l);
         return;
-    uint64_t window = (uint64_t)l->window_s * TICKS_PER_SECOND;
-    if (l->burst == 0)
-        l->burst = l->quota;
-    uint64_t increment = (window + l->quota - 1) / l->quota; /* whole ticks, rounded up */
-    l->increment = (double)increment;
-    l->capacity = l->burst * l->increment;
-    if ((uint64_t)l->burst * l->window_s <= (uint64_t)l->quota * RATE_WINDOW_MAX)
-        return;
-    text_dec(begin(k, "burst"), l->burst);
-    text_str(&k->text, " is too large: at ");
-    text_str(&k->text, l->rate);
-    text_str(&k->text, " it takes more than 30 days to come back");
-    report(k);
+    }
+    check_pace(k, l, &l->pace);
+    check_tiers(k, l);
 }
 
 static void check_limit_name(struct check *k, const struct policy *p, unsigned n)
@@ -221,17 +298,19 @@ static void check_policy_name(struct check *k, unsigned n)
 static void check_policy(struct check *k, unsigned n)
 {
     struct policy *p = &k->config->policies[n];
-    k->at = (struct config_place){.policy = (int)n, .limit = -1};
+    k->at = (struct config_place){.policy = (int)n, .limit = -1, .tier = -1};
     p->hash = policy_hash(p->name);
     check_policy_name(k, n);
     if (p->idempotency.enabled)
         check_idempotency(k, &p->idempotency);
+    check_lease(k, p);
     if (*p->name && !p->idempotency.enabled && p->nlimits == 0)
         say(k, NULL, "has neither idempotency nor limits: it would do nothing");
     for (unsigned i = 0; i < p->nlimits; i++) {
         k->at.limit = (int)i;
         check_limit_name(k, p, i);
         check_limit(k, &p->limits[i]);
+        p->counts_all = p->counts_all || p->limits[i].charge == CHARGE_ALL;
     }
 }
 
@@ -294,7 +373,7 @@ static void check_listen(struct check *k)
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
 {
     struct check k = {
-        .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1}
+        .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1, .tier = -1}
     };
     if (c->spop.maxrewrite >= c->spop.max_frame)
         say(&k, "spop.maxrewrite",

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "domain/facts.h"
+#include "domain/policy.h"
 #include "domain/units.h"
 
 enum { POLLS = 3, BUFSIZE = 16384, MAXREWRITE = 1024, FRAME_PREFIX = 4 };
@@ -110,14 +111,16 @@ void hacheck_server_timeout(struct hacheck *k)
     }
 }
 
-/* Of all policies that hold a lock (and wait) the shortest. */
+/* Of all policies whose executions hold a lock, or slots (and that wait), the one that holds it for the shortest
+ * time. */
 static const struct policy *shortest_lock(const struct config *c, bool waits)
 {
     const struct policy *found = NULL;
     for (unsigned i = 0; i < c->npolicies; i++) {
         const struct policy *p = &c->policies[i];
-        if (p->idempotency.enabled && (!waits || p->idempotency.wait_ms > 0) &&
-            (!found || p->idempotency.lock_s < found->idempotency.lock_s))
+        bool holds = p->idempotency.enabled || policy_has_slots(p);
+        bool looked_for = !waits || (p->idempotency.enabled && p->idempotency.wait_ms > 0);
+        if (holds && looked_for && (!found || policy_lock_s(p) < policy_lock_s(found)))
             found = p;
     }
     return found;
@@ -128,12 +131,13 @@ static void lock_fits(struct hacheck *k, const char *engine, const struct policy
     const struct haconf_line *l;
     uint64_t server, polls = POLLS * (uint64_t)k->agent->inflight.poll_ms;
     const struct haconf_section *agents = server_timeout(k, engine, &l, &server);
-    if (p && agents && server > 0 && server + polls >= (uint64_t)p->idempotency.lock_s * 1000)
+    if (p && agents && server > 0 && server + polls >= (uint64_t)policy_lock_s(p) * 1000)
         hacheck_say(
             k, l,
             "the 'timeout server' of backend '%s' (%llums) and three polls (%llums) do not fit into the "
-            "lock of policy '%s' (%us)",
-            agents->name, print_ms(server), print_ms(polls), p->name, (unsigned)p->idempotency.lock_s);
+            "%s of policy '%s' (%us)",
+            agents->name, print_ms(server), print_ms(polls), p->idempotency.enabled ? "lock" : "lease",
+            p->name, (unsigned)policy_lock_s(p));
 }
 
 /* Only policies that wait are asked about through once-wait. */
