@@ -199,51 +199,6 @@ static void fetch_record(struct txn *t, const struct outcome *o)
         unavailable(t, "The stored answer cannot be read now");
 }
 
-static bool needs_poller(const struct plan *p)
-{
-    return p->has_record && policy_polls(p->policy);
-}
-
-static void busy(struct txn *t)
-{
-    if (txn_wait(t, &t->seen))
-        return;
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &t->seen);
-    txn_end(t, NULL);
-}
-
-/* The limits that count all have counted this request: a further claim of it must not be charged to them again. */
-static void charge_no_more(struct txn *t)
-{
-    for (unsigned i = 0; i < t->plan.nlimits; i++)
-        if (t->plan.limits[i].limit->charge == CHARGE_ALL)
-            t->plan.limits[i].cost = 0;
-}
-
-static void on_looked(void *arg, bool ended)
-{
-    struct txn *t = arg;
-    if (!t->owner) /* nobody is to be told: nothing is claimed */
-        txn_end_empty(t);
-    else if (ended && monotonic_now() < t->deadline)
-        txn_claim(t);
-    else
-        busy(t);
-}
-
-/* A retry that comes right behind a failure must not find the lock of what has just ended (PROTOCOL, What a
- * retry can count on). Once for each request: who then comes too late was overtaken by another one. */
-static bool look(struct txn *t, const struct outcome *o)
-{
-    struct token token;
-    if (t->looked || !needs_poller(&t->plan))
-        return false;
-    t->looked = true;
-    t->seen = *o;
-    script_token_busy(&t->plan, o, &token);
-    return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
-}
-
 /* A Location that cannot be opened is left out: that the request was carried out stands in the open. */
 static void open_location(struct txn *t, struct outcome *o)
 {
@@ -283,8 +238,7 @@ static void decide(struct txn *t, struct outcome *o)
             replay(t, o);
         return;
     case OUTCOME_BUSY:
-        charge_no_more(t);
-        if (look(t, o) || txn_wait(t, o))
+        if (txn_look(t, o) || txn_wait(t, o))
             return;
         break;
     case OUTCOME_LIMITED: break; /* its own limits */
@@ -445,7 +399,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
         txn_unavailable(t, "The decision cannot be made in time");
         return;
     }
-    if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
+    if (!txn_needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
         txn_claim(t);
         return;
     }
