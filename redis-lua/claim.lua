@@ -2,21 +2,22 @@
 -- claim: the gate. One atomic decision for one request: its record, all its limits, its lock.
 -- Guarantee: a grant is given only while nothing else may run under the key; limits are charged by a grant, all of
 -- them or none, and those that count every request (EACH) by whatever else is said too; a refusal by a limit charges
--- nothing; past its deadline a claim does nothing, however late a hung Redis runs it.
--- KEYS: limit groups, then the record if there is idempotency.
+-- nothing, slots are taken only by a grant; past its deadline a claim does nothing, however late a hung Redis runs it.
+-- KEYS: limit groups, then the record if there is idempotency or a slot, then a sorted set for each slot.
 -- ARGV[1] (packed): has_record I1, deadline d (Redis us, 0 none), contact d (Redis us), fingerprint c16,
 --   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 16 it is not forwarded: only count it, 32 some limit is
---   EACH), np I1, process
+--   EACH, 64 the record only holds slots), np I1, process
 -- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 and three d:
 --   1 token bucket: increment, capacity, most (ticks)     2 sliding window: width (ticks), most, cost; n is 1
 --   and marks on kind: 16 SHADOW, 32 EACH
+-- ARGV[3] (packed): for each slot most I4, 1 a shadow I1, TAG and digest of its key c18
 -- Reply: outcome byte, now d (us), of G, L, and under flag 32 of D, M, B, T and U: levels, then by outcome:
 --   G fence I8                  Y fence I8                  D pttl d, strlen I4, first bytes
 --   M state                     B fence, rid, until d, np, process
 --   T status I2, pttl d, fence I8, Location    U status I2, pttl d
 --   L                           P                           X version
 -- levels, of each limit: level d (ticks; of a window requests), wait d (us; of L, and of shadows), of a window: ticks d
---   until the newest request has left it
+--   until the newest request has left it; then (G and L only) of each slot: in use I4, G: this request included
 --
 -- Without a shebang on purpose: so replays and refusals still work when Redis refuses writes (OOM, no
 -- replicas), and a grant fails at its first write with nothing changed. Everything is checked before that.
@@ -25,8 +26,9 @@ local now = time[1] * 1000000 + time[2]
 local stamp = pack('<d', now)
 local has_record, deadline, contact, print, rid, lock_ms, ttl_s, flags, process =
   unpack('<Bddc16c8I4I4BBc0', ARGV[1])
-local SHADOW, EACH, COUNT = 16, 32, 16
-local groups = #KEYS - has_record
+local SHADOW, EACH, COUNT, SLOTS_ONLY = 16, 32, 16, 64
+local SLOT, slots = 23, #ARGV[3] / 23
+local groups = #KEYS - has_record - slots
 local key = KEYS[groups + 1]
 
 if deadline > 0 and now > deadline then return 'P' .. stamp end
@@ -102,7 +104,9 @@ if raw ~= '' then
     -- The same rid: the reply of this very claim was lost. Only while RUNNING: an answer that is known already
     -- must not be asked for again. Its lease begins anew: a lapsed one would let another claim in beside it.
     if r.state == RUNNING and sub(r.owner, 9) == rid then
-      call('SETRANGE', key, LEASE_AT, pack('<I8', now + r.lock_ms * 1000))
+      r.lease = now + r.lock_ms * 1000
+      call('SETRANGE', key, LEASE_AT, pack('<I8', r.lease))
+      settle_slots(r)
       return 'Y' .. stamp .. sub(r.owner, 1, 8)
     end
     return busy(r) or lapsed(r)
@@ -115,6 +119,7 @@ if raw ~= '' then
   last_fence, waiters = r.fence, has(r.flags, WAITERS)
 end
 
+-- include lib_room
 -- include lib_limits
 
 if reply then
@@ -126,8 +131,10 @@ end
 local fence = 0
 if has_record == 1 then
   fence = last_fence and math.max(last_fence + 1, now) or now
-  local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD, NUL, pack('<I8', fence) .. rid,
-    now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) .. process
+  local owner = pack('<I8', fence) .. rid
+  local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD + (band(flags, SLOTS_ONLY) ~= 0 and BARE or 0) +
+    (taken ~= '' and SLOTS or 0), NUL, owner, now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) ..
+    process .. taken
   -- As lib_record's stay_ms(): at least the lease and the grace after it.
   local stay = format('%.0f', math.max(ttl_s * 1000, lock_ms + 2 * floor(lock_ms / GRACE)))
   -- NX: an empty string is no record of ours, and reads like no key at all.
@@ -136,7 +143,18 @@ if has_record == 1 then
   end
   -- Taken over after a lapse: who waited for the old owner is told, and may ask again.
   if waiters then call('PUBLISH', 'once:w:' .. sub(key, -32), RUNNING) end
+  for i = 1, slots do
+    local set = KEYS[groups + has_record + i]
+    if not outage then call('ZREMRANGEBYSCORE', set, '-inf', format('%.0f', now)) end
+    if counts[i] < mosts[i] then
+      call('ZADD', set, format('%.0f', now + lock_ms * 1000 + grace), owner .. pack('<I4', lock_ms))
+      -- As lib_record's running_ms().
+      local stay_ms = lock_ms + 2 * floor(lock_ms / GRACE)
+      if call('PTTL', set) < stay_ms then call('PEXPIRE', set, format('%.0f', stay_ms)) end
+    end
+    in_use = (i > 1 and in_use or '') .. pack('<I4', counts[i] + 1)
+  end
 end
 -- include lib_charge
 
-return 'G' .. stamp .. levels .. pack('<I8', fence)
+return 'G' .. stamp .. levels .. in_use .. pack('<I8', fence)

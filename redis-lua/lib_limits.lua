@@ -13,7 +13,7 @@
 -- rates of 70,000/s. A TAT beyond now + most (clock stepped back, smaller capacity configured) is lowered to it, a
 -- broken value counts as a full bucket, never an open one. most: the largest capacity of the limit's tiers.
 local tick = (now - 1672531200000000) * 10
-local refused, at, n = false, 1, 0
+local refused, at, n = full, 1, 0
 local used, charged = {}, {} -- of each limit: used before and after this request (bucket: ticks, window: requests)
 local waits = {}             -- of each limit: ticks until it would pass; not positive: it passes
 local ttls, ends, broken = {}, {}, {} -- of each group: ttl, number of its last limit, must its value be written?
@@ -77,5 +77,5 @@ if refused then
     out[i + 2] = pack('<dd', used[i], waits[i] > 0 and math.ceil(waits[i] / 10) or 0) ..
       (backs[i] and pack('<d', backs[i]) or '')
   end
-  return table.concat(out)
+  return table.concat(out) .. in_use
 end

@@ -225,6 +225,16 @@ static void read_idempotency(struct reader *r, config_setting_t *s, void *base)
         read_scope(r, &(struct scope){"policies.idempotency", "idempotency.", &p->idempotency}, s);
 }
 
+static void read_limit(struct reader *r, config_setting_t *e, struct limit *l)
+{
+    unsigned before = r->mistakes;
+    read_scope(r, &(struct scope){"policies.limits", "", l}, e);
+    if (r->mistakes == before && (*l->pace.rate != '\0') == (l->concurrent > 0))
+        conffile_mistake(r, e, "%s",
+                         *l->pace.rate ? "only one of rate and concurrent is possible"
+                                       : "rate (\"100/min\") or concurrent (10) is wanted");
+}
+
 static void read_limits(struct reader *r, config_setting_t *s, void *base)
 {
     struct policy *p = base;
@@ -234,7 +244,7 @@ static void read_limits(struct reader *r, config_setting_t *s, void *base)
         if (!e)
             continue;
         size_t at = enter(r, "limit", e, i);
-        read_scope(r, &(struct scope){"policies.limits", "", &p->limits[i]}, e);
+        read_limit(r, e, &p->limits[i]);
         r->where[at] = '\0';
     }
 }

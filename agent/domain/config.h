@@ -25,6 +25,7 @@ enum {
     CONFIG_TIERS_MAX = 8, /* of one limit */
     CONFIG_DROP_MAX = 64,
     CONFIG_RECORD_DEFAULT_S = 86400, /* record TTL where the policy of a token is not known here */
+    CONFIG_SLOTS_RECORD_S = 600,     /* of a record that only holds slots: outlives a pause of all agents */
 };
 
 typedef char config_name[CONFIG_NAME_MAX + 1];
@@ -63,7 +64,7 @@ struct idempotency {
     uint32_t record_s;     /* record TTL */
     enum fingerprint fingerprint;
     config_text store;        /* "default", "stripe", or a list: "2xx, 3xx, 404" */
-    config_text definite;     /* under hold: which of 500, 502, 503, 504 are known outcomes; may be empty */
+    config_text definite;     /* under hold: which 5xx are known outcomes; may be empty */
     struct status_set stored; /* compiled from store */
     struct status_set known;  /* compiled from definite */
     enum on_unknown on_unknown;
@@ -92,11 +93,12 @@ struct limit {
     config_name name;
     config_text key; /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
     enum algorithm algorithm;
-    struct pace pace; /* of requests of no tier that is listed */
-    config_name tier; /* name of the argument that chooses a tier; empty: there are none */
-    config_name cost; /* name of the argument that says what a request costs; empty: 1 */
-    bool fail_open;   /* passes when Redis cannot decide */
-    bool shadow;      /* counts, and never refuses */
+    uint32_t concurrent; /* requests in flight; 0: it is a rate */
+    struct pace pace;    /* of requests of no tier that is listed */
+    config_name tier;    /* name of the argument that chooses a tier; empty: there are none */
+    config_name cost;    /* name of the argument that says what a request costs; empty: 1 */
+    bool fail_open;      /* passes when Redis cannot decide */
+    bool shadow;         /* counts, and never refuses */
     enum limit_charge charge;
     enum limit_fields fields;
     uint32_t ipv4_prefix, ipv6_prefix; /* bits of an address that count */
@@ -110,7 +112,8 @@ struct limit {
 
 struct policy {
     config_name name;
-    uint32_t hash; /* policy_hash(name) */
+    uint32_t hash;    /* policy_hash(name) */
+    uint32_t lease_s; /* of slots where there is no idempotency */
     struct idempotency idempotency;
     bool counts_all; /* one of its limits says charge = "all" */
     unsigned nlimits;

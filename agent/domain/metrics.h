@@ -30,6 +30,8 @@
       "Response messages by the word that followed.")                                                        \
     X(RESPONSE_UNSTORABLE, counter, "spoa_once_responses_total", "word=\"unstorable\"", "")                  \
     X(RESPONSE_ANSWERED, counter, "spoa_once_responses_total", "word=\"answered\"", "")                      \
+    X(RESPONSE_SLOT, counter, "spoa_once_responses_total", "word=\"slot\"", "")                              \
+    X(RESPONSE_SLOT_KEPT, counter, "spoa_once_responses_total", "word=\"slot-kept\"", "")                    \
     X(RESPONSE_UNCONFIRMED, counter, "spoa_once_responses_unconfirmed_total", "",                            \
       "Response messages answered before Redis confirmed the outcome.")                                      \
     X(REFUSED, counter, "spoa_once_refused_total", "", "Messages refused: HAProxy gave up on a claim.")      \

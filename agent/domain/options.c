@@ -139,7 +139,7 @@ static int put_uri(const struct option *o, void *field, const char *value, struc
 static int put_rate(const struct option *o, void *field, const char *value, struct spop_slice *bad)
 {
     uint32_t quota, window_s;
-    return unit_rate(value, &quota, &window_s) ? -1 : put_text(o, field, value, bad);
+    return *value && unit_rate(value, &quota, &window_s) ? -1 : put_text(o, field, value, bad);
 }
 
 static int put_statuses(const struct option *o, void *field, const char *value, struct spop_slice *bad)

@@ -174,6 +174,10 @@ static const struct option policy_options[] = {
     PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD,
           "What HAProxy names in the argument policy. Part of every record's key: a renamed policy begins "
           "anew."),
+    RANGE(
+        "lease", SEC, lease_s, "30s", "2s", "3968s", RELOAD,
+        "How long a slot of a concurrency limit lives without a heartbeat; with idempotency its lock counts "
+        "instead."),
     {.path = NULL},
 };
 
@@ -194,7 +198,7 @@ static const struct option idempotency_options[] = {
     PLAIN("store", STATUSES, store, "default", RELOAD,
           "Which answers are stored: \"default\", \"stripe\" (500 too), statuses such as \"2xx, 404\"."),
     PLAIN("definite", STATUSES, definite, "", OPTIONAL | RELOAD,
-          "Under \"hold\": which of 500, 502, 503 and 504 say that nothing was done."),
+          "Under \"hold\": which 5xx say that nothing was done; 501 and 505 always do."),
     CHOICE("on_unknown", on_unknown, "release", on_unknowns, RELOAD,
            "An outcome that nobody saw: the next try runs, or nobody runs it until an operator decides."),
     CHOICE("inflight", inflight, "poll", inflight_modes, RELOAD,
@@ -215,8 +219,10 @@ static const struct option limit_options[] = {
            "\"token-bucket\": a burst, then evenly. \"sliding-window\": never more than the rate's number in "
            "any "
            "stretch of its time. A change begins anew."),
-    PLAIN("rate", RATE, pace.rate, NULL, REQUIRED | RELOAD,
-          "Requests per time: s, min, hour, day, or a number of them."),
+    PLAIN("rate", RATE, pace.rate, "", OPTIONAL | RELOAD,
+          "Requests per time: s, min, hour, day, or a number of them. Either this or concurrent."),
+    RANGE("concurrent", COUNT, concurrent, "0", "0", "100000", RELOAD,
+          "Requests in flight at one time, instead of a rate; 0: it is a rate."),
     RANGE("burst", COUNT, pace.burst, "0", "0", "1000000", RELOAD,
           "Requests at once; 0: as many as the rate's number. Not with a sliding window."),
     PLAIN("key", TERMS, key, NULL, REQUIRED | RELOAD,

@@ -69,6 +69,23 @@ static struct spop_slice take_rest(struct reader *r)
     return s;
 }
 
+static bool take_slots(struct reader *r, const struct plan *p, struct outcome *o)
+{
+    for (unsigned i = 0; i < p->nslots; i++) {
+        uint64_t in_use;
+        if (!take_uint(r, 4, &in_use))
+            return false;
+        o->in_use[i] = (uint32_t)in_use;
+    }
+    return true;
+}
+
+bool outcome_full(const struct plan *p, const struct outcome *o, unsigned slot)
+{
+    const struct limit *l = p->slots[slot].limit;
+    return o->kind == OUTCOME_LIMITED && !l->shadow && o->in_use[slot] >= l->concurrent;
+}
+
 static bool read_level(struct reader *r, const struct limit *l, struct outcome *o, unsigned i)
 {
     if (!take_double(r, &o->level[i]))
@@ -81,11 +98,12 @@ static bool read_level(struct reader *r, const struct limit *l, struct outcome *
 
 static bool read_levels(struct reader *r, const struct plan *p, struct outcome *o)
 {
-    o->has_levels = p->nlimits > 0;
+    bool slots = o->kind == OUTCOME_GO || o->kind == OUTCOME_LIMITED;
+    o->has_levels = p->nlimits > 0 || (slots && p->nslots > 0);
     for (unsigned i = 0; i < p->nlimits; i++)
         if (!read_level(r, p->limits[i].limit, o, i))
             return false;
-    return true;
+    return !slots || take_slots(r, p, o);
 }
 
 static bool read_go(struct reader *r, const struct plan *p, struct outcome *o)
@@ -98,6 +116,9 @@ static bool read_limited(struct reader *r, const struct plan *p, struct outcome 
     (void)r;
     for (unsigned i = 0; i < p->nlimits; i++)
         if (o->wait_us[i] > 0 && !p->limits[i].limit->shadow)
+            return true;
+    for (unsigned i = 0; i < p->nslots; i++)
+        if (outcome_full(p, o, i))
             return true;
     return false;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What one request asks for, decided before Redis is asked; each step may end it with a refusal:
  *
- *   policy ──► method ──► key ──► principal ──► owner ──► fingerprint ──► limits, grouped by subject
+ *   policy ──► method ──► key ──► principal ──► owner ──► fingerprint ──► limits, grouped by subject ──► slots: owner
  *   unknown:   other:     none:   none: deny    none:     not whole:      none and no key: PASS
  *   deny       no record  deny*                 deny      deny            else: CLAIM
  *
@@ -54,7 +54,7 @@ static bool plan_key(struct plan *out, const struct request_facts *f)
 /* Who runs it: the owner's random, and the HAProxy process that will list the execution. */
 static bool plan_owner(struct plan *out, const struct request_facts *f)
 {
-    bool polled = out->policy->idempotency.inflight == INFLIGHT_POLL;
+    bool polled = policy_polls(out->policy);
     if (f->rid.len == 0)
         return deny(out, PROBLEM_UNAVAILABLE, detail_rid);
     if (f->process.len > PLAN_PROCESS_MAX || (polled && f->process.len == 0))
@@ -150,8 +150,24 @@ static bool plan_limits(struct plan *out, const struct request_facts *f)
             continue;
         l.pace = pace_of(l.limit, f);
         subject_limit(out->policy, l.limit, f, &l.subject);
-        plan_limit(out, &l);
+        if (l.limit->concurrent > 0)
+            out->slots[out->nslots++] = l;
+        else
+            plan_limit(out, &l);
     }
+    return true;
+}
+
+/* What is in flight must be named even where nothing is to be replayed: only so can its slot be given back by
+ * whoever sees its end. */
+static bool plan_bare(struct plan *out, const struct request_facts *f)
+{
+    if (out->has_record || out->nslots == 0)
+        return true;
+    if (!plan_owner(out, f))
+        return false;
+    subject_execution(&out->slots[0].subject, out->rid, &out->id);
+    out->has_record = out->bare = true;
     return true;
 }
 
@@ -172,7 +188,8 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
     if (refused) {
         out->has_record = false;
         out->count_only = out->counts_all;
-    } else {
+        out->nslots = 0; /* it will not be in flight */
+    } else if (plan_bare(out, f)) {
         out->kind = out->has_record || out->nlimits > 0 ? PLAN_CLAIM : PLAN_PASS;
     }
 }
@@ -186,6 +203,7 @@ void plan_charge(const struct config *c, const struct request_facts *f, struct p
     } else if (plan_limits(out, f) && out->counts_all) {
         out->kind = PLAN_CLAIM;
         out->count_only = true;
+        out->nslots = 0;
     }
 }
 
@@ -196,8 +214,10 @@ bool plan_never_passes(const struct plan_limit *l)
 
 bool plan_fails_open(const struct plan *p)
 {
-    bool open = !p->has_record || p->policy->idempotency.fail_open;
+    bool open = !p->has_record || p->bare || p->policy->idempotency.fail_open;
     for (unsigned i = 0; i < p->nlimits; i++)
         open = open && (p->limits[i].limit->fail_open || p->limits[i].limit->shadow);
+    for (unsigned i = 0; i < p->nslots; i++)
+        open = open && (p->slots[i].limit->fail_open || p->slots[i].limit->shadow);
     return open;
 }

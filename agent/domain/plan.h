@@ -12,6 +12,7 @@
  *       no key, none required             no record
  *   limits: subject, pace, cost           deny unavailable if an argument that one counts by was not sent, or
  *                                         a cost is no whole number; a shadow is left out, or only looks
+ *   a slot, and no record                rid and process, then a bare record: it only holds slots
  *   record or limits                      claim
  *   neither                               pass
  *
@@ -47,7 +48,8 @@ struct plan {
     const char *lacks;  /* the argument of a limit that was not sent, or that is no number, or NULL */
     const char *detail; /* with PLAN_DENY: static text for the problem's detail, NULL: none */
     const struct policy *policy;
-    bool has_record; /* idempotency applies */
+    bool has_record; /* idempotency applies, or there are slots */
+    bool bare;       /* no idempotency: the record only holds slots, and ends with them */
     bool count_only; /* it is not forwarded, whatever Redis says: only counted by limits that count all */
     struct record_id id;
     uint8_t fingerprint[16];
@@ -57,7 +59,9 @@ struct plan {
     char process[PLAN_PROCESS_MAX + 1];
     bool counts_all; /* a limit counts all requests, whatever becomes of them */
     unsigned nlimits;
-    struct plan_limit limits[CONFIG_LIMITS_MAX]; /* those with the same subject follow each other */
+    struct plan_limit limits[CONFIG_LIMITS_MAX]; /* rates; those with the same subject follow each other */
+    unsigned nslots;
+    struct plan_limit slots[CONFIG_LIMITS_MAX]; /* limits on what is in flight */
 };
 
 /* buffer_limit: bytes of headers and body that HAProxy can hold: bufsize (max frame + 4) less

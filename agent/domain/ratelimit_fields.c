@@ -9,6 +9,7 @@
 #include "domain/ratelimit_fields.h"
 
 static const double TICKS_PER_SECOND = 1e7, US_PER_MS = 1e3, US_PER_S = 1e6;
+static const double SLOT_WAIT_US = 1e6;
 static const double LONGEST = 1e15; /* what a reply may say at most: keeps every conversion defined */
 
 static uint64_t round_down(double v)
@@ -66,9 +67,37 @@ static void put_number(struct text *t, const char *name, uint64_t v)
     text_dec(t, (int64_t)v);
 }
 
+/* More may be in flight than there are slots: the limit was lowered, or those were forgotten for a while. */
+static uint64_t slots_left(const struct plan *p, const struct outcome *o, unsigned i)
+{
+    uint32_t most = p->slots[i].limit->concurrent;
+    return most > o->in_use[i] ? most - o->in_use[i] : 0;
+}
+
+/* The slots of which the fewest are left, if those are fewer than `rate` has (p->nlimits: there is none).
+ * p->nslots: the rate is tighter, or none is shown. */
+static unsigned tightest_slots(const struct plan *p, const struct outcome *o, unsigned rate)
+{
+    unsigned best = p->nslots;
+    bool known = o->kind == OUTCOME_GO || o->kind == OUTCOME_LIMITED;
+    for (unsigned i = 0; known && i < p->nslots; i++)
+        if (shows(p->slots[i].limit, FIELDS_IETF) &&
+            (best == p->nslots || slots_left(p, o, i) < slots_left(p, o, best)))
+            best = i;
+    if (best == p->nslots || rate == p->nlimits)
+        return best;
+    uint64_t left = ratelimit_remaining(p->limits[rate].pace, o->level[rate]);
+    return o->wait_us[rate] > 0 || slots_left(p, o, best) >= left ? p->nslots : best;
+}
+
 void ratelimit_write(struct text *t, const struct plan *p, const struct outcome *o)
 {
-    unsigned i = tightest(p, o, FIELDS_IETF);
+    unsigned i = tightest(p, o, FIELDS_IETF), slot = tightest_slots(p, o, i);
+    if (slot < p->nslots) {
+        put_name(t, p->slots[slot].limit);
+        put_number(t, ";r=", slots_left(p, o, slot));
+        return;
+    }
     if (i == p->nlimits)
         return;
     put_name(t, p->limits[i].limit);
@@ -86,6 +115,15 @@ void ratelimit_policy_write(struct text *t, const struct plan *p)
         put_name(t, p->limits[i].limit);
         put_number(t, ";q=", p->limits[i].pace->quota);
         put_number(t, ";w=", p->limits[i].pace->window_s);
+    }
+    for (unsigned i = 0; i < p->nslots; i++) {
+        if (!shows(p->slots[i].limit, FIELDS_IETF))
+            continue;
+        if (t->len > 0)
+            text_str(t, ", ");
+        put_name(t, p->slots[i].limit);
+        put_number(t, ";q=", p->slots[i].limit->concurrent);
+        text_str(t, ";qu=\"concurrent-requests\"");
     }
 }
 
@@ -116,5 +154,8 @@ uint64_t ratelimit_wait_ms(const struct plan *p, const struct outcome *o)
         if (o->wait_us[i] > longest)
             longest = o->wait_us[i];
     }
+    for (unsigned i = 0; i < p->nslots; i++)
+        if (outcome_full(p, o, i) && longest < SLOT_WAIT_US)
+            longest = SLOT_WAIT_US;
     return round_up(longest / US_PER_MS);
 }

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "domain/policy.h"
+#include "domain/record.h"
 #include "scripts_lua.h"
 
 _Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a row in SCRIPT_TABLE");
@@ -21,9 +23,11 @@ enum {
     LIMIT_WINDOW = 2,
     LIMIT_SHADOW = 16, /* marks on them */
     LIMIT_EACH = 32,
-    TELL_ME = 8, /* the claim's flags */
+    SLOT_FIXED = 23, /* of one slot */
+    TELL_ME = 8,     /* the claim's flags */
     COUNT_ONLY = 16,
     COUNTS_ALL = 32,
+    CLAIM_BARE = 64,
     TICKS_PER_MS = 10000,
     TICKS_PER_S = 10000000,
     PENDING_MS = 60000,     /* a pending value that is renamed at once */
@@ -80,7 +84,7 @@ static void put_number(struct buf *out, uint64_t v)
     buf_str(out, "\r\n");
 }
 
-/* kind: 'r' record, 'l' limit group. Both keys are 46 bytes long. */
+/* kind: 'r' record, 'l' limit group, 'c' slots. All these keys are 46 bytes long. */
 static void put_key(struct buf *out, const struct record_id *id, char kind)
 {
     buf_str(out, "$46\r\nonce:{");
@@ -168,21 +172,41 @@ static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
     buf_str(out, "\r\n");
 }
 
+static void put_slots(struct buf *out, const struct plan *p)
+{
+    put_len(out, (size_t)p->nslots * SLOT_FIXED);
+    for (unsigned i = 0; i < p->nslots; i++) {
+        const struct plan_limit *s = &p->slots[i];
+        buf_le(out, s->limit->concurrent, 4);
+        buf_u8(out, s->limit->shadow);
+        buf_put(out, s->subject.tag, sizeof s->subject.tag);
+        buf_put(out, s->subject.digest, sizeof s->subject.digest);
+    }
+    buf_str(out, "\r\n");
+}
+
+static unsigned claim_flags(const struct plan *p)
+{
+    unsigned flags = (p->count_only ? COUNT_ONLY : 0) | (p->counts_all ? COUNTS_ALL : 0);
+    if (p->bare)
+        return flags | CLAIM_BARE;
+    return flags | (p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? RECORD_HOLD : 0);
+}
+
 static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
                       bool tell_me)
 {
-    const struct idempotency *i = &p->policy->idempotency;
     size_t np = strlen(p->process);
+    unsigned flags = claim_flags(p) | (tell_me ? TELL_ME : 0);
     put_len(out, CLAIM_FIXED + np);
     buf_u8(out, p->has_record);
     buf_f64(out, (double)deadline_us);
     buf_f64(out, (double)contact_us);
     buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_put(out, p->rid, sizeof p->rid);
-    buf_le(out, (uint64_t)i->lock_s * 1000, 4);
-    buf_le(out, i->record_s, 4);
-    buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0) |
-                          (p->count_only ? COUNT_ONLY : 0) | (p->counts_all ? COUNTS_ALL : 0)));
+    buf_le(out, (uint64_t)policy_lock_s(p->policy) * 1000, 4);
+    buf_le(out, policy_record_s(p->policy, p->bare), 4);
+    buf_u8(out, (uint8_t)flags);
     buf_u8(out, (uint8_t)np);
     buf_put(out, p->process, np);
     buf_str(out, "\r\n");
@@ -191,9 +215,9 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
 void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
                   bool tell_me)
 {
-    unsigned groups = group_count(p), keys = groups + p->has_record;
+    unsigned groups = group_count(p), keys = groups + p->has_record + p->nslots;
     buf_str(out, "*");
-    buf_dec(out, 5 + keys);
+    buf_dec(out, 6 + keys);
     buf_str(out, EVALSHA(claim));
     buf_dec(out, keys);
     buf_str(out, "\r\n");
@@ -201,8 +225,11 @@ void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, u
         put_key(out, &p->limits[i].subject, 'l');
     if (p->has_record)
         put_key(out, &p->id, 'r');
+    for (unsigned i = 0; i < p->nslots; i++)
+        put_key(out, &p->slots[i].subject, 'c');
     put_claim(out, p, deadline_us, contact_us, tell_me);
     put_groups(out, p, groups);
+    put_slots(out, p);
 }
 
 /* While something runs, its pending value lives as long as a lease and its grace; extend renews it. */
@@ -312,11 +339,13 @@ void script_get(struct buf *out, const struct record_id *id)
 void script_token(const struct plan *p, uint64_t fence, struct token *t)
 {
     *t = (struct token){
-        .flags = p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0,
+        .flags = p->bare                                                ? TOKEN_BARE
+                 : p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD
+                                                                        : 0,
         .id = p->id,
         .fence = fence,
         .policy = p->policy->hash,
-        .ttl = token_ttl_code(p->policy->idempotency.lock_s),
+        .ttl = token_ttl_code(policy_lock_s(p->policy)),
     };
     memcpy(t->rid, p->rid, sizeof t->rid);
     memcpy(t->fingerprint, p->fingerprint, sizeof t->fingerprint);

@@ -142,3 +142,9 @@ void subject_limit(const struct policy *p, const struct limit *l, const struct r
     digest_end(&d, id->digest);
     tag(id, tagged ? text_of(f, l, tagged, scratch) : slice_of(name));
 }
+
+void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id)
+{
+    memcpy(id->tag, slot->tag, sizeof id->tag);
+    digest_short("slots", rid, 8, id->digest, sizeof id->digest);
+}

@@ -8,6 +8,7 @@
  *                     the first about the client; none is about the client: of that name
  *
  *   window   the same as limits, `window` for `limit`, and the limit's name: a sliding window has its own group
+ *   slots    as limits; an execution that only holds slots is named by its rid, in the TAG of the first of them
  *
  * So limits with equal terms in one policy share a group, a limit with the term `global` is shared by all
  * policies that have one of that name, and a client's limits lie in the slot of its records. An argument
@@ -31,6 +32,9 @@ const char *subject_lacks(const struct limit *l, const struct request_facts *f);
 /* Only if nothing is lacking. */
 void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
                    struct record_id *id);
+
+/* The record of an execution without a key. */
+void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id);
 
 /* The first bits of an address, the rest of their last byte zero; in scratch. Empty: no address. */
 enum { SUBJECT_IPV4_PREFIX = 32, SUBJECT_IPV6_PREFIX = 64, SUBJECT_SCRATCH = 24 };

@@ -133,9 +133,11 @@ static void set_go(struct spop_writer *w, const struct plan *p, const struct out
     text_init(&execution, memory, sizeof memory);
     text_hex(&execution, id, sizeof id);
     set_bytes(w, VARIABLE_TOKEN, token, TOKEN_TEXT);
+    set_bytes(w, VARIABLE_EXECUTION, execution.at, execution.len);
+    if (p->bare)
+        return;
     set_integer(w, VARIABLE_FENCE, o->fence);
     set_bytes(w, VARIABLE_KEY, p->key, p->key_len);
-    set_bytes(w, VARIABLE_EXECUTION, execution.at, execution.len);
 }
 
 /* false: the record is none that we can read. */
@@ -159,7 +161,11 @@ struct hits {
 static const char *hit_name(const void *arg, unsigned i)
 {
     const struct hits *h = arg;
-    return ratelimit_hit(h->plan, h->outcome, i) ? h->plan->limits[i].limit->name : NULL;
+    const struct plan *p = h->plan;
+    if (i < p->nlimits)
+        return ratelimit_hit(p, h->outcome, i) ? p->limits[i].limit->name : NULL;
+    i -= p->nlimits;
+    return outcome_full(p, h->outcome, i) ? p->slots[i].limit->name : NULL;
 }
 
 /* Returns the seconds of Retry-After; 0: it never passes, and the detail has said so. */
@@ -168,7 +174,7 @@ static uint64_t put_limited(struct text *body, const struct plan *p, const struc
     uint64_t ms = ratelimit_wait_ms(p, o);
     if (ms > 0)
         problem_integer(body, "retry_ms", (int64_t)ms);
-    problem_list(body, "limits", hit_name, &(struct hits){p, o}, p->nlimits);
+    problem_list(body, "limits", hit_name, &(struct hits){p, o}, p->nlimits + p->nslots);
     return (ms + 999) / 1000;
 }
 
@@ -224,7 +230,7 @@ void verdict_outcome(struct spop_writer *w, const char *base, const struct plan 
         if (p->has_record)
             set_go(w, p, o);
     }
-    if (o->has_levels && p->nlimits > 0)
+    if (o->has_levels && p->nlimits + p->nslots > 0)
         set_ratelimit(w, p, o);
 }
 

@@ -14,6 +14,7 @@
 
 #include "adapters/log.h"
 #include "domain/outcome.h"
+#include "domain/policy.h"
 #include "domain/record.h"
 #include "domain/verdict.h"
 #include "rooms/monotonic.h"
@@ -30,6 +31,17 @@ static const enum metric outcome_metrics[256] = {
     [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN, [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
     [OUTCOME_LATE] = METRIC_CLAIM_LATE,       [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
 };
+
+/* Does the record protect a key, or only hold slots? */
+static bool keyed(const struct plan *p)
+{
+    return p->has_record && !p->bare;
+}
+
+static uint32_t record_s(const struct txn *t)
+{
+    return policy_record_s(t->plan.policy, t->plan.bare);
+}
 
 static void warn(struct txn *t, const char *event, const char *why)
 {
@@ -56,7 +68,7 @@ static void undecided(struct txn *t, const char *detail)
     }
     txn_limits_uncounted(t);
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
-    metrics_add(t->gate->metrics, t->plan.has_record ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
+    metrics_add(t->gate->metrics, keyed(&t->plan) ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
     warn(t, "failed-open", detail);
     verdict_fail_open(txn_ack(t));
     txn_end(t, NULL);
@@ -77,7 +89,7 @@ static void release_unknown_grant(struct txn *t)
 {
     if (!t->plan.has_record)
         return;
-    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = t->plan.policy->idempotency.record_s};
+    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = record_s(t)};
     script_token(&t->plan, 0, &w.token);
     double left = t->deadline - monotonic_now();
     completion_put(t->gate->completion, &w, ev_time() + left + DRIFT, NULL, NULL);
@@ -93,7 +105,7 @@ static bool ask(struct txn *t, redis_reply_fn *fn)
 
 static void go(struct txn *t, const struct outcome *o)
 {
-    struct grant grant = {.deadline = t->deadline, .ttl_s = t->plan.policy->idempotency.record_s};
+    struct grant grant = {.deadline = t->deadline, .ttl_s = record_s(t)};
     if (!t->plan.has_record) {
         verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
         txn_end(t, NULL);
@@ -113,7 +125,7 @@ static void go(struct txn *t, const struct outcome *o)
 /* A grant that a failover could lose is none. */
 static void unacknowledged(struct txn *t)
 {
-    struct grant grant = {.ttl_s = t->plan.policy->idempotency.record_s};
+    struct grant grant = {.ttl_s = record_s(t)};
     script_token(&t->plan, t->seen.fence, &grant.token);
     gate_take_back(t->gate, &grant);
     metrics_add(t->gate->metrics, METRIC_ACKS_REFUSED);
@@ -129,11 +141,11 @@ static void on_acked(void *arg, bool acknowledged)
         unacknowledged(t);
 }
 
-/* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover.
- */
+/* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover. A
+ * failover that forgets a slot only lets one more in. */
 static void grant(struct txn *t, const struct outcome *o)
 {
-    if (!t->plan.has_record || !acks_wanted(t->gate->acks)) {
+    if (!keyed(&t->plan) || !acks_wanted(t->gate->acks)) {
         go(t, o);
         return;
     }
@@ -186,7 +198,7 @@ static void fetch_record(struct txn *t, const struct outcome *o)
 
 static bool needs_poller(const struct plan *p)
 {
-    return p->has_record && p->policy->idempotency.inflight == INFLIGHT_POLL;
+    return p->has_record && policy_polls(p->policy);
 }
 
 static void claim(struct txn *t);
@@ -303,7 +315,7 @@ static bool guarded(struct txn *t)
 {
     static const char lost[] = "The store has forgotten earlier requests; an operator must look.";
     struct gate *g = t->gate;
-    enum guard_trust trust = t->plan.has_record ? guard_trusts(g->guard) : GUARD_TRUSTED;
+    enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard) : GUARD_TRUSTED;
     if (trust == GUARD_LOST) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
         txn_deny(t, PROBLEM_DATA_LOST, lost, 1);
@@ -363,13 +375,14 @@ static bool in_time(struct txn *t, const struct request_facts *f, const char **w
     double timeout = (double)f->timeout / 1000;
     double age = f->sent ? ev_time() - (double)f->sent / 1e6 : 0;
     double budget = t->config->redis.deadline_ms / 1000.0;
-    const struct idempotency *i = &t->plan.policy->idempotency;
     if (f->timeout && budget >= timeout) {
         *why = "redis.deadline is not below the processing timeout of the engine `once`";
         return false;
     }
-    if (f->timeout && t->plan.has_record && i->lock_s <= timeout + 3 * t->config->inflight.poll_ms / 1000.0) {
-        *why = "the policy's lock is not above the processing timeout of the engine `once` and three polls";
+    double polls = 3 * t->config->inflight.poll_ms / 1000.0;
+    if (f->timeout && t->plan.has_record && policy_lock_s(t->plan.policy) <= timeout + polls) {
+        *why = "the policy's lock, or its lease, is not above the processing timeout of the engine `once` "
+               "and three polls";
         return false;
     }
     if (f->timeout && age >= timeout) {

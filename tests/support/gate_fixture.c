@@ -119,6 +119,24 @@ void gate_window(struct gate *g, unsigned n, unsigned seconds, uint8_t subject)
     put_limit(g, l, subject);
 }
 
+void gate_slot(struct gate *g, unsigned most, uint8_t subject)
+{
+    struct limit *l = &g->policy.limits[g->policy.nlimits++];
+    *l = (struct limit){.concurrent = most};
+    struct plan_limit *p = &g->plan.slots[g->plan.nslots++];
+    p->limit = l;
+    memcpy(p->subject.tag, "\xab\x01", 2);
+    memset(p->subject.digest, subject, sizeof p->subject.digest);
+}
+
+void gate_bare(struct gate *g)
+{
+    g->policy.idempotency = (struct idempotency){.enabled = false};
+    g->policy.lease_s = LOCK_S;
+    g->plan.bare = true;
+    memset(g->plan.fingerprint, 0, sizeof g->plan.fingerprint);
+}
+
 struct token gate_token(const struct gate *g)
 {
     struct token t;
@@ -173,6 +191,12 @@ const char *gate_limit_key(const struct gate *g, unsigned limit)
     return key_text(&g->plan.limits[limit].subject, 'l', text);
 }
 
+const char *gate_slot_key(const struct gate *g, unsigned slot)
+{
+    static char text[80];
+    return key_text(&g->plan.slots[slot].subject, 'c', text);
+}
+
 bool gate_look(struct gate *g, struct record *r)
 {
     buf_reset(&g->out);
@@ -210,6 +234,7 @@ void gate_plant(struct gate *g, const struct record *r, unsigned ttl_ms)
     buf_put(b, r->fingerprint, sizeof r->fingerprint);
     buf_u8(b, (uint8_t)r->process.len);
     buf_put(b, r->process.ptr, r->process.len);
+    buf_put(b, r->slots.ptr, r->slots.len);
     buf_put(b, r->payload.ptr, r->payload.len);
     gate_plant_raw(g, b->data, b->len, ttl_ms);
 }

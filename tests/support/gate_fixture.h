@@ -42,6 +42,11 @@ void gate_limit(struct gate *g, unsigned n, unsigned seconds, uint8_t subject);
 /* The same with a sliding window; no other limit may have its subject. */
 void gate_window(struct gate *g, unsigned n, unsigned seconds, uint8_t subject);
 
+/* Adds a limit of so many in flight; subject made of this byte. */
+void gate_slot(struct gate *g, unsigned most, uint8_t subject);
+/* From now on claims have no key: their records only hold slots. */
+void gate_bare(struct gate *g);
+
 /* The token of the granted claim, and a word about it. */
 struct token gate_token(const struct gate *g);
 struct word gate_word_of(const struct gate *g, enum script_id script);
@@ -58,6 +63,7 @@ long long gate_pttl(struct gate *g);
 const char *gate_record_key(const struct gate *g);
 const char *gate_pending_key(const struct gate *g, uint64_t fence);
 const char *gate_limit_key(const struct gate *g, unsigned limit);
+const char *gate_slot_key(const struct gate *g, unsigned slot);
 uint64_t gate_now_us(struct gate *g);
 /* How many waiters were told since the last call; *state: what the last one was told. */
 unsigned gate_told(struct gate *g, char *state);

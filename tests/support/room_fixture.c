@@ -39,7 +39,11 @@ static const char base[] =
     "    limits = ( { name = \"address\"; rate = \"3/hour\"; key = \"ip\"; charge = \"all\"; fail_open = "
     "true; },\n"
     "      { name = \"forwarded\"; rate = \"9/hour\"; key = \"ip\"; fail_open = true; },\n"
-    "      { name = \"shadow\"; rate = \"1/hour\"; key = \"ip\"; shadow = true; } ); } );\n"
+    "      { name = \"shadow\"; rate = \"1/hour\"; key = \"ip\"; shadow = true; } ); },\n"
+    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); },\n"
+    "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
+    "      lock = \"30s\"; record = \"2h\"; };\n"
+    "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
     "%s";
 
 static void fail_config(void *arg, const char *file, unsigned line, const char *text)

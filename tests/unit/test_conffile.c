@@ -183,7 +183,7 @@ static void test_example(void **state)
     struct config *c = load(text, &t);
     if (!c)
         fail_msg("%s", t.text);
-    assert_int_equal(c->npolicies, 4);
+    assert_int_equal(c->npolicies, 5);
     config_drop(c);
 }
 
@@ -321,8 +321,7 @@ static void test_missing(void **state)
     BAD("log = { };\n", "0: option 'policies': at least one policy is wanted");
     BAD("policies = ( );\n", "1: option 'policies': at least one policy is wanted");
     BAD("policies = (\n { limits = ( {\n } ); } );\n", "2: policy 1: limit 1: option 'name' is missing",
-        "2: policy 1: limit 1: option 'rate' is missing", "2: policy 1: limit 1: option 'key' is missing",
-        "2: policy 1: option 'name' is missing");
+        "2: policy 1: limit 1: option 'key' is missing", "2: policy 1: option 'name' is missing");
     BAD("policies = ( { name = \"p\"; } );\n", "1: policy 'p': has neither idempotency nor limits");
     BAD("haproxy = ( { } );\n"
         "policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"1/s\"; key = \"ip\"; } ); } );\n",
@@ -397,6 +396,40 @@ static void test_names_that_clash(void **state)
         "2: policy 'policy-191511': option 'name': has the same hash as 'policy-150965'");
 }
 
+#define SLOTS(policy, limit)                                                                                 \
+    "policies = ( { name = \"p\";" policy " limits = (\n { name = \"l\"; key = \"ip\";" limit " } ); } );\n"
+
+/* Limits on what is in flight: either a rate or a number; lease and runtime socket as a lock needs them. */
+static void test_slots(void)
+{
+    struct config *c = good(HAPROXY SLOTS(" lease = \"33s\";", " concurrent = 10; fail_open = true;"));
+    assert_int_equal(c->policies[0].limits[0].concurrent, 10);
+    assert_true(c->policies[0].limits[0].fail_open);
+    assert_int_equal(c->policies[0].lease_s, 34);
+    config_drop(c);
+    BAD(HAPROXY SLOTS("", ""), "3: policy 'p': limit 'l': rate (\"100/min\") or concurrent (10) is wanted");
+    BAD(HAPROXY SLOTS("", " concurrent = 0;"), "3: policy 'p': limit 'l': rate (\"100/min\") or concurrent");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; rate = \"1/s\";"),
+        "3: policy 'p': limit 'l': only one of rate and concurrent is possible");
+    BAD(HAPROXY SLOTS("", " concurrent = 100001;"),
+        "3: policy 'p': limit 'l': option 'concurrent': value '100001'");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; burst = 5;"),
+        "3: policy 'p': limit 'l': option 'burst': belongs to a rate");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; charge = \"all\"; cost = \"c\"; algorithm = \"sliding-window\";"),
+        "3: policy 'p': limit 'l': option 'algorithm': belongs to a rate",
+        "3: policy 'p': limit 'l': option 'cost': belongs to a rate",
+        "3: policy 'p': limit 'l': option 'charge': belongs to a rate");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; tier = \"t\"; tiers = ( { name = \"x\"; rate = \"1/s\"; } );"),
+        "3: policy 'p': limit 'l': option 'tier': belongs to a rate");
+    BAD(SLOTS("", " concurrent = 1;"),
+        "1: policy 'p': option 'limits': \"concurrent\" needs HAProxy's runtime socket");
+    BAD(HAPROXY SLOTS(" lease = \"2s\";", " concurrent = 1;"),
+        "2: policy 'p': option 'lease': 2s is too short");
+    BAD(HAPROXY "redis = { reconnect = \"1s\"; };\n" SLOTS(" lease = \"3s\";", " concurrent = 1;"),
+        "3: policy 'p': option 'lease': 3s is too short: a third of it must be longer");
+    config_drop(good(SLOTS(" lease = \"2s\";", " rate = \"1/s\";"))); /* a rate holds nothing */
+}
+
 static void test_rules_between_values(void **state)
 {
     (void)state;
@@ -421,8 +454,9 @@ static void test_rules_between_values(void **state)
     BAD(HAPROXY POLICY(" lock = \"4s\"; record = \"5s\";"),
         "4: policy 'p': option 'idempotency.record': 5s is too short");
     BAD(HAPROXY POLICY(" definite = \"500, 501\";"),
-        "4: policy 'p': option 'idempotency.definite': 501: only 500, 502");
-    config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504\";")));
+        "4: policy 'p': option 'idempotency.definite': 501: only 5xx, but not 501");
+    config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504, 520\";")));
+    test_slots();
     BAD(HAPROXY POLICY("") "replay = { listen = \"\"; };\n",
         "2: policy 'p': option 'idempotency': stored answers");
     BAD(POLICY(""), "1: policy 'p': option 'idempotency.inflight': \"poll\" needs");

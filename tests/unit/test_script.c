@@ -106,7 +106,7 @@ static struct limit limits[3] = {
 };
 static struct policy policy = {
     .hash = 0x04030201,
-    .idempotency = {.lock_s = 33, .record_s = 86400, .on_unknown = ON_UNKNOWN_HOLD},
+    .idempotency = {.enabled = true, .lock_s = 33, .record_s = 86400, .on_unknown = ON_UNKNOWN_HOLD},
 };
 
 /* Limits 0 and 1 of one subject, 2 of another. */
@@ -131,7 +131,7 @@ static void claim_with_everything(void **state)
     struct buf out = {0}, want = {0};
     script_claim(&out, &p, 1000, 2000, true);
     struct command c = only(&out);
-    assert_int_equal(c.n, 8);
+    assert_int_equal(c.n, 9);
     assert_evalsha(&c, SCRIPT_CLAIM, "3");
     assert_text(&c, 3, "once:{ab01}:l:01d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
     assert_text(&c, 4, "once:{ab01}:l:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
@@ -207,21 +207,63 @@ static void claim_of_each_shape(void **state)
     p.nlimits = 0;
     script_claim(&out, &p, 0, 0, false);
     struct command c = only(&out);
-    assert_int_equal(c.n, 6);
+    assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
     assert_text(&c, 3, RECORD_KEY);
     assert_int_equal(c.arg[5].len, 0);
+    assert_int_equal(c.arg[6].len, 0);
     buf_reset(&out);
     p.has_record = false;
     p.nlimits = 1;
     p.process[0] = '\0';
     script_claim(&out, &p, 0, 0, false);
     c = only(&out);
-    assert_int_equal(c.n, 6);
+    assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
     assert_int_equal(c.arg[4].len, 51);
     assert_int_equal(c.arg[5].len, 30);
     buf_free(&out);
+}
+
+/* A request that only holds slots: its record is bare, and lives for ten minutes. */
+static void claim_of_slots(void **state)
+{
+    (void)state;
+    static const struct limit ten = {.concurrent = 10}, few = {.concurrent = 70000};
+    static const struct policy alone = {.hash = 1, .lease_s = 33};
+    struct plan p = sample_plan();
+    struct buf out = {0}, want = {0};
+    struct token t;
+    p.policy = &alone;
+    p.bare = true;
+    p.nlimits = 0;
+    p.nslots = 2;
+    p.slots[0] = (struct plan_limit){.limit = &ten, .subject = p.id};
+    p.slots[1] = (struct plan_limit){.limit = &few, .subject = p.id};
+    p.slots[1].subject.digest[0] = 2;
+    script_claim(&out, &p, 0, 0, false);
+    struct command c = only(&out);
+    assert_int_equal(c.n, 9);
+    assert_evalsha(&c, SCRIPT_CLAIM, "3");
+    assert_text(&c, 3, RECORD_KEY);
+    assert_text(&c, 4, "once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
+    assert_text(&c, 5, "once:{ab01}:c:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
+    assert_memory_equal(c.arg[6].ptr + 41, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
+    assert_int_equal(c.arg[7].len, 0);
+    buf_le(&want, 10, 4);
+    buf_u8(&want, 0);
+    buf_put(&want, "\xab\x01", 2);
+    buf_put(&want, p.slots[0].subject.digest, 16);
+    buf_le(&want, 70000, 4);
+    buf_u8(&want, 0);
+    buf_put(&want, "\xab\x01", 2);
+    buf_put(&want, p.slots[1].subject.digest, 16);
+    assert_arg(&c, 8, want.data, want.len);
+    script_token(&p, 5, &t);
+    assert_int_equal(t.flags, TOKEN_BARE);
+    assert_int_equal(t.ttl, token_ttl_code(33));
+    buf_free(&out);
+    buf_free(&want);
 }
 
 /* The longest process, the most limits, each of another subject. */
@@ -238,10 +280,10 @@ static void claim_at_its_bounds(void **state)
     }
     script_claim(&out, &p, 0, 0, false);
     struct command c = only(&out);
-    assert_int_equal(c.n, 5 + CONFIG_LIMITS_MAX + 1);
+    assert_int_equal(c.n, 6 + CONFIG_LIMITS_MAX + 1);
     assert_evalsha(&c, SCRIPT_CLAIM, "9");
-    assert_int_equal(c.arg[c.n - 2].len, 51 + PLAN_PROCESS_MAX);
-    assert_int_equal(c.arg[c.n - 1].len, 30 * CONFIG_LIMITS_MAX);
+    assert_int_equal(c.arg[c.n - 3].len, 51 + PLAN_PROCESS_MAX);
+    assert_int_equal(c.arg[c.n - 2].len, 30 * CONFIG_LIMITS_MAX);
     buf_free(&out);
 }
 
@@ -397,6 +439,7 @@ int main(void)
         cmocka_unit_test(claim_with_everything),
         cmocka_unit_test(claim_with_limits_of_each_kind),
         cmocka_unit_test(claim_of_each_shape),
+        cmocka_unit_test(claim_of_slots),
         cmocka_unit_test(claim_at_its_bounds),
         cmocka_unit_test(words),
         cmocka_unit_test(words_with_a_body),

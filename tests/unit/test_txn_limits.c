@@ -55,14 +55,19 @@ static void expect_deny(unsigned status, const char *reason)
     assert_true(ack_says(&f, "reason", reason));
 }
 
-/* Of the limit of that name in policy each. */
-static uint64_t counted(const char *limit, enum limit_decision d)
+static uint64_t counted_by(const char *policy, const char *limit, enum limit_decision d)
 {
     for (unsigned i = 0; i < counts.n; i++)
-        if (strcmp(counts.row[i].policy, "each") == 0 && strcmp(counts.row[i].limit, limit) == 0)
+        if (strcmp(counts.row[i].policy, policy) == 0 && strcmp(counts.row[i].limit, limit) == 0)
             return counts.row[i].value[d];
     fail_msg("no limit %s", limit);
     return 0;
+}
+
+/* Of the limit of that name in policy each. */
+static uint64_t counted(const char *limit, enum limit_decision d)
+{
+    return counted_by("each", limit, d);
 }
 
 static void refused_requests_count(void **state)
@@ -150,12 +155,42 @@ static void shadows_are_counted(void **state)
     assert_int_equal(counted("shadow", LIMIT_REFUSED), 0);
 }
 
+/* What is in flight: one is allowed; the next is refused, or told of where the limit is a shadow. */
+static void slots_are_counted(void **state)
+{
+    static const enum limit_decision decisions[] = {LIMIT_ALLOWED, LIMIT_REFUSED, LIMIT_SHADOW_REFUSED};
+    static const unsigned wanted[][3] = {
+        {1, 0, 0},
+        {1, 1, 0},
+        {1, 1, 1},
+        {1, 1, 2}
+    };
+    struct policy *slots = &w.redis.config->policies[w.redis.config->npolicies - 1];
+    (void)state;
+    for (unsigned i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        char rid[2] = {(char)('a' + i), '\0'};
+        slots->limits[0].shadow = i > 1;
+        room_request(&p, 1, "slots", "k", rid);
+        peer_ack(&p, 1, &f);
+        assert_true(ack_says(&f, "verdict", i == 1 ? "deny" : "go"));
+        for (unsigned d = 0; d < 3; d++)
+            assert_int_equal(counted_by("slots", "in-flight", decisions[d]), wanted[i][d]);
+    }
+    room_freeze(&w);
+    slots->limits[0].fail_open = true;
+    room_request(&p, 2, "slots", "k", "z");
+    peer_ack(&p, 2, &f);
+    assert_true(ack_says(&f, "verdict", "pass"));
+    assert_int_equal(counted_by("slots", "in-flight", LIMIT_UNCOUNTED), 1);
+    room_thaw(&w);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(refused_requests_count), T(duplicates_count),    T(charge_messages_count),
-        T(without_redis),          T(shadows_are_counted),
+        T(without_redis),          T(shadows_are_counted), T(slots_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
