@@ -137,11 +137,18 @@ void hacheck_dynamic(struct hacheck *k)
     }
 }
 
+/* A rule of the response that no execution reaches, in a frontend's words or a backend's. */
+static bool spares_executions(const struct haconf_line *l)
+{
+    return hacheck_excludes_gated(l) || hacheck_condition_is(l, "!{ var(txn.once.token) -m found }");
+}
+
 /* Rules of the response that end before the agent is told. */
 void hacheck_skipped(struct hacheck *k)
 {
-    static const char *const ends[] = {"http-response allow", "http-response return", "http-response deny",
-                                       "http-response redirect"};
+    static const char *const ends[] = {"http-response allow",         "http-response return",
+                                       "http-response deny",          "http-response redirect",
+                                       "tcp-response content reject", "tcp-response content close"};
     const struct hacheck_list *lists[] = {&k->gates, &k->backends};
     for (unsigned n = 0; n < 2; n++) {
         for (unsigned i = 0; i < lists[n]->n; i++) {
@@ -149,7 +156,7 @@ void hacheck_skipped(struct hacheck *k)
             struct haconf_walk w = haconf_walk(k->site, lists[n]->at[i]);
             for (const struct haconf_line *l; (l = haconf_next(&w));)
                 for (unsigned e = 0; e < sizeof ends / sizeof *ends; e++)
-                    if (haconf_matches(l, ends[e]) && (!told || l < told) && !hacheck_excludes_gated(l))
+                    if (haconf_matches(l, ends[e]) && (!told || l < told) && !spares_executions(l))
                         hacheck_say(k, l, "'%s' stands before the response message", ends[e]);
         }
     }

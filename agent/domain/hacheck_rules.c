@@ -116,9 +116,9 @@ const struct hacheck_rule hacheck_rules[] = {
     {"answer-timeout", ERROR, hacheck_response_wait, 0,
      "HAProxy would end a slow answer with a 504 of its own while the backend still works: the outcome is unknown",
      "Let `http-response wait-for-body time` outlast every `timeout server`: 1h as in frontend.cfg."},
-    {"answer-skipped", WARNING, hacheck_skipped, 0,
-     "such an answer is not recorded: it becomes a tombstone once the tables are read",
-     "Let it leave protected requests alone, or stand behind frontend.cfg's lines."},
+    {"answer-skipped", ERROR, hacheck_skipped, 0,
+     "the client gets that rule's status, and the log's PR or PH says that the answer was cut: under on_unknown = \"release\" each retry runs again",
+     "Let it leave protected requests alone (`if !once_gated`; in a backend `if !{ var(txn.once.token) -m found }`), or stand in the frontend behind frontend.cfg's lines."},
 
     {"abortonclose", ERROR, hacheck_bad_option, 0,
      "a client that leaves would stop what runs: its outcome is unknown, and its retry runs again",

@@ -198,6 +198,10 @@ static const struct mutation {
     {SITE, "wait-for-body time 1h", "wait-for-body time 60s", "answer-timeout", SITE, "wait-for-body time 60s", 0, NULL, NULL},
     {SITE, "    http-response send-spoe-group", "    http-response allow if { status 204 }\n    http-response send-spoe-group", "answer-skipped", SITE, "http-response allow", 0, NULL, NULL},
 
+    {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n    http-response deny status 502 if { status 500 }\n    server app", "answer-skipped", SITE, "http-response deny status 502", 0, NULL, NULL},
+    {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n    tcp-response content reject if { res.len gt 0 }\n    server app", "answer-skipped", SITE, "tcp-response content reject", 0, NULL, NULL},
+    {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n    http-response deny status 502 if !{ var(txn.once.token) -m found }\n    server app", "", SITE, "global", 0, NULL, NULL},
+
     {SITE, "    no option abortonclose\n    server app", "    option abortonclose\n    server app", "abortonclose", SITE, "option abortonclose\n    server app", 0, NULL, NULL},
     {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n.if defined(X)\n    option abortonclose\n.endif\n    server app", "abortonclose", SITE, "option abortonclose\n.endif", 0, NULL, NULL},
     {SITE, "    no option abortonclose\n    timeout server 1h", "    timeout server 1h", "", SITE, "global", 0, NULL, NULL},
