@@ -23,6 +23,26 @@ void hacheck_bad_option(struct hacheck *k)
     bad_option(k, &k->hops, "abortonclose");
 }
 
+/* on-marked-down shutdown-sessions, on-marked-up shutdown-backup-sessions: of a server or default-server. */
+static void shuts_down(struct hacheck *k, const struct hacheck_list *list)
+{
+    for (unsigned i = 0; i < list->n; i++) {
+        struct haconf_walk w = haconf_walk(k->site, list->at[i]);
+        for (const struct haconf_line *l; (l = haconf_next(&w));) {
+            const char *down = haconf_after(l, "on-marked-down"), *up = haconf_after(l, "on-marked-up");
+            if ((down || up) && (haconf_matches(l, "server") || haconf_matches(l, "default-server")))
+                hacheck_say(k, l, "'%s %s' holds for %s '%s'", down ? "on-marked-down" : "on-marked-up",
+                            down ? down : up, list->at[i]->type, list->at[i]->name);
+        }
+    }
+}
+
+void hacheck_shutdown(struct hacheck *k)
+{
+    shuts_down(k, &k->backends);
+    shuts_down(k, &k->hops);
+}
+
 void hacheck_notices_option(struct hacheck *k)
 {
     static const char *const names[] = {"logasap", "dontlog-normal", "log-separate-errors"};
@@ -123,6 +143,37 @@ void hacheck_mark_first(struct hacheck *k)
         if (mark && first < mark)
             hacheck_say(k, first, "'%s %s' stands above '%s' of line %u", first->word[0],
                         first->n > 1 ? first->word[1] : "", marking, mark->number);
+    }
+}
+
+static bool is_in(const struct hacheck_list *list, const struct haconf_section *s)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        if (list->at[i] == s)
+            return true;
+    return false;
+}
+
+/* Does it lead to a backend that counts on a gate? */
+static bool leads_to_protected(const struct hacheck *k, const struct haconf_line *l)
+{
+    for (unsigned i = 0; l->n > 1 && i < k->backends.n; i++)
+        if (strcmp(k->backends.at[i]->name, l->word[1]) == 0 && find_mark(k, k->backends.at[i]))
+            return haconf_matches(l, "use_backend") || haconf_matches(l, "default_backend");
+    return false;
+}
+
+/* Another way to a backend of protected routes. */
+void hacheck_way_round(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->site->nsections; i++) {
+        const struct haconf_section *s = &k->site->sections[i];
+        bool listens = strcmp(s->type, "frontend") == 0 || strcmp(s->type, "listen") == 0;
+        struct haconf_walk w = haconf_walk(k->site, s);
+        for (const struct haconf_line *l; listens && !is_in(&k->gates, s) && (l = haconf_next(&w));)
+            if (leads_to_protected(k, l))
+                hacheck_say(k, l, "%s '%s' sends to backend '%s', and asks no agent", s->type, s->name,
+                            l->word[1]);
     }
 }
 
