@@ -309,7 +309,7 @@ void hacheck_replay_route(struct hacheck *k)
                 continue;
             if (haconf_matches(l, "use_backend once_replay") && hacheck_condition_is(l, "once_replay"))
                 break;
-            if (!other && !hacheck_excludes_gated(l) && !haconf_matches(l, "use_backend once_hop"))
+            if (!other && !hacheck_excludes_gated(l) && !haconf_matches(l, "use_backend once_hop*"))
                 other = l;
         }
         if (!l)

@@ -189,7 +189,7 @@ static void spoe_has_scopes(void **state)
 static void patterns(void **state)
 {
     const char *const words[] = {"http-request", "set-var(txn.a)", "str(b)", "if", "x"};
-    const struct haconf_line l = {"f", 1, false, 5, words};
+    const struct haconf_line l = {"f", 1, false, 5, words, false};
     (void)state;
     assert_true(haconf_matches(&l, "http-request"));
     assert_true(haconf_matches(&l, "http-request set-var(txn.* if x"));
