@@ -85,7 +85,7 @@ static void way_of(struct hacheck *k, const struct haconf_section *gate)
         hacheck_say(k, format, "%s '%s' sends notices, and notices.listen is not set", gate->type,
                     gate->name);
     else if (t.n == 0)
-        hacheck_say(k, format, "%s '%s' has no log line, such as 'log global'", gate->type, gate->name);
+        hacheck_say(k, format, "%s '%s' logs nowhere", gate->type, gate->name);
     else if (!t.home && !t.unknown)
         hacheck_say(k, format, "no log line that holds for %s '%s' leads to notices.listen ('%s')",
                     gate->type, gate->name, k->agent->notices.listen);

@@ -170,6 +170,9 @@ static void the_environment_of_global(void **state)
     assert_string_equal(l->word[1], "x y");
     assert_string_equal(l->word[2], "");
     assert_string_equal(l->word[3], "bcd");
+    assert_true(l->unset);
+    assert_false(c.lines[0].unset);
+    assert_false(c.lines[4].unset);
     assert_string_equal(haconf_variable(&c, "A"), "x y");
     haconf_free(&c);
 }
