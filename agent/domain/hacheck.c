@@ -116,12 +116,18 @@ static bool is_gate(const struct hacheck *k, const struct haconf_section *s)
                                        haconf_first(k->site, s, "http-request set-var(txn.once_policy*"));
 }
 
-static void add(struct hacheck_list *list, const struct haconf_section *s)
+bool hacheck_in(const struct hacheck_list *list, const struct haconf_section *s)
 {
     for (unsigned i = 0; i < list->n; i++)
         if (list->at[i] == s)
-            return;
-    list->at[list->n++] = s;
+            return true;
+    return false;
+}
+
+static void add(struct hacheck_list *list, const struct haconf_section *s)
+{
+    if (!hacheck_in(list, s))
+        list->at[list->n++] = s;
 }
 
 /* Where one use_backend or default_backend leads. */

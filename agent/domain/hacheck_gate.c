@@ -141,7 +141,7 @@ void hacheck_part(struct hacheck *k)
             if (is_step(l, s))
                 *(hacheck_has_word(l, "at-least") ? &part : &whole) = l;
         if (part && !whole)
-            hacheck_say(k, part, "'%s' has 'at-least %s'", s->words, haconf_after(part, "at-least"));
+            hacheck_say(k, part, "'%s' has at-least", s->words);
     }
 }
 

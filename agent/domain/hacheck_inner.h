@@ -47,6 +47,7 @@ const struct haconf_line *hacheck_top(const struct hacheck *k);
 bool hacheck_condition_is(const struct haconf_line *l, const char *condition);
 /* A condition that no protected request fulfils. */
 bool hacheck_excludes_gated(const struct haconf_line *l);
+bool hacheck_in(const struct hacheck_list *list, const struct haconf_section *s);
 /* Value of a time option, in ms; false: it does not stand there, or is no time. */
 bool hacheck_time(const struct haconf *c, const struct haconf_section *s, const char *name,
                   const struct haconf_line **line, uint64_t *ms);

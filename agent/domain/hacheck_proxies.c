@@ -146,14 +146,6 @@ void hacheck_mark_first(struct hacheck *k)
     }
 }
 
-static bool is_in(const struct hacheck_list *list, const struct haconf_section *s)
-{
-    for (unsigned i = 0; i < list->n; i++)
-        if (list->at[i] == s)
-            return true;
-    return false;
-}
-
 /* Does it lead to a backend that counts on a gate? */
 static bool leads_to_protected(const struct hacheck *k, const struct haconf_line *l)
 {
@@ -170,7 +162,7 @@ void hacheck_way_round(struct hacheck *k)
         const struct haconf_section *s = &k->site->sections[i];
         bool listens = strcmp(s->type, "frontend") == 0 || strcmp(s->type, "listen") == 0;
         struct haconf_walk w = haconf_walk(k->site, s);
-        for (const struct haconf_line *l; listens && !is_in(&k->gates, s) && (l = haconf_next(&w));)
+        for (const struct haconf_line *l; listens && !hacheck_in(&k->gates, s) && (l = haconf_next(&w));)
             if (leads_to_protected(k, l))
                 hacheck_say(k, l, "%s '%s' sends to backend '%s', and asks no agent", s->type, s->name,
                             l->word[1]);

@@ -123,18 +123,21 @@ static const struct haconf_line *next_bind(struct haconf_walk *w, const char **p
     return NULL;
 }
 
-/* Binds of another section above at the same path. */
-static void bound_before(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *bind,
-                         const char *path)
+/* Binds of another section at the same path, said where the later one stands; of two gates, once. */
+static void bound_twice(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *bind,
+                        const char *path)
 {
     for (unsigned i = 0; i < k->site->nsections; i++) {
         const struct haconf_section *s = &k->site->sections[i];
         struct haconf_walk w = haconf_walk(k->site, s);
         const char *its;
-        for (const struct haconf_line *l; s != gate && (l = next_bind(&w, &its));)
-            if (l < bind && its && same(its, path) && !(l->perhaps && bind->perhaps))
-                hacheck_say(k, bind, "'bind %s' stands in %s '%s' too, line %u", bind->word[1], s->type,
-                            s->name, l->number);
+        for (const struct haconf_line *l; s != gate && (l = next_bind(&w, &its));) {
+            const struct haconf_line *first = l < bind ? l : bind, *last = l < bind ? bind : l;
+            if (its && same(its, path) && !(l->perhaps && bind->perhaps) &&
+                (last == bind || !hacheck_in(&k->gates, s)))
+                hacheck_say(k, last, "'bind %s' stands in another section too, line %u", last->word[1],
+                            first->number);
+        }
     }
 }
 
@@ -163,7 +166,7 @@ void hacheck_hop_path(struct hacheck *k)
         const char *path;
         for (const struct haconf_line *l; (l = next_bind(&binds, &path));)
             if (path)
-                bound_before(k, gate, l, path);
+                bound_twice(k, gate, l, path);
         for (const struct haconf_line *l; (l = haconf_next(&w));)
             for (unsigned h = 0; h < k->hops.n && haconf_matches(l, "use_backend *"); h++)
                 if (strcmp(k->hops.at[h]->name, l->word[1]) == 0 && !comes_back(k, gate, k->hops.at[h]))

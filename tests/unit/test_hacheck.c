@@ -226,6 +226,7 @@ static const struct mutation {
     {SITE, "server hop \"unix@${ONCE_RUN}/hop.sock\"", "server hop 127.0.0.1:8085", "hop-socket", SITE, "server hop", 0, NULL, NULL},
     {SITE, "server hop \"unix@${ONCE_RUN}/hop.sock\"", "server hop abns@hop", "", SITE, "global", 0, "bind \"unix@${ONCE_RUN}/hop.sock\"", "bind abns@hop"},
     {SITE, "\nfrontend gateway\n", "\nfrontend first\n    bind \"unix@${ONCE_RUN}/hop.sock\" accept-proxy\n    default_backend other\nfrontend gateway\n", "hop-path", SITE, "bind \"unix@${ONCE_RUN}/hop.sock\" mode 660", 0, NULL, NULL},
+    {SITE, "\nbackend application\n", "\nfrontend last\n    bind \"unix@${ONCE_RUN}/hop.sock\"\n    default_backend other\nbackend application\n", "hop-path", SITE, "bind \"unix@${ONCE_RUN}/hop.sock\"\n    default_backend", 0, NULL, NULL},
     {SITE, "bind \"unix@${ONCE_RUN}/hop.sock\"", "bind \"unix@${ONCE_RUN}/hop2.sock\"", "hop-path", SITE, "use_backend once_hop", 0, NULL, NULL},
     {SITE, "bind \"unix@${ONCE_RUN}/hop.sock\"", "bind \"unix@${ONCE_RUN}//hop.sock\"", "", SITE, "global", 0, NULL, NULL},
     {SITE, "bind \"unix@${ONCE_RUN}/hop.sock\"", "bind \"unix@${NOWHERE}/hop.sock\"", "", SITE, "global", 0, NULL, NULL},
@@ -417,6 +418,25 @@ static void an_unknown_policy_in_a_map(void **state)
         buf_free(&texts[i]);
 }
 
+/* A policy whose name is made while HAProxy runs may be the one that holds. */
+static void a_policy_that_may_be_any(void **state)
+{
+    (void)state;
+    struct buf texts[FILES];
+    load(texts);
+    replace(&texts[AGENT], "record = \"24h\"", "record = \"24h\"; on_unknown = \"hold\"");
+    replace(&texts[SITE], "str(payments)", "path,field(2,/)");
+    check(texts);
+    assert_int_equal(nsaid, 0);
+    replace(&texts[SITE], "    log-format", "    #");
+    check(texts);
+    assert_int_equal(nsaid, 1);
+    assert_string_equal(said[0].id, "hold-notices");
+    assert_int_equal(said[0].line, line_of(&texts[SITE], "path,field(2,/)"));
+    for (int i = 0; i < FILES; i++)
+        buf_free(&texts[i]);
+}
+
 /* A site without any of our lines, and no site at all. */
 static void nothing_is_there(void **state)
 {
@@ -485,8 +505,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_shipped_files_are_right), cmocka_unit_test(each_mistake_is_found_at_its_line),
-        cmocka_unit_test(an_unknown_policy_in_a_map),  cmocka_unit_test(nothing_is_there),
+        cmocka_unit_test(the_shipped_files_are_right),
+        cmocka_unit_test(each_mistake_is_found_at_its_line),
+        cmocka_unit_test(an_unknown_policy_in_a_map),
+        cmocka_unit_test(a_policy_that_may_be_any),
+        cmocka_unit_test(nothing_is_there),
         cmocka_unit_test(every_rule_is_tested),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
