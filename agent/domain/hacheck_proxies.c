@@ -146,12 +146,13 @@ void hacheck_mark_first(struct hacheck *k)
     }
 }
 
-/* Does it lead to a backend that counts on a gate? */
+/* Does it lead to a backend that a gate sends protected requests to? */
 static bool leads_to_protected(const struct hacheck *k, const struct haconf_line *l)
 {
-    for (unsigned i = 0; l->n > 1 && i < k->backends.n; i++)
-        if (strcmp(k->backends.at[i]->name, l->word[1]) == 0 && find_mark(k, k->backends.at[i]))
-            return haconf_matches(l, "use_backend") || haconf_matches(l, "default_backend");
+    bool leads = haconf_matches(l, "use_backend *") || haconf_matches(l, "default_backend *");
+    for (unsigned i = 0; leads && i < k->backends.n; i++)
+        if (strcmp(k->backends.at[i]->name, l->word[1]) == 0)
+            return true;
     return false;
 }
 
