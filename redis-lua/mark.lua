@@ -27,6 +27,7 @@ local function begin(letter)
 end
 
 local value = try('GET', key)
+if type(value) == 'table' and not string.find(value.err, '^WRONGTYPE') then return value end -- may not read it
 if value == 'go' then return begin('K') end
 if value == false then
   if not may_begin then return reply('W', 0, 0) end

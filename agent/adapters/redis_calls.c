@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "domain/rights.h"
 
 enum { HEALS_MAX = 3 };
 
@@ -160,6 +161,15 @@ static bool can_heal(const struct redis_call *call, const redisReply *reply)
            call->copy.len > 0 && !call->copy.failed && call->heals < HEALS_MAX && !call->over;
 }
 
+/* Rights were taken away. The next greeting finds out which, and waits until they are back. */
+static void leave_unfit(struct redis *r, const redisReply *reply)
+{
+    if (r->gone || r->link != LINK_READY || reply->type != REDIS_REPLY_ERROR)
+        return;
+    if (rights_refused((struct spop_slice){reply->str, (size_t)reply->len}))
+        redis_link_drop(r, "rights", reply->str);
+}
+
 static void heal(struct redis *r, struct redis_call *call)
 {
     call->heals++;
@@ -192,6 +202,7 @@ static void on_reply(redisAsyncContext *ac, void *from, void *data)
     } else {
         struct redis_reply reply = reply_of(from);
         finish(r, call, &reply);
+        leave_unfit(r, from);
     }
     r->clock.answered_us = 0;
     redis_leave(r);

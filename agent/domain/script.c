@@ -33,6 +33,8 @@ const struct script scripts[SCRIPTS] = {
 /* Behind `*N`. */
 #define EVALSHA(file) "\r\n$7\r\nEVALSHA\r\n$40\r\n" LUA_SHA_##file "\r\n$1\r\n"
 
+#define MARK_KEY      "$9\r\nonce:mark\r\n"
+
 /* What each word says behind its token; N in the template counts EVALSHA, sha, the number of keys, the keys,
  * the token, the rest. */
 enum { SAYS_STATUS = 1, SAYS_LETTER = 2, SAYS_LOCATION = 4, LETTER_FIRST = 8 };
@@ -258,10 +260,20 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
 
 void script_mark(struct buf *out, const struct mark *seen, bool may_begin)
 {
-    buf_str(out, "*7" EVALSHA(mark) "1\r\n$9\r\nonce:mark\r\n");
+    buf_str(out, "*7" EVALSHA(mark) "1\r\n" MARK_KEY);
     put_number(out, seen->epoch);
     put_number(out, seen->number);
     put_number(out, may_begin);
+}
+
+/* Keys that no principal and no key ever get: theirs are digests. */
+void script_selftest(struct buf *out)
+{
+    static const struct record_id nobody;
+    buf_str(out, "*6" EVALSHA(selftest) "3\r\n");
+    put_key(out, &nobody, 'r');
+    put_pending_key(out, &nobody, 0);
+    buf_str(out, MARK_KEY);
 }
 
 /* WAIT compares replicas with the offset of its own connection's last write. PUBLISH, which is replicated, is

@@ -21,7 +21,8 @@
     X(RELEASE, release)                                                                                      \
     X(RESOLVE, resolve)                                                                                      \
     X(RELEASE_RID, release_rid)                                                                              \
-    X(MARK, mark)
+    X(MARK, mark)                                                                                            \
+    X(SELFTEST, selftest)
 
 enum script_id {
 #define X(symbol, file) SCRIPT_##symbol,
@@ -66,6 +67,10 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
 
 /* The question whether Redis has forgotten (domain/mark.h). may_begin: a lost mark is begun anew. */
 void script_mark(struct buf *out, const struct mark *seen, bool may_begin);
+
+/* The question whether Redis' user may do all that the other commands will do. Reply: `OK`, or the command that
+ * is refused, a blank, Redis' words. */
+void script_selftest(struct buf *out);
 
 /* Asks how many replicas have all that was written until now, through whichever connection: two commands. The
  * first one has as many bytes as are returned; the second one's reply is the number. */
