@@ -189,8 +189,7 @@ static bool accept_selftest(struct redis *r, unsigned item, const redisReply *re
 {
     (void)r;
     (void)item;
-    return is_harmless(reply) ||
-           (reply->type == REDIS_REPLY_STRING && slice_is(slice_of_reply(reply), "OK"));
+    return is_harmless(reply) || (reply->type == REDIS_REPLY_STRING && slice_is(slice_of_reply(reply), "OK"));
 }
 
 static bool wants_acks(const struct redis *r)
@@ -240,27 +239,17 @@ static bool accept_time(struct redis *r, unsigned item, const redisReply *reply)
     return true;
 }
 
-enum {
-    STEP_AUTH,
-    STEP_SELECT,
-    STEP_ROLE,
-    STEP_LOAD,
-    STEP_SELFTEST,
-    STEP_ACKS,
-    STEP_INFO,
-    STEP_TIME,
-    STEPS
-};
+enum { STEP_AUTH, STEP_SELECT, STEP_ROLE, STEP_LOAD, STEP_SELFTEST, STEP_ACKS, STEP_INFO, STEP_TIME, STEPS };
 
 static const struct redis_step steps[STEPS] = {
-    [STEP_AUTH] = {"AUTH",        1,       wants_auth,   write_auth,   accept_ok  },
-    [STEP_SELECT] = {"SELECT",      1,       wants_select, write_select, accept_ok  },
-    [STEP_ROLE] = {"ROLE",        1,       always,       write_role,   accept_role},
-    [STEP_LOAD] = {"SCRIPT LOAD", SCRIPTS, always,       write_load,   accept_load},
-    [STEP_SELFTEST] = {"EVALSHA", 1, always, write_selftest, accept_selftest},
-    [STEP_ACKS] = {"redis.ack_replicas", sizeof acks / sizeof *acks, wants_acks, write_acks, accept_acks},
-    [STEP_INFO] = {"INFO",        ADVICES, always,       write_info,   accept_info},
-    [STEP_TIME] = {"TIME",        1,       always,       write_time,   accept_time},
+    [STEP_AUTH] = {"AUTH",               1,                          wants_auth,   write_auth,     accept_ok      },
+    [STEP_SELECT] = {"SELECT",             1,                          wants_select, write_select,   accept_ok      },
+    [STEP_ROLE] = {"ROLE",               1,                          always,       write_role,     accept_role    },
+    [STEP_LOAD] = {"SCRIPT LOAD",        SCRIPTS,                    always,       write_load,     accept_load    },
+    [STEP_SELFTEST] = {"EVALSHA",            1,                          always,       write_selftest, accept_selftest},
+    [STEP_ACKS] = {"redis.ack_replicas", sizeof acks / sizeof *acks, wants_acks,   write_acks,     accept_acks    },
+    [STEP_INFO] = {"INFO",               ADVICES,                    always,       write_info,     accept_info    },
+    [STEP_TIME] = {"TIME",               1,                          always,       write_time,     accept_time    },
 };
 
 static void send_step(struct redis *r, const struct redis_step *step)

@@ -6,9 +6,8 @@
 #include <string.h>
 
 static const char *const refusals[] = {
-    "NOPERM",
-    "ERR ACL failure in script",                   /* 7.2 */
-    "ERR The user executing the script can't ",    /* 7.0 */
+    "NOPERM", "ERR ACL failure in script",      /* 7.2 */
+    "ERR The user executing the script can't ", /* 7.0 */
 };
 
 /* The first row whose text the error contains. `+`: the command stands behind it, as Redis' rules spell it. */

@@ -33,7 +33,7 @@ const struct script scripts[SCRIPTS] = {
 /* Behind `*N`. */
 #define EVALSHA(file) "\r\n$7\r\nEVALSHA\r\n$40\r\n" LUA_SHA_##file "\r\n$1\r\n"
 
-#define MARK_KEY      "$9\r\nonce:mark\r\n"
+#define MARK_KEY "$9\r\nonce:mark\r\n"
 
 /* What each word says behind its token; N in the template counts EVALSHA, sha, the number of keys, the keys,
  * the token, the rest. */
