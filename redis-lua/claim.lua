@@ -2,9 +2,11 @@
 -- claim: the gate. One atomic decision for one request: its record, all its limits, its lock.
 -- Guarantee: a grant is given only while nothing else may run under the key; limits are charged only by a
 -- grant, all of them or none; past its deadline a claim does nothing, however late a hung Redis runs it.
--- KEYS: limit groups, then the record if there is idempotency.
+-- Where it is told the mark: nothing is granted from what Redis has left after a loss.
+-- KEYS: limit groups, then the record if there is idempotency, then the mark if it is to be compared.
 -- ARGV[1] (packed): has_record I1, deadline d (Redis us, 0 none), contact d (Redis us), fingerprint c16,
---   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me), np I1, process
+--   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 128 compare the mark), np I1, process;
+--   with 128 the mark as seen last: epoch d, number d
 -- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 (1 token bucket), increment d,
 --   capacity d (ticks), unused d
 -- Reply: outcome byte, now d (us), then by outcome:
@@ -12,19 +14,30 @@
 --   M state                                B fence, rid, until d, np, process
 --   T status I2, pttl d, Location          U status I2, pttl d
 --   L wait d (us), level d of each limit   P                           X version
+--   W the mark is gone, or smaller than it was
 --
 -- Without a shebang on purpose: so replays and refusals still work when Redis refuses writes (OOM, no
 -- replicas), and a grant fails at its first write with nothing changed. Everything is checked before that.
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local stamp = pack('<d', now)
-local has_record, deadline, contact, print, rid, lock_ms, ttl_s, flags, process =
+local has_record, deadline, contact, print, rid, lock_ms, ttl_s, flags, process, behind =
   unpack('<Bddc16c8I4I4BBc0', ARGV[1])
-local groups = #KEYS - has_record
+local marked = flags >= 128
+local groups = #KEYS - has_record - (marked and 1 or 0)
 local key = KEYS[groups + 1]
 
 if deadline > 0 and now > deadline then return 'P' .. stamp end
 if has_record == 1 and (lock_ms < 1 or ttl_s < 1) then error('spoa-once: lock_ms and ttl_s must be positive') end
+
+-- Read by `call`: a mark that may not be read, or is no text, is an error and no loss.
+if marked then
+  local value = call('GET', KEYS[#KEYS])
+  local seen_epoch, seen_number = unpack('<dd', ARGV[1], behind)
+  -- include lib_mark
+  local lost = not epoch or epoch < seen_epoch or epoch == seen_epoch and number < seen_number
+  if lost and value ~= 'go' then return 'W' .. stamp end
+end
 
 -- The record. What it says against a grant is returned from this block.
 local last_fence, waiters

@@ -158,16 +158,17 @@ static const struct {
     bool needs_record;
     bool (*read)(struct reader *r, const struct plan *p, struct outcome *o);
 } readers[] = {
-    {OUTCOME_GO,       false, read_go      },
-    {OUTCOME_YOURS,    true,  read_yours   },
-    {OUTCOME_REPLAY,   true,  read_replay  },
-    {OUTCOME_MISMATCH, true,  read_mismatch},
-    {OUTCOME_BUSY,     true,  read_busy    },
-    {OUTCOME_TOMB,     true,  read_tomb    },
-    {OUTCOME_UNKNOWN,  true,  read_unknown },
-    {OUTCOME_LIMITED,  false, read_limited },
-    {OUTCOME_LATE,     false, read_nothing },
-    {OUTCOME_FOREIGN,  true,  read_mismatch},
+    {OUTCOME_GO,        false, read_go      },
+    {OUTCOME_YOURS,     true,  read_yours   },
+    {OUTCOME_REPLAY,    true,  read_replay  },
+    {OUTCOME_MISMATCH,  true,  read_mismatch},
+    {OUTCOME_BUSY,      true,  read_busy    },
+    {OUTCOME_TOMB,      true,  read_tomb    },
+    {OUTCOME_UNKNOWN,   true,  read_unknown },
+    {OUTCOME_LIMITED,   false, read_limited },
+    {OUTCOME_LATE,      false, read_nothing },
+    {OUTCOME_FOREIGN,   true,  read_mismatch},
+    {OUTCOME_DATA_LOST, true,  read_nothing },
 };
 
 int outcome_read(const char *reply, size_t len, const struct plan *p, struct outcome *o)

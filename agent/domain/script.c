@@ -18,7 +18,9 @@ enum {
     GROUP_FIXED = 5,  /* of one group */
     LIMIT_FIXED = 25, /* of one limit in it */
     LIMIT_BUCKET = 1, /* kind */
-    TELL_ME = 8,      /* the claim's flag */
+    TELL_ME = 8,      /* the claim's flags */
+    MARKED = 128,
+    MARK_BYTES = 16, /* of the mark in the claim's first argument */
     TICKS_PER_MS = 10000,
     PENDING_MS = 60000,     /* a pending value that is renamed at once */
     GROUP_SLACK_MS = 60000, /* a group outlives its last TAT by this: the clock may step back a little */
@@ -146,12 +148,18 @@ static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
     buf_str(out, "\r\n");
 }
 
+static void put_mark(struct buf *out, const struct mark *seen)
+{
+    buf_f64(out, (double)seen->epoch);
+    buf_f64(out, (double)seen->number);
+}
+
 static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                      bool tell_me)
+                      bool tell_me, const struct mark *seen)
 {
     const struct idempotency *i = &p->policy->idempotency;
     size_t np = strlen(p->process);
-    put_len(out, CLAIM_FIXED + np);
+    put_len(out, CLAIM_FIXED + np + (seen ? MARK_BYTES : 0));
     buf_u8(out, p->has_record);
     buf_f64(out, (double)deadline_us);
     buf_f64(out, (double)contact_us);
@@ -159,16 +167,19 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     buf_put(out, p->rid, sizeof p->rid);
     buf_le(out, (uint64_t)i->lock_s * 1000, 4);
     buf_le(out, i->record_s, 4);
-    buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0)));
+    buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0) |
+                          (seen ? MARKED : 0)));
     buf_u8(out, (uint8_t)np);
     buf_put(out, p->process, np);
+    if (seen)
+        put_mark(out, seen);
     buf_str(out, "\r\n");
 }
 
 void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                  bool tell_me)
+                  bool tell_me, const struct mark *seen)
 {
-    unsigned groups = group_count(p), keys = groups + p->has_record;
+    unsigned groups = group_count(p), keys = groups + p->has_record + (seen ? 1 : 0);
     buf_str(out, "*");
     buf_dec(out, 5 + keys);
     buf_str(out, EVALSHA(claim));
@@ -178,7 +189,9 @@ void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, u
         put_key(out, &p->limits[i].subject, 'l');
     if (p->has_record)
         put_key(out, &p->id, 'r');
-    put_claim(out, p, deadline_us, contact_us, tell_me);
+    if (seen)
+        buf_str(out, MARK_KEY);
+    put_claim(out, p, deadline_us, contact_us, tell_me, seen);
     put_groups(out, p, groups);
 }
 

@@ -39,9 +39,10 @@ struct script {
 };
 extern const struct script scripts[SCRIPTS];
 
-/* EVALSHA of the gate. deadline_us and contact_us are Redis times; 0: none. One command. */
+/* EVALSHA of the gate. deadline_us and contact_us are Redis times; 0: none. seen: the mark that Redis must still
+ * have for a grant (only for a plan with a record); NULL: none. One command. */
 void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                  bool tell_me);
+                  bool tell_me, const struct mark *seen);
 
 /* A longer Location is left out: the claim's reply could not carry it. */
 enum { SCRIPT_LOCATION_MAX = 2048 };

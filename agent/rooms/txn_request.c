@@ -24,11 +24,17 @@
 static struct buf command; /* reused: one command is built at a time */
 
 static const enum metric outcome_metrics[256] = {
-    [OUTCOME_GO] = METRIC_CLAIM_GO,           [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
-    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,   [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
-    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,       [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
-    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN, [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
-    [OUTCOME_LATE] = METRIC_CLAIM_LATE,       [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_GO] = METRIC_CLAIM_GO,
+    [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
+    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,
+    [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
+    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,
+    [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
+    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN,
+    [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
+    [OUTCOME_LATE] = METRIC_CLAIM_LATE,
+    [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_DATA_LOST] = METRIC_DATA_REFUSED,
 };
 
 static void warn(struct txn *t, const char *event, const char *why)
@@ -196,9 +202,10 @@ static bool needs_poller(const struct plan *p)
 
 static void claim(struct txn *t);
 
-static void busy(struct txn *t)
+/* Known without, or beyond, what Redis said. */
+static void end_as(struct txn *t, enum outcome_kind kind)
 {
-    const struct outcome o = {.kind = OUTCOME_BUSY};
+    const struct outcome o = {.kind = kind};
     verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &o);
     txn_end(t, NULL);
 }
@@ -211,7 +218,7 @@ static void on_looked(void *arg, bool ended)
     else if (ended && monotonic_now() < t->deadline)
         claim(t);
     else
-        busy(t);
+        end_as(t, OUTCOME_BUSY);
 }
 
 /* A retry that comes right behind a failure must not find the lock of what has just ended (PROTOCOL, What a
@@ -244,6 +251,7 @@ static void decide(struct txn *t, const struct outcome *o)
         if (look(t, o))
             return;
         break;
+    case OUTCOME_DATA_LOST: guard_lost(t->gate->guard); break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
@@ -280,12 +288,11 @@ static void on_claim(void *arg, const struct redis_reply *reply)
 /* Refused without asking: is it because of the data, or of the breaker? True: the transaction has ended. */
 static bool guarded(struct txn *t)
 {
-    static const char lost[] = "The store has forgotten earlier requests; an operator must look.";
     struct gate *g = t->gate;
     enum guard_trust trust = t->plan.has_record ? guard_trusts(g->guard) : GUARD_TRUSTED;
     if (trust == GUARD_LOST) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
-        txn_deny(t, PROBLEM_DATA_LOST, lost, 1);
+        end_as(t, OUTCOME_DATA_LOST);
     } else if (trust == GUARD_UNKNOWN) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
         unavailable(t, "The decision cannot be made now");
@@ -311,7 +318,8 @@ static void claim(struct txn *t)
         served = served && contact_us != 0 && inflight_caught_up(t->gate->inflight);
     if (served && left > 0) {
         buf_reset(&command);
-        script_claim(&command, &t->plan, now_us + (uint64_t)(left * 1e6), contact_us, false);
+        script_claim(&command, &t->plan, now_us + (uint64_t)(left * 1e6), contact_us, false,
+                     t->plan.has_record ? guard_mark(t->gate->guard) : NULL);
         if (ask(t, on_claim))
             return;
     }

@@ -129,7 +129,7 @@ static void claim_with_everything(void **state)
     (void)state;
     struct plan p = sample_plan();
     struct buf out = {0}, want = {0};
-    script_claim(&out, &p, 1000, 2000, true);
+    script_claim(&out, &p, 1000, 2000, true, NULL);
     struct command c = only(&out);
     assert_int_equal(c.n, 8);
     assert_evalsha(&c, SCRIPT_CLAIM, "3");
@@ -170,7 +170,7 @@ static void claim_of_each_shape(void **state)
     struct plan p = sample_plan();
     struct buf out = {0};
     p.nlimits = 0;
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     struct command c = only(&out);
     assert_int_equal(c.n, 6);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
@@ -180,7 +180,7 @@ static void claim_of_each_shape(void **state)
     p.has_record = false;
     p.nlimits = 1;
     p.process[0] = '\0';
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     c = only(&out);
     assert_int_equal(c.n, 6);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
@@ -201,7 +201,7 @@ static void claim_at_its_bounds(void **state)
         p.limits[i] = (struct plan_limit){&limits[0], p.id};
         p.limits[i].subject.digest[0] = (uint8_t)i;
     }
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     struct command c = only(&out);
     assert_int_equal(c.n, 5 + CONFIG_LIMITS_MAX + 1);
     assert_evalsha(&c, SCRIPT_CLAIM, "9");
