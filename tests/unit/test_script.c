@@ -189,6 +189,30 @@ static void claim_of_each_shape(void **state)
     buf_free(&out);
 }
 
+/* Behind the record's key, and at the end of the first argument. */
+static void claim_that_compares_the_mark(void **state)
+{
+    (void)state;
+    struct plan p = sample_plan();
+    struct buf out = {0}, want = {0};
+    p.nlimits = 1;
+    script_claim(&out, &p, 0, 0, false, &(struct mark){1700000000000000, 7});
+    struct command c = only(&out);
+    assert_int_equal(c.n, 8);
+    assert_evalsha(&c, SCRIPT_CLAIM, "3");
+    assert_text(&c, 4, RECORD_KEY);
+    assert_text(&c, 5, "once:mark");
+    buf_u8(&want, 129);
+    buf_u8(&want, 5);
+    buf_str(&want, "1.2.h");
+    buf_f64(&want, 1.7e15);
+    buf_f64(&want, 7);
+    assert_int_equal(c.arg[6].len, 51 + 5 + 16);
+    assert_memory_equal(c.arg[6].ptr + 49, want.data, want.len);
+    buf_free(&out);
+    buf_free(&want);
+}
+
 /* The longest process, the most limits, each of another subject. */
 static void claim_at_its_bounds(void **state)
 {
@@ -361,6 +385,7 @@ int main(void)
         cmocka_unit_test(table_of_scripts),
         cmocka_unit_test(claim_with_everything),
         cmocka_unit_test(claim_of_each_shape),
+        cmocka_unit_test(claim_that_compares_the_mark),
         cmocka_unit_test(claim_at_its_bounds),
         cmocka_unit_test(words),
         cmocka_unit_test(words_with_a_body),
