@@ -165,10 +165,20 @@ static void compared_by_claims(void **state)
         {"1000",                   'W'},
         {"1000 7 ",                'W'},
         {"99999999999999999999 1", 'W'},
+        {"1700000000000000 7",     'G'},
+        {"1700000000000000 12",    'G'},
+        {"1700000000000001 1",     'G'},
+        {"1700000000000000 6",     'W'},
+        {"1699999999999999 8",     'W'},
+        {"1700000000000000",       'W'},
+        {"1700000000000000 ",      'W'},
+        {"1700000000000000 x",     'W'},
+        {"xxxxxxxxxxxxxxxxxxxx",   'W'},
     };
     gate_limit(g, 6, 60, 1);
-    g->mark = &(struct mark){1000, 7};
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        g->mark =
+            &(struct mark){strlen(cases[i].value ? cases[i].value : "") < 16 ? 1000 : 1700000000000000, 7};
         redis_server_do(&g->redis, "FLUSHALL");
         if (cases[i].value)
             set(g, cases[i].value);
