@@ -66,9 +66,9 @@ struct redis {
     unsigned failures;     /* since it was ready */
     /* The last failure that was logged: the same is not logged again. */
     char said[REDIS_WHY + sizeof "redis: SCRIPT LOAD: "];
-    unsigned depth; /* callbacks on the stack */
-    bool gone;      /* redis_free() was called; freed when depth is 0 */
-    bool broken;    /* out of memory for one of our own commands: the timer ends the link */
+    unsigned depth;     /* callbacks on the stack */
+    bool gone;          /* redis_free() was called; freed when depth is 0 */
+    const char *broken; /* why the timer is to end the link; NULL: it is not */
 
     struct redis_queue sent, healing;
     struct redis_call *free;
