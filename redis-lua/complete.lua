@@ -35,5 +35,6 @@ if renamed.err then
   call('SETRANGE', KEYS[2], '0', BLANK)
   return renamed
 end
+settle_slots(r)
 if tell then tell_waiters(KEYS[1], DONE) end
 return 'S'
