@@ -305,3 +305,8 @@ const char *redis_why(const struct redis *r)
 {
     return *r->said ? r->said : "redis";
 }
+
+struct redis_site redis_site(const struct redis *r)
+{
+    return (struct redis_site){r->address, r->username, r->password};
+}

@@ -10,13 +10,16 @@ static const char *const refusals[] = {
     "ERR The user executing the script can't ", /* 7.0 */
 };
 
+/* A pattern that is subscribed to must be there as it is spelled: &once:* would not do. */
+#define CHANNELS "&once:w:* &once:ack"
+
 /* The first row whose text the error contains. `+`: the command stands behind it, as Redis' rules spell it. */
 static const struct {
     const char *text, *problem, *rule;
 } advices[] = {
     {"nknown ", "Redis does not know ",                                   NULL     },
     {" run ",   "Redis' user may not run ",                               "+"      },
-    {"channel", "Redis' user may not use the channels once:*, tried by ", "&once:*"},
+    {"channel", "Redis' user may not use the channels once:*, tried by ", CHANNELS },
     {" key",    "Redis' user may not use the keys once:*, tried by ",     "~once:*"},
     {"",        "Redis refuses ",                                         NULL     },
 };
