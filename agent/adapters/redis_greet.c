@@ -170,14 +170,6 @@ static struct spop_slice slice_of_reply(const redisReply *reply)
     return (struct spop_slice){reply->str, reply->str ? (size_t)reply->len : 0};
 }
 
-/* Not one that means a right or an unknown command: what Redis cannot do now (OOM, READONLY, MISCONF,
- * NOREPLICAS ..) says nothing about rights, and replays are served all the same. */
-static bool is_harmless(const redisReply *reply)
-{
-    struct spop_slice error = slice_of_reply(reply);
-    return reply->type == REDIS_REPLY_ERROR && !slice_starts(error, "ERR ") && !rights_refused(error);
-}
-
 static void write_selftest(struct redis *r, unsigned item)
 {
     (void)item;
@@ -189,7 +181,7 @@ static bool accept_selftest(struct redis *r, unsigned item, const redisReply *re
 {
     (void)r;
     (void)item;
-    return is_harmless(reply) || (reply->type == REDIS_REPLY_STRING && slice_is(slice_of_reply(reply), "OK"));
+    return reply->type == REDIS_REPLY_STRING && slice_is(slice_of_reply(reply), "OK");
 }
 
 static bool wants_acks(const struct redis *r)
@@ -217,7 +209,7 @@ static bool accept_acks(struct redis *r, unsigned item, const redisReply *reply)
 {
     (void)r;
     (void)item;
-    return is_harmless(reply) || reply->type == REDIS_REPLY_INTEGER;
+    return reply->type == REDIS_REPLY_INTEGER;
 }
 
 static void write_time(struct redis *r, unsigned item)
@@ -292,12 +284,11 @@ static bool explain_rights(const struct redis *r, const struct redis_step *step,
         const char *blank = memchr(error.ptr, ' ', error.len);
         command = (struct spop_slice){error.ptr, blank ? (size_t)(blank - error.ptr) : error.len};
         slice_skip(&error, blank ? command.len + 1 : error.len);
-    } else if (reply->type != REDIS_REPLY_ERROR || step == &steps[STEP_AUTH]) {
+    } else if (reply->type != REDIS_REPLY_ERROR || step == &steps[STEP_AUTH] ||
+               !(rights_refused(error) || slice_starts(error, "ERR unknown command"))) {
         return false;
     } else if (step == &steps[STEP_ACKS]) {
         command = slice_of(acks[item].command);
-    } else if (step != &steps[STEP_SELFTEST] && !rights_refused(error)) {
-        return false;
     }
     text_init(&said, why, REDIS_WHY);
     rights_advise(&said, r->username, command, error);
