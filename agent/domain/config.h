@@ -43,7 +43,8 @@ struct status_set {
     uint64_t bits[8]; /* bit s - 100 for status s, 100..599 */
 };
 
-enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE };
+enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE, FINGERPRINT_JSON };
+enum key_scope { KEY_SCOPE_POLICY, KEY_SCOPE_HOST, KEY_SCOPE_PATH };
 enum on_unknown { ON_UNKNOWN_RELEASE, ON_UNKNOWN_HOLD };
 enum on_data_loss { ON_DATA_LOSS_CONTINUE, ON_DATA_LOSS_REFUSE };
 enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
@@ -57,7 +58,9 @@ struct idempotency {
     config_text methods;   /* "any", or a list: "POST, PATCH" */
     uint32_t lock_s;       /* lock TTL */
     uint32_t record_s;     /* record TTL */
+    enum key_scope scope;  /* what belongs to the record's name besides policy, principal and key */
     enum fingerprint fingerprint;
+    struct text_list ignore;  /* FINGERPRINT_JSON: fields that do not count, "meta.sent_at" */
     config_text store;        /* "default", "stripe", or a list: "2xx, 3xx, 404" */
     config_text definite;     /* under hold: which of 500, 502, 503, 504 are known outcomes; may be empty */
     struct status_set stored; /* compiled from store */

@@ -119,6 +119,8 @@ static void check_definite(struct check *k, const struct idempotency *i)
 
 static void check_idempotency(struct check *k, struct idempotency *i)
 {
+    if (i->ignore.n > 0 && i->fingerprint != FINGERPRINT_JSON)
+        say(k, "idempotency.ignore", "means nothing without fingerprint = \"json\"");
     struct spop_slice bad;
     i->lock_s = token_ttl_seconds(token_ttl_code(i->lock_s));
     status_set_parse(i->store, &i->stored, &bad);

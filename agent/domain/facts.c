@@ -50,6 +50,7 @@ static const struct argument arguments[] = {
     {NAME("keys"),           ARG_INTEGER, IN_ASKING,   0,           ASK(keys),            0,  0 },
     {NAME("keys2"),          ARG_INTEGER, IN_ASKING,   0,           ASK(keys2),           0,  0 },
     {NAME("sha"),            ARG_BINARY,  IN_ASKING,   0,           ASK(sha),             0,  32},
+    {NAME("body"),           ARG_BINARY,  IN_ASKING,   0,           ASK(body),            0,  0 },
     {NAME("body_len"),       ARG_INTEGER, IN_ASKING,   0,           ASK(body_len),        -1, 0 },
     {NAME("content_length"), ARG_INTEGER, IN_ASKING,   0,           ASK(content_length),  -1, 0 },
     {NAME("head_len"),       ARG_INTEGER, IN_ASKING,   0,           ASK(head_len),        -1, 0 },

@@ -15,7 +15,7 @@ const char *message_name(enum message_kind kind); /* not of MESSAGE_UNKNOWN */
 
 struct request_facts {
     struct spop_slice policy, rid, process, method, host, path, query, type;
-    struct spop_slice key, key2, sha;
+    struct spop_slice key, key2, sha, body;
     int64_t keys, keys2;                        /* missing: 0 */
     int64_t sent, timeout;                      /* missing: 0 */
     int64_t body_len, content_length, head_len; /* missing: -1 */

@@ -72,7 +72,7 @@ hacheck_fn hacheck_engines, hacheck_spoe_option, hacheck_prefix, hacheck_variabl
 hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, hacheck_lock, hacheck_response,
     hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
     hacheck_socket_many;
-hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_hold;
+hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_json, hacheck_hold;
 
 /* Steps of the gate (hacheck_gate.c), the `which` of hacheck_step. */
 enum hacheck_gate_step {

@@ -63,11 +63,10 @@ static bool plan_owner(struct plan *out, const struct request_facts *f)
     return true;
 }
 
-/* false: denied. */
-static bool plan_record(struct plan *out, const struct request_facts *f, size_t buffer_limit)
+/* Which record it is, if any. false: denied. */
+static bool plan_name(struct plan *out, const struct request_facts *f)
 {
     const struct policy *p = out->policy;
-    const char *detail = NULL;
     if (!p->idempotency.enabled || !policy_protects(&p->idempotency, f->method))
         return true;
     if (!plan_key(out, f))
@@ -76,10 +75,17 @@ static bool plan_record(struct plan *out, const struct request_facts *f, size_t 
         return true;
     if (!subject_record(p, f, (struct spop_slice){out->key, out->key_len}, &out->id))
         return deny(out, PROBLEM_PRINCIPAL_MISSING, NULL);
-    if (!plan_owner(out, f))
-        return false;
+    return plan_owner(out, f);
+}
+
+/* false: denied. */
+static bool plan_fingerprint(struct plan *out, const struct request_facts *f, size_t buffer_limit)
+{
+    const char *detail;
+    if (!out->has_record)
+        return true;
     enum problem problem =
-        fingerprint_make(p->idempotency.fingerprint, f, buffer_limit, out->fingerprint, &detail);
+        fingerprint_make(&out->policy->idempotency, f, buffer_limit, out->fingerprint, &detail);
     if (problem == PROBLEM_NONE)
         return true;
     return deny(out, problem, problem == PROBLEM_BODY_TOO_LARGE ? detail_large : detail);
@@ -112,18 +118,25 @@ static bool plan_limits(struct plan *out, const struct request_facts *f)
     return true;
 }
 
-void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
-                  struct plan *out)
+static bool plan_begin(const struct config *c, const struct request_facts *f, struct plan *out)
 {
     memset(out, 0, sizeof *out);
     out->policy = policy_find(c, f->policy);
-    if (!out->policy) {
-        deny(out, PROBLEM_UNAVAILABLE, detail_policy);
-        return;
-    }
-    if (!plan_record(out, f, buffer_limit) || !plan_limits(out, f))
+    return out->policy || deny(out, PROBLEM_UNAVAILABLE, detail_policy);
+}
+
+void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
+                  struct plan *out)
+{
+    if (!plan_begin(c, f, out) || !plan_name(out, f) || !plan_fingerprint(out, f, buffer_limit) ||
+        !plan_limits(out, f))
         return;
     out->kind = out->has_record || out->nlimits > 0 ? PLAN_CLAIM : PLAN_PASS;
+}
+
+bool plan_refused(const struct config *c, const struct request_facts *f, struct plan *out)
+{
+    return plan_begin(c, f, out) && plan_name(out, f) && out->has_record;
 }
 
 bool plan_fails_open(const struct plan *p)

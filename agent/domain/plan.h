@@ -59,6 +59,10 @@ struct plan {
 void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
                   struct plan *out);
 
+/* The record that a refused request may have claimed, by id and rid: what else it said does not matter any
+ * more. False: it has none. */
+bool plan_refused(const struct config *c, const struct request_facts *f, struct plan *out);
+
 /* May it pass when Redis cannot decide? Everything that would have been decided must say so. */
 bool plan_fails_open(const struct plan *p);
 

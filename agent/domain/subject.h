@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Whose request it is: names the record of a key and the groups of limits (docs/wire.md, Keys).
  *
- *   record   digest = policy, principal, its text, key
+ *   record   digest = policy, principal, its text, key; by `scope` the host too, or host and path
  *            TAG    = of the principal's text (of the key where the principal is `none`)
  *   limits   digest = `policy` and its name, or `global` and the limit's; then each term and its text
  *            TAG    = of the text of one term: the policy's principal (not where the limit is global), else

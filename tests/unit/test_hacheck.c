@@ -259,6 +259,9 @@ static const struct mutation {
     {SITE, "str(quotes)", "\"path,map_beg(${MAP},other)\"", "unknown-policy", SITE, "${MAP}", 0, NULL, NULL},
     {SITE, "str(quotes)", "path,map_beg(/nowhere/x.map)", "unknown-policy", SITE, "/nowhere/x.map", 0, NULL, NULL},
     {AGENT, "principal = \"none\"", "principal = \"principal\"", "principal", SITE, "str(payments)", 0, NULL, NULL},
+    {AGENT, "principal = \"none\"", "principal = \"none\"; fingerprint = \"json\"", "json-body", SITE, "str(payments)", 0, NULL, NULL},
+    {AGENT, "principal = \"none\"", "principal = \"none\"; fingerprint = \"json\"", "json-body", SITE, "str(payments)", 0, "    http-request set-var(txn.once_body) req.body", "    http-request set-var(txn.once_json) bool(true) if { path / }\n    #"},
+    {SITE, "    http-request set-header Once-Key", "    http-request set-var(txn.once_json) bool(true)\n    http-request set-header Once-Key", "late-facts", SITE, "set-var(txn.once_json)", 0, NULL, NULL},
     {AGENT, "key = \"ip\"", "key = \"tenant\"", "principal", SITE, "str(quotes)", 0, NULL, NULL},
     {0},
   /* clang-format on */

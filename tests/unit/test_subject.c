@@ -79,6 +79,46 @@ static void test_records_differ(void **state)
     (void)state;
 }
 
+/* By `scope` another host, or another path of one, has keys of its own (I13). */
+static void test_scope(void **state)
+{
+    static const struct {
+        enum key_scope scope;
+        bool host, path; /* are they one record? */
+    } cases[] = {
+        {KEY_SCOPE_POLICY, true,  true },
+        {KEY_SCOPE_HOST,   false, true },
+        {KEY_SCOPE_PATH,   false, false},
+    };
+    struct record_id all[3];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy p = policy_payments();
+        struct request_facts f = facts_alice();
+        struct record_id other;
+        p.idempotency.scope = cases[i].scope;
+        f.host = S("shop.example");
+        f.path = S("/a");
+        assert_true(subject_record(&p, &f, S("k1"), &all[i]));
+        f.host = S("SHOP.Example");
+        assert_true(subject_record(&p, &f, S("k1"), &other));
+        assert_true(same(&all[i], &other));
+        f.host = S("shop.example:80");
+        assert_true(subject_record(&p, &f, S("k1"), &other));
+        assert_int_equal(same(&all[i], &other), cases[i].host);
+        assert_memory_equal(all[i].tag, other.tag, sizeof other.tag);
+        f.host = S("shop.example");
+        f.path = S("/b");
+        assert_true(subject_record(&p, &f, S("k1"), &other));
+        assert_int_equal(same(&all[i], &other), cases[i].path);
+        f.host = S("shop.example/");
+        f.path = S("a");
+        assert_true(subject_record(&p, &f, S("k1"), &other));
+        assert_int_equal(same(&all[i], &other), cases[i].host && cases[i].path);
+    }
+    assert_false(same(&all[0], &all[1]) || same(&all[1], &all[2]) || same(&all[0], &all[2]));
+    (void)state;
+}
+
 static void test_principal_missing(void **state)
 {
     struct request_facts f = facts_alice();
@@ -199,10 +239,10 @@ static void test_limit_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record_literals),   cmocka_unit_test(test_records_differ),
-        cmocka_unit_test(test_principal_missing), cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_limit_literals),    cmocka_unit_test(test_limits_share),
-        cmocka_unit_test(test_limit_texts),
+        cmocka_unit_test(test_record_literals), cmocka_unit_test(test_records_differ),
+        cmocka_unit_test(test_scope),           cmocka_unit_test(test_principal_missing),
+        cmocka_unit_test(test_addresses),       cmocka_unit_test(test_limit_literals),
+        cmocka_unit_test(test_limits_share),    cmocka_unit_test(test_limit_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
