@@ -4,7 +4,7 @@
 -- grant, all of them or none; past its deadline a claim does nothing, however late a hung Redis runs it.
 -- KEYS: limit groups, then the record if there is idempotency.
 -- ARGV[1] (packed): has_record I1, deadline d (Redis us, 0 none), contact d (Redis us), fingerprint c16,
---   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me), np I1, process
+--   rid c8, policy I4 and who c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me), np I1, process
 -- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 (1 token bucket), increment d,
 --   capacity d (ticks), unused d
 -- Reply: outcome byte, now d (us), then by outcome:
@@ -18,8 +18,8 @@
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local stamp = pack('<d', now)
-local has_record, deadline, contact, print, rid, lock_ms, ttl_s, flags, process =
-  unpack('<Bddc16c8I4I4BBc0', ARGV[1])
+local has_record, deadline, contact, print, rid, whose, lock_ms, ttl_s, flags, process =
+  unpack('<Bddc16c8c12I4I4BBc0', ARGV[1])
 local groups = #KEYS - has_record
 local key = KEYS[groups + 1]
 
@@ -170,7 +170,7 @@ local fence = 0
 if has_record == 1 then
   fence = last_fence and math.max(last_fence + 1, now) or now
   local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD, NUL, pack('<I8', fence) .. rid,
-    now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) .. process
+    now + lock_ms * 1000, lock_ms, ttl_s, 0, print, whose, #process) .. process
   -- As lib_record's stay_ms(): at least the lease and the grace after it.
   local stay = format('%.0f', math.max(ttl_s * 1000, lock_ms + 2 * floor(lock_ms / GRACE)))
   -- NX: an empty string is no record of ours, and reads like no key at all.

@@ -11,7 +11,6 @@
 #include "domain/digest.h"
 #include "domain/fingerprint.h"
 #include "domain/policy.h"
-#include "domain/subject.h"
 
 #include <string.h>
 
@@ -75,6 +74,7 @@ static bool plan_name(struct plan *out, const struct request_facts *f)
         return true;
     if (!subject_record(p, f, (struct spop_slice){out->key, out->key_len}, &out->id))
         return deny(out, PROBLEM_PRINCIPAL_MISSING, NULL);
+    subject_who(p, f, out->who);
     return plan_owner(out, f);
 }
 

@@ -25,6 +25,7 @@
 #include "domain/facts.h"
 #include "domain/idemkey.h"
 #include "domain/problem.h"
+#include "domain/subject.h"
 #include "domain/token.h"
 
 enum { PLAN_KEY_MAX = IDEMKEY_MAX, PLAN_PROCESS_MAX = 128 };
@@ -45,6 +46,7 @@ struct plan {
     const struct policy *policy;
     bool has_record; /* idempotency applies */
     struct record_id id;
+    uint8_t who[SUBJECT_WHO]; /* the principal, as records keep it */
     uint8_t fingerprint[16];
     uint8_t rid[8];
     char key[PLAN_KEY_MAX + 1]; /* as understood (ACCEPTANCE I17) */

@@ -8,7 +8,7 @@
 #include "spop/cursor.h"
 #include "version.h"
 
-enum { RECORD_VERSION = PROTOCOL_VERSION, RECORD_HEAD = 54 };
+enum { RECORD_VERSION = PROTOCOL_VERSION, RECORD_HEAD = 66, RECORD_WHO = 8 };
 
 enum record_state {
     RECORD_FREE = 'F',
@@ -28,6 +28,8 @@ struct record {
     uint32_t lock_ms, ttl_s;
     uint16_t status;
     uint8_t fingerprint[16];
+    uint32_t policy;          /* policy_hash() */
+    uint8_t who[RECORD_WHO]; /* subject_who(); zeros: no principal, or the record was rebuilt from a token */
     struct spop_slice process, payload;
 };
 
@@ -43,7 +45,7 @@ struct response {
     struct spop_slice body;
 };
 
-/* Appends the 55 bytes of an empty DONE head and the response as msgpack. 0, or -1 if headers are malformed.
+/* Appends the RECORD_HEAD + 1 bytes of an empty DONE head and the response as msgpack. 0, or -1 if headers are malformed.
  */
 int record_pack_done(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop);
 

@@ -14,7 +14,7 @@
 _Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a row in SCRIPT_TABLE");
 
 enum {
-    CLAIM_FIXED = 51, /* bytes of the claim's first argument without the process */
+    CLAIM_FIXED = 63, /* bytes of the claim's first argument without the process */
     GROUP_FIXED = 5,  /* of one group */
     LIMIT_FIXED = 25, /* of one limit in it */
     LIMIT_BUCKET = 1, /* kind */
@@ -155,6 +155,8 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     buf_f64(out, (double)contact_us);
     buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_put(out, p->rid, sizeof p->rid);
+    buf_le(out, p->policy->hash, 4);
+    buf_put(out, p->who, sizeof p->who);
     buf_le(out, (uint64_t)i->lock_s * 1000, 4);
     buf_le(out, i->record_s, 4);
     buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0)));

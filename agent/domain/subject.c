@@ -73,6 +73,21 @@ bool subject_record(const struct policy *p, const struct request_facts *f, struc
     return true;
 }
 
+void subject_who(const struct policy *p, const struct request_facts *f, uint8_t out[SUBJECT_WHO])
+{
+    const char *principal = p->idempotency.principal;
+    char scratch[SCRATCH];
+    uint8_t whole[16] = {0};
+    struct digest d;
+    if (!same(principal, "none")) {
+        digest_begin(&d, sizeof whole, "who");
+        field(&d, slice_of(principal));
+        field(&d, text_of(f, principal, scratch));
+        digest_end(&d, whole);
+    }
+    memcpy(out, whole, SUBJECT_WHO);
+}
+
 static bool is_global(const struct limit *l)
 {
     for (unsigned i = 0; i < l->nterms; i++)

@@ -23,6 +23,11 @@
 /* false: the principal is missing. */
 bool subject_record(const struct policy *p, const struct request_facts *f, struct spop_slice key,
                     struct record_id *id);
+/* What a record keeps of its principal, so that all that one has can be found and erased: the beginning of the
+ * digest of the principal's name and text, the same for all policies that have it. Zeros: `none`. Only if
+ * subject_record() has said yes. */
+enum { SUBJECT_WHO = 8 };
+void subject_who(const struct policy *p, const struct request_facts *f, uint8_t out[SUBJECT_WHO]);
 /* The term of a limit that the message carries no argument of that name for, a mistake of the site; NULL: none
  * is missing. */
 const char *subject_lacks(const struct limit *l, const struct request_facts *f);

@@ -116,6 +116,7 @@ static struct plan sample_plan(void)
     p.id = sample_token().id;
     memset(p.fingerprint, 'f', sizeof p.fingerprint);
     memset(p.rid, 'r', sizeof p.rid);
+    memset(p.who, 'w', sizeof p.who);
     strcpy(p.process, "1.2.h");
     for (unsigned i = 0; i < 3; i++) {
         p.limits[i] = (struct plan_limit){&limits[i], p.id};
@@ -139,7 +140,7 @@ static void claim_with_everything(void **state)
     buf_u8(&want, 1);
     buf_f64(&want, 1000);
     buf_f64(&want, 2000);
-    buf_str(&want, "ffffffffffffffffrrrrrrrr");
+    buf_str(&want, "ffffffffffffffffrrrrrrrr\1\2\3\4wwwwwwww");
     buf_le(&want, 33000, 4);
     buf_le(&want, 86400, 4);
     buf_u8(&want, 9);
@@ -184,7 +185,7 @@ static void claim_of_each_shape(void **state)
     c = only(&out);
     assert_int_equal(c.n, 6);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
-    assert_int_equal(c.arg[4].len, 51);
+    assert_int_equal(c.arg[4].len, 63);
     assert_int_equal(c.arg[5].len, 30);
     buf_free(&out);
 }
@@ -205,7 +206,7 @@ static void claim_at_its_bounds(void **state)
     struct command c = only(&out);
     assert_int_equal(c.n, 5 + CONFIG_LIMITS_MAX + 1);
     assert_evalsha(&c, SCRIPT_CLAIM, "9");
-    assert_int_equal(c.arg[c.n - 2].len, 51 + PLAN_PROCESS_MAX);
+    assert_int_equal(c.arg[c.n - 2].len, 63 + PLAN_PROCESS_MAX);
     assert_int_equal(c.arg[c.n - 1].len, 30 * CONFIG_LIMITS_MAX);
     buf_free(&out);
 }

@@ -119,6 +119,34 @@ static void test_scope(void **state)
     (void)state;
 }
 
+/* The same principal in every policy that has it; never another's, and none for `none`. */
+static void test_who(void **state)
+{
+    static const uint8_t nobody[SUBJECT_WHO];
+    struct request_facts alice = facts_alice(), bob = facts_alice();
+    struct policy p = policy_payments(), other = policy_payments();
+    uint8_t a[SUBJECT_WHO], b[SUBJECT_WHO];
+    strcpy(other.name, "refunds");
+    subject_who(&p, &alice, a);
+    subject_who(&other, &alice, b);
+    assert_memory_equal(a, b, sizeof a);
+    assert_memory_not_equal(a, nobody, sizeof a);
+    bob.extra[0].value.bytes = S("bob");
+    subject_who(&p, &bob, b);
+    assert_memory_not_equal(a, b, sizeof a);
+    strcpy(other.idempotency.principal, "tenant");
+    alice.extra[1].value = alice.extra[0].value;
+    subject_who(&other, &alice, b);
+    assert_memory_not_equal(a, b, sizeof a);
+    strcpy(p.idempotency.principal, "ip");
+    subject_who(&p, &alice, a);
+    assert_memory_not_equal(a, nobody, sizeof a);
+    strcpy(p.idempotency.principal, "none");
+    subject_who(&p, &alice, a);
+    assert_memory_equal(a, nobody, sizeof a);
+    (void)state;
+}
+
 static void test_principal_missing(void **state)
 {
     struct request_facts f = facts_alice();
@@ -240,7 +268,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_record_literals), cmocka_unit_test(test_records_differ),
-        cmocka_unit_test(test_scope),           cmocka_unit_test(test_principal_missing),
+        cmocka_unit_test(test_scope),
+        cmocka_unit_test(test_who),           cmocka_unit_test(test_principal_missing),
         cmocka_unit_test(test_addresses),       cmocka_unit_test(test_limit_literals),
         cmocka_unit_test(test_limits_share),    cmocka_unit_test(test_limit_texts),
     };
