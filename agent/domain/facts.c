@@ -307,3 +307,21 @@ struct spop_slice facts_text(const struct request_facts *f, const char *name, ch
     const struct spop_arg *extra = extra_find(f, wants);
     return extra ? value_text(&extra->value, scratch) : (struct spop_slice){0};
 }
+
+bool facts_say(struct request_facts *f, const char *name, struct spop_slice text)
+{
+    size_t from = 0;
+    const struct argument *row = argument_find(slice_of(name), IN_ASKING, &from);
+    struct spop_arg arg = {
+        slice_of(name), {.type = SPOP_STR, .bytes = text}
+    };
+    if (row && row->type != ARG_STRING && row->type != ARG_BINARY)
+        return false;
+    if (row)
+        argument_store(row, &arg.value, (char *)f);
+    else if (f->nextra < FACTS_EXTRA_MAX)
+        f->extra[f->nextra++] = arg;
+    else
+        return false;
+    return true;
+}

@@ -58,4 +58,8 @@ bool facts_carried(const struct request_facts *f, const char *name);
  * empty. */
 struct spop_slice facts_text(const struct request_facts *f, const char *name, char scratch[24]);
 
+/* Puts a text where facts_text() finds it, for facts that no message has brought; it is borrowed. False: that
+ * argument has no text, or there is no room. */
+bool facts_say(struct request_facts *f, const char *name, struct spop_slice text);
+
 #endif
