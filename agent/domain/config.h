@@ -121,6 +121,10 @@ struct config {
         config_text listen; /* metrics, health, version */
     } http;
     struct {
+        config_text listen; /* the operator's; a unix socket, or empty: none */
+        uint32_t mode;
+    } admin;
+    struct {
         config_text listen; /* datagram socket for HAProxy's log; empty: none */
         uint32_t mode;
     } notices;

@@ -275,6 +275,7 @@ static void check_listen(struct check *k)
     } others[] = {
         {"replay.listen",  c->replay.listen },
         {"http.listen",    c->http.listen   },
+        {"admin.listen",   c->admin.listen  },
         {"notices.listen", c->notices.listen},
     };
     for (unsigned i = 0; i < c->spop.listen.n; i++) {
@@ -292,6 +293,13 @@ static void check_listen(struct check *k)
                 say(k, others[i].option, "is the address of another listener too: each needs its own");
 }
 
+/* Who may connect is said by the file's permissions. */
+static void check_admin(struct check *k)
+{
+    if (*k->config->admin.listen && strncmp(k->config->admin.listen, "unix@", 5) != 0)
+        say(k, "admin.listen", "must be a unix socket (\"unix@/path\"): its permissions say who may ask");
+}
+
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
 {
     struct check k = {
@@ -303,6 +311,7 @@ unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
     check_acks(&k);
     check_haproxy(&k);
     check_listen(&k);
+    check_admin(&k);
     check_redis(&k);
     if (c->npolicies == 0)
         say(&k, "policies", "at least one policy is wanted");

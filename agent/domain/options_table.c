@@ -83,6 +83,11 @@ static const struct option config_options[] = {
     PLAIN("http.listen", STREAM, http.listen, "127.0.0.1:9180", OPTIONAL | START,
           "Metrics, health and version; empty: none."),
 
+    PLAIN("admin.listen", STREAM, admin.listen, "unix@/run/spoa-once/admin.sock", OPTIONAL | START,
+          "Where oncectl asks; a unix socket: who may connect may read every stored answer and free every "
+          "key. Empty: none."),
+    RANGE("admin.mode", MODE, admin.mode, "0600", "0600", "0660", START, "Permissions of that unix socket."),
+
     PLAIN("notices.listen", DATAGRAM, notices.listen, "", OPTIONAL | START,
           "Where HAProxy's log lines arrive as hints; empty: none. Wanted with on_unknown = \"hold\"."),
     RANGE("notices.mode", MODE, notices.mode, "0660", "0600", "0777", START,
