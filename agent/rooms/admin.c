@@ -41,7 +41,7 @@ void job_refuse(struct job *j, unsigned status, const char *word, const char *de
     job_send(j, status, json_pack("{s:s,s:s}", "error", word, "detail", detail));
 }
 
-bool job_ask(struct job *j, redis_reply_fn *fn)
+void job_ask(struct job *j, redis_reply_fn *fn)
 {
     struct admin *a = j->admin;
     struct redis *r = a->gate->redis;
@@ -49,7 +49,6 @@ bool job_ask(struct job *j, redis_reply_fn *fn)
         j->call = redis_submit(r, a->command.data, a->command.len, ev_time() + PATIENCE, fn, j);
     if (!j->call)
         job_refuse(j, 503, "redis-unavailable", "Redis cannot be asked now");
-    return j->call != NULL;
 }
 
 bool job_heard(struct job *j, const struct redis_reply *reply)

@@ -47,8 +47,8 @@ struct admin {
 void job_send(struct job *j, unsigned status, json_t *json);
 /* {"error": word, "detail": text} */
 void job_refuse(struct job *j, unsigned status, const char *word, const char *detail);
-/* Sends admin->command; the reply comes to fn with j as arg. False: j has been refused. */
-bool job_ask(struct job *j, redis_reply_fn *fn);
+/* Sends admin->command; the reply comes to fn with j as arg, or j is refused. */
+void job_ask(struct job *j, redis_reply_fn *fn);
 /* Is it a reply that can be used? Otherwise j has been refused. */
 bool job_heard(struct job *j, const struct redis_reply *reply);
 
