@@ -35,8 +35,9 @@ static int reach(const char *path)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(fd, (const struct sockaddr *)&to, sizeof to) == 0)
         return fd;
-    fail(path, errno == ENOENT || errno == ECONNREFUSED ? "no agent listens there (its option is admin.listen)"
-                                                        : strerror(errno));
+    fail(path, errno == ENOENT || errno == ECONNREFUSED
+                   ? "no agent listens there (its option is admin.listen)"
+                   : strerror(errno));
     close(fd);
     return -1;
 }
@@ -79,7 +80,8 @@ static char *read_answer(int fd, size_t *len)
         if (more)
             text = more;
         if (n < 0) {
-            fail("receive", more ? (errno == EAGAIN ? "the agent does not answer" : strerror(errno)) : "out of memory");
+            fail("receive",
+                 more ? (errno == EAGAIN ? "the agent does not answer" : strerror(errno)) : "out of memory");
             break;
         }
         *len += (size_t)n;
@@ -108,7 +110,8 @@ static struct reply open_answer(const char *text, size_t len)
     return r;
 }
 
-struct reply client_ask(const char *socket_path, const char *method, const char *path, const struct query *query)
+struct reply client_ask(const char *socket_path, const char *method, const char *path,
+                        const struct query *query)
 {
     struct reply r = {0};
     size_t len;

@@ -18,6 +18,7 @@ struct reply {
 };
 
 /* query ends with name NULL. */
-struct reply client_ask(const char *socket_path, const char *method, const char *path, const struct query *query);
+struct reply client_ask(const char *socket_path, const char *method, const char *path,
+                        const struct query *query);
 
 #endif

@@ -133,7 +133,8 @@ bool show_base64(const char *text)
 {
     size_t len = strlen(text), n;
     unsigned char *bytes = malloc(len + 1);
-    bool right = bytes && sodium_base642bin(bytes, len + 1, text, len, NULL, &n, NULL, sodium_base64_VARIANT_ORIGINAL) == 0;
+    bool right = bytes && sodium_base642bin(bytes, len + 1, text, len, NULL, &n, NULL,
+                                            sodium_base64_VARIANT_ORIGINAL) == 0;
     if (right)
         right = fwrite(bytes, 1, n, stdout) == n;
     free(bytes);

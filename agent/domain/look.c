@@ -80,6 +80,8 @@ int look_name_read(const char *text, struct record_id *id)
 {
     if (strlen(text) != LOOK_NAME || text[TAG_HEX] != ':')
         return -1;
-    return hex(text, id->tag, sizeof id->tag) < 0 || hex(text + TAG_HEX + 1, id->digest, sizeof id->digest) < 0 ? -1
-                                                                                                              : 0;
+    return hex(text, id->tag, sizeof id->tag) < 0 ||
+                   hex(text + TAG_HEX + 1, id->digest, sizeof id->digest) < 0
+               ? -1
+               : 0;
 }

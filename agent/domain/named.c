@@ -7,7 +7,8 @@
 #include "domain/idemkey.h"
 #include "domain/policy.h"
 
-static bool say_principal(const char *principal, const struct naming *n, struct request_facts *f, const char **why)
+static bool say_principal(const char *principal, const struct naming *n, struct request_facts *f,
+                          const char **why)
 {
     if (strcmp(principal, "ip") == 0) {
         f->src = n->address;
@@ -19,7 +20,8 @@ static bool say_principal(const char *principal, const struct naming *n, struct 
 }
 
 /* Which scope a policy has, and what it therefore needs. */
-static bool say_place(const struct idempotency *i, const struct naming *n, struct request_facts *f, const char **why)
+static bool say_place(const struct idempotency *i, const struct naming *n, struct request_facts *f,
+                      const char **why)
 {
     if (i->scope != KEY_SCOPE_POLICY && !n->host) {
         *why = "a key of this policy belongs to a host (scope): say which";

@@ -28,7 +28,7 @@ struct record {
     uint32_t lock_ms, ttl_s;
     uint16_t status;
     uint8_t fingerprint[16];
-    uint32_t policy;          /* policy_hash() */
+    uint32_t policy;         /* policy_hash() */
     uint8_t who[RECORD_WHO]; /* subject_who(); zeros: no principal, or the record was rebuilt from a token */
     struct spop_slice process, payload;
 };

@@ -64,7 +64,8 @@ bool job_heard(struct job *j, const struct redis_reply *reply)
         job_refuse(j, 503, "redis-error", text);
         return false;
     default:
-        job_refuse(j, 503, "redis-unavailable", "Redis has not answered: what was asked for may have been done");
+        job_refuse(j, 503, "redis-unavailable",
+                   "Redis has not answered: what was asked for may have been done");
         return false;
     }
 }
@@ -90,12 +91,13 @@ static void status(struct job *j)
     for (unsigned i = 0; i < g->config->npolicies; i++)
         json_array_append_new(policies, json_string(g->config->policies[i].name));
     job_send(j, 200,
-             json_pack("{s:s,s:i,s:s,s:b,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "version", SPOA_ONCE_VERSION, "pid",
-                       (int)getpid(), "file", g->config->file, "redis_ready", redis_ready(g->redis), "breaker_open",
-                       !guard_admits(g->guard), "data", trust_word(guard_trusts(g->guard)), "haproxy_workers",
-                       (json_int_t)value[METRIC_WORKERS], "polled_sockets", (json_int_t)value[METRIC_POLLER],
-                       "inflight", (json_int_t)value[METRIC_INFLIGHT], "deciding", (json_int_t)g->live,
-                       "unconfirmed", (json_int_t)value[METRIC_COMPLETIONS], "policies", policies));
+             json_pack("{s:s,s:i,s:s,s:b,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "version", SPOA_ONCE_VERSION,
+                       "pid", (int)getpid(), "file", g->config->file, "redis_ready", redis_ready(g->redis),
+                       "breaker_open", !guard_admits(g->guard), "data", trust_word(guard_trusts(g->guard)),
+                       "haproxy_workers", (json_int_t)value[METRIC_WORKERS], "polled_sockets",
+                       (json_int_t)value[METRIC_POLLER], "inflight", (json_int_t)value[METRIC_INFLIGHT],
+                       "deciding", (json_int_t)g->live, "unconfirmed", (json_int_t)value[METRIC_COMPLETIONS],
+                       "policies", policies));
 }
 
 struct seen {
@@ -112,11 +114,11 @@ static void put_seen(void *arg, const struct view_entry *e)
     const struct policy *p = policy_by_hash(s->config, e->token.policy);
     char name[LOOK_NAME + 1];
     look_name_write(&e->token.id, name);
-    json_array_append_new(
-        s->list, json_pack("{s:s,s:s?,s:s,s:i,s:I,s:I,s:I}", "id", name, "policy", p ? p->name : NULL, "state",
-                           states[e->list], "status", (int)(e->gpt0 < 1000 ? e->gpt0 : 0), "pid",
-                           (json_int_t)e->process.pid, "fence", (json_int_t)e->token.fence, "read_ms_ago",
-                           (json_int_t)((monotonic_now() - e->at) * 1000)));
+    json_array_append_new(s->list, json_pack("{s:s,s:s?,s:s,s:i,s:I,s:I,s:I}", "id", name, "policy",
+                                             p ? p->name : NULL, "state", states[e->list], "status",
+                                             (int)(e->gpt0 < 1000 ? e->gpt0 : 0), "pid",
+                                             (json_int_t)e->process.pid, "fence", (json_int_t)e->token.fence,
+                                             "read_ms_ago", (json_int_t)((monotonic_now() - e->at) * 1000)));
 }
 
 static void inflight(struct job *j)
@@ -168,9 +170,13 @@ static void read_address(const char *text, struct spop_value *out, char bytes[16
 {
     out->bytes.ptr = bytes;
     if (text && inet_pton(AF_INET, text, bytes) == 1)
-        *out = (struct spop_value){.type = SPOP_IPV4, .bytes = {bytes, 4}};
+        *out = (struct spop_value){
+            .type = SPOP_IPV4, .bytes = {bytes, 4}
+        };
     else if (text && inet_pton(AF_INET6, text, bytes) == 1)
-        *out = (struct spop_value){.type = SPOP_IPV6, .bytes = {bytes, 16}};
+        *out = (struct spop_value){
+            .type = SPOP_IPV6, .bytes = {bytes, 16}
+        };
 }
 
 /* False: refused. */
@@ -227,7 +233,8 @@ static void on_request(void *arg, struct httpd_request *q, const char *method, c
     metrics_add(a->gate->metrics, METRIC_OPERATOR_ASKED);
     buf_reset(&a->command);
     if (!r)
-        job_refuse(j, there ? 405 : 404, there ? "no-such-method" : "no-such-path", "docs/oncectl.md has the list");
+        job_refuse(j, there ? 405 : 404, there ? "no-such-method" : "no-such-path",
+                   "docs/oncectl.md has the list");
     else if (find_name(j, r->needs))
         r->fn(j);
 }

@@ -24,14 +24,14 @@ struct job {
     LIST_ENTRY(job) link;
     struct admin *admin;
     struct httpd_request *request;
-    struct redis_call *call;  /* on its way; several of a purge are counted in `waiting` instead */
-    struct named named;       /* what the request means */
-    struct record record;     /* what was found under that name; without its slices */
-    job_fn *then;             /* what to do with it */
-    char word;                /* 'f', 'c', 'd' */
+    struct redis_call *call; /* on its way; several of a purge are counted in `waiting` instead */
+    struct named named;      /* what the request means */
+    struct record record;    /* what was found under that name; without its slices */
+    job_fn *then;            /* what to do with it */
+    char word;               /* 'f', 'c', 'd' */
     bool forced, body;
     unsigned status;
-    json_t *answer;           /* while it is put together */
+    json_t *answer; /* while it is put together */
     struct purge *purge;
     struct acks_waiter waiter;
 };

@@ -115,25 +115,27 @@ static json_t *foreign_json(const struct look_row *row)
 {
     char name[LOOK_NAME + 1];
     look_name_write(&row->id, name);
-    return json_pack("{s:s,s:s,s:I,s:I}", "id", name, "state", "foreign", "ttl_ms", (json_int_t)row->ttl_ms, "bytes",
-                     (json_int_t)row->len);
+    return json_pack("{s:s,s:s,s:I,s:I}", "id", name, "state", "foreign", "ttl_ms", (json_int_t)row->ttl_ms,
+                     "bytes", (json_int_t)row->len);
 }
 
-static json_t *record_json(const struct job *j, const struct look_row *row, const struct record *r, uint64_t now_us)
+static json_t *record_json(const struct job *j, const struct look_row *row, const struct record *r,
+                           uint64_t now_us)
 {
     char name[LOOK_NAME + 1];
     const struct policy *p = policy_by_hash(j->admin->gate->config, r->policy);
     int64_t lease_ms = ((int64_t)r->lease_until_us - (int64_t)now_us) / 1000;
     look_name_write(&row->id, name);
-    json_t *json = json_pack(
-        "{s:s,s:s?,s:s,s:o,s:i,s:b,s:I,s:I,s:I,s:I,s:o}", "id", name, "policy", p ? p->name : NULL, "state",
-        record_state_word(r->state), "why", why_of(r), "status", (int)r->status, "hold", r->flags & RECORD_HOLD,
-        "fence", (json_int_t)r->fence, "since_us", (json_int_t)since_us(r, row, now_us), "ttl_ms",
-        (json_int_t)row->ttl_ms, "now_us", (json_int_t)now_us, "who", who_of(r));
+    json_t *json = json_pack("{s:s,s:s?,s:s,s:o,s:i,s:b,s:I,s:I,s:I,s:I,s:o}", "id", name, "policy",
+                             p ? p->name : NULL, "state", record_state_word(r->state), "why", why_of(r),
+                             "status", (int)r->status, "hold", r->flags & RECORD_HOLD, "fence",
+                             (json_int_t)r->fence, "since_us", (json_int_t)since_us(r, row, now_us), "ttl_ms",
+                             (json_int_t)row->ttl_ms, "now_us", (json_int_t)now_us, "who", who_of(r));
     json_object_set_new(json, "process", r->process.len ? json_text(r->process) : json_null());
     json_object_set_new(json, "lease_ms", is_live(r) ? json_integer(lease_ms) : json_null());
-    json_object_set_new(json, "stored_bytes", r->state == RECORD_DONE ? json_integer((json_int_t)row->len - RECORD_HEAD - 1)
-                                                                      : json_null());
+    json_object_set_new(json, "stored_bytes",
+                        r->state == RECORD_DONE ? json_integer((json_int_t)row->len - RECORD_HEAD - 1)
+                                                : json_null());
     return json;
 }
 
@@ -195,7 +197,8 @@ void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn
     struct script_look step = *l;
     const char *cursor = httpd_argument(j->request, "cursor");
     step.cursor = cursor ? cursor : "0";
-    if (!*step.cursor || strlen(step.cursor) > LOOK_CURSOR || step.cursor[strspn(step.cursor, "0123456789")]) {
+    if (!*step.cursor || strlen(step.cursor) > LOOK_CURSOR ||
+        step.cursor[strspn(step.cursor, "0123456789")]) {
         job_refuse(j, 400, "bad-cursor", "a cursor is what the step before has said");
         return;
     }
@@ -237,7 +240,8 @@ static bool put_answer(json_t *to, struct spop_slice payload)
     size_t size = sodium_base64_encoded_len(s.body.len, sodium_base64_VARIANT_ORIGINAL);
     char *text = malloc(size);
     if (text)
-        sodium_bin2base64(text, size, (const uint8_t *)s.body.ptr, s.body.len, sodium_base64_VARIANT_ORIGINAL);
+        sodium_bin2base64(text, size, (const uint8_t *)s.body.ptr, s.body.len,
+                          sodium_base64_VARIANT_ORIGINAL);
     json_object_set_new(to, "headers", headers);
     json_object_set_new(to, "body_base64", text ? json_string(text) : json_null());
     free(text);

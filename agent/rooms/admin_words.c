@@ -40,8 +40,9 @@ static void tell(const struct job *j, const struct record_id *id, const char *sa
         if (words[i].letter == j->word)
             metrics_add(j->admin->gate->metrics, words[i].metric);
     LOG(LOG_NOTICE, "operator-word", log_text("word", word_name(j->word)), log_text("record", name),
-        log_text("before", record_state_word((uint8_t)said[1])), log_text("now", record_state_word((uint8_t)said[2])),
-        log_text("forced", j->forced ? "yes" : "no"), log_int("uid", httpd_peer_uid(j->request)));
+        log_text("before", record_state_word((uint8_t)said[1])),
+        log_text("now", record_state_word((uint8_t)said[2])), log_text("forced", j->forced ? "yes" : "no"),
+        log_int("uid", httpd_peer_uid(j->request)));
 }
 
 /* The reply of operator.lua: three letters, or one of them alone. */
@@ -56,7 +57,8 @@ static void refuse_said(struct job *j, char letter, char before)
     const char *state = record_state_word((uint8_t)before);
     if (letter == 'R') {
         snprintf(text, sizeof text,
-                 "it is %s: what is sent to the backend cannot be called back, and its key would be free beside it; "
+                 "it is %s: what is sent to the backend cannot be called back, and its key would be free "
+                 "beside it; "
                  "force says so all the same",
                  state);
         job_refuse(j, 409, "running", text);
@@ -168,7 +170,8 @@ static void purged(struct job *j)
     const struct purge *p = j->purge;
     if (p->waiting == 0)
         job_send(j, 200,
-                 json_pack("{s:i,s:i,s:s}", "deleted", (int)p->deleted, "left", (int)p->left, "cursor", p->cursor));
+                 json_pack("{s:i,s:i,s:s}", "deleted", (int)p->deleted, "left", (int)p->left, "cursor",
+                           p->cursor));
 }
 
 static void on_purged(void *arg, const struct redis_reply *reply)

@@ -26,6 +26,7 @@ struct view {
 };
 
 /* l is walked; the caller keeps its own copy. */
-void view_listed(struct view *v, const struct process *p, enum worker_list list, struct listing l, double now);
+void view_listed(struct view *v, const struct process *p, enum worker_list list, struct listing l,
+                 double now);
 
 #endif

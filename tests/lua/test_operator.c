@@ -65,7 +65,8 @@ static bool live(char state)
 
 static struct record planted(const struct gate *g, char from)
 {
-    struct record r = {.state = (uint8_t)(from == 'f' ? 'F' : from), .fence = from == 'f' ? FENCE + 1 : FENCE};
+    struct record r = {.state = (uint8_t)(from == 'f' ? 'F' : from),
+                       .fence = from == 'f' ? FENCE + 1 : FENCE};
     memset(r.rid, 'r', sizeof r.rid);
     memset(r.fingerprint, 'f', sizeof r.fingerprint);
     r.policy = g->policy.hash;
@@ -176,7 +177,8 @@ static void foreign_is_untouched(void **state)
 {
     struct gate *g = *state;
     static const struct row row = {'d', true, 0, 'R', "X", keep};
-    gate_plant_raw(g, "something else that is longer than the head of a record of ours, by far", 70, PLANTED_MS);
+    gate_plant_raw(g, "something else that is longer than the head of a record of ours, by far", 70,
+                   PLANTED_MS);
     say(g, &row);
     assert_int_equal(redis_server_int(&g->redis, "STRLEN %s", gate_record_key(g)), 70);
     redis_server_do(&g->redis, "DEL %s", gate_record_key(g));
@@ -190,7 +192,8 @@ static void foreign_is_untouched(void **state)
 static void what_a_retry_gets(void **state)
 {
     struct gate *g = *state;
-    static const struct row failed = {'f', false, 0, 'H', "SHF", 'F'}, completed = {'c', false, 201, 'H', "SHT", 'T'},
+    static const struct row failed = {'f', false, 0, 'H', "SHF", 'F'},
+                            completed = {'c', false, 201, 'H', "SHT", 'T'},
                             deleted = {'d', false, 0, 'D', "SDF", 'F'};
     struct record r = planted(g, 'H');
     gate_plant(g, &r, PLANTED_MS);

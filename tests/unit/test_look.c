@@ -7,9 +7,17 @@
 
 #define DIGEST "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
 
-static const char reply[] = "\1\2\3\4\5\6\0\0" "\2" "17"
-                            "ab01" DIGEST "\xe8\3\0\0\0\0\0\0" "\6\0\0\0" "\3\0" "abc"
-                            "00ff" DIGEST "\0\0\0\0\0\0\0\0" "\1\0\0\0" "\1\0" "x";
+static const char reply[] = "\1\2\3\4\5\6\0\0"
+                            "\2"
+                            "17"
+                            "ab01" DIGEST "\xe8\3\0\0\0\0\0\0"
+                            "\6\0\0\0"
+                            "\3\0"
+                            "abc"
+                            "00ff" DIGEST "\0\0\0\0\0\0\0\0"
+                            "\1\0\0\0"
+                            "\1\0"
+                            "x";
 enum { LEN = sizeof reply - 1, HEAD = 11, FIRST = HEAD + 50 + 3 };
 
 static void whole(void **state)
@@ -98,7 +106,7 @@ static void names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(whole), cmocka_unit_test(cut), cmocka_unit_test(broken),
-                                       cmocka_unit_test(names)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(whole), cmocka_unit_test(cut),
+                                       cmocka_unit_test(broken), cmocka_unit_test(names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

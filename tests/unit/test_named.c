@@ -36,7 +36,7 @@ static struct plan planned(const char *policy, const char *key)
         .keys = 1,
         .sha = {"01234567890123456789012345678901", 32                              },
         .content_length = 0,
-        .src = {.type = SPOP_IPV4,               .bytes = {"\xc0\x00\x02\x07", 4}},
+        .src = {.type = SPOP_IPV4,                  .bytes = {"\xc0\x00\x02\x07", 4}},
         .nextra = 1,
     };
     struct plan out;
@@ -69,13 +69,16 @@ static void the_same_record(void **state)
     assert_means(&(struct naming){.policy = "payments", .principal = "alice", .key = "\"k1\""}, "k1");
     assert_means(&(struct naming){.policy = "payments", .principal = "alice", .key = "k1"}, "\"k1\"");
     assert_means(&(struct naming){.policy = "nobody", .key = "k1"}, "k1");
-    assert_means(&(struct naming){.policy = "address",
-                                  .principal = "192.0.2.7",
-                                  .key = "k1",
-                                  .host = "shop.example",
-                                  .path = "/a",
-                                  .address = {.type = SPOP_IPV4, .bytes = {"\xc0\x00\x02\x07", 4}}},
-                 "k1");
+    assert_means(
+        &(struct naming){
+            .policy = "address",
+            .principal = "192.0.2.7",
+            .key = "k1",
+            .host = "shop.example",
+            .path = "/a",
+            .address = {.type = SPOP_IPV4, .bytes = {"\xc0\x00\x02\x07", 4}}
+    },
+        "k1");
 }
 
 static void assert_refused(const struct naming *n, const char *says)
@@ -95,12 +98,18 @@ static void what_is_missing(void **state)
     assert_refused(&(struct naming){.key = "k"}, "without its policy");
     assert_refused(&(struct naming){.principal = "k"}, "without its policy");
     assert_refused(&(struct naming){.policy = "payments", .key = "k"}, "say which");
-    assert_refused(&(struct naming){.policy = "payments", .principal = "", .key = "k"}, "principal is missing");
+    assert_refused(&(struct naming){.policy = "payments", .principal = "", .key = "k"},
+                   "principal is missing");
     assert_refused(&(struct naming){.policy = "nobody", .principal = "alice", .key = "k"}, "nobody");
     assert_refused(&(struct naming){.policy = "nobody", .key = ""}, "no client");
     assert_refused(&(struct naming){.policy = "nobody", .key = "a\nb"}, "no client");
     assert_refused(&(struct naming){.policy = "address", .principal = "alice", .key = "k"}, "an address");
-    struct naming n = {.policy = "address", .principal = "192.0.2.7", .key = "k", .address = {.type = SPOP_IPV4, .bytes = {"\xc0\x00\x02\x07", 4}}};
+    struct naming n = {
+        .policy = "address",
+        .principal = "192.0.2.7",
+        .key = "k",
+        .address = {.type = SPOP_IPV4, .bytes = {"\xc0\x00\x02\x07", 4}}
+    };
     assert_refused(&n, "a host");
     n.host = "shop.example";
     assert_refused(&n, "a path");
@@ -116,7 +125,8 @@ static void a_policy_or_a_principal(void **state)
     assert_true(named_find(&config, &(struct naming){.policy = "payments"}, &out, &why));
     assert_ptr_equal(out.policy, &policies[0]);
     assert_false(out.has_who || out.has_id);
-    assert_true(named_find(&config, &(struct naming){.policy = "payments", .principal = "alice"}, &out, &why));
+    assert_true(
+        named_find(&config, &(struct naming){.policy = "payments", .principal = "alice"}, &out, &why));
     assert_true(out.has_who && !out.has_id);
     assert_memory_equal(out.who, planned("payments", "k").who, sizeof out.who);
 }

@@ -267,11 +267,15 @@ static void test_limit_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record_literals), cmocka_unit_test(test_records_differ),
+        cmocka_unit_test(test_record_literals),
+        cmocka_unit_test(test_records_differ),
         cmocka_unit_test(test_scope),
-        cmocka_unit_test(test_who),           cmocka_unit_test(test_principal_missing),
-        cmocka_unit_test(test_addresses),       cmocka_unit_test(test_limit_literals),
-        cmocka_unit_test(test_limits_share),    cmocka_unit_test(test_limit_texts),
+        cmocka_unit_test(test_who),
+        cmocka_unit_test(test_principal_missing),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_limit_literals),
+        cmocka_unit_test(test_limits_share),
+        cmocka_unit_test(test_limit_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
