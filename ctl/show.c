@@ -46,8 +46,10 @@ static void put_array(char *out, const json_t *array)
     {
         if (json_is_string(e))
             len += (size_t)snprintf(out + len, CELL_MAX - len, "%s%s", i ? " " : "", json_string_value(e));
-        else
+        else if (json_is_number(e))
             len += (size_t)snprintf(out + len, CELL_MAX - len, "%s%.1f", i ? " " : "", json_number_value(e));
+        else
+            len += (size_t)snprintf(out + len, CELL_MAX - len, "%s-", i ? " " : "");
         if (len >= CELL_MAX)
             return;
     }

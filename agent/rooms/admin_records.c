@@ -165,18 +165,25 @@ static json_t *any_json(const struct job *j, const struct look_row *row, uint64_
     return record_json(j, row, &r, now_us);
 }
 
-/* Ticks of 100 ns since 2023-01-01 that are left of each bucket's time (docs/wire.md, Limits group). */
+/* Seconds of a bucket's time that are used: until its TAT, ticks of 100 ns since 2023-01-01 (docs/wire.md, Limits
+ * group). null: the cell is none of a bucket. */
+static json_t *cell_json(const char *cell, uint64_t now_us)
+{
+    double tat, now = ((double)now_us - 1672531200000000.0) * 10;
+    memcpy(&tat, cell, sizeof tat);
+    if (!(tat >= 0 && tat < 9007199254740992.0) || tat != (double)(uint64_t)tat)
+        return json_null();
+    return json_real(tat > now ? (tat - now) / 1e7 : 0);
+}
+
 static json_t *limit_json(const struct job *j, const struct look_row *row, uint64_t now_us)
 {
     char name[LOOK_NAME + 1];
     json_t *cells = json_array();
     (void)j;
     look_name_write(&row->id, name);
-    for (size_t at = 0; at + CELL <= row->bytes.len; at += CELL) {
-        double tat, now = ((double)now_us - 1672531200000000.0) * 10;
-        memcpy(&tat, row->bytes.ptr + at, sizeof tat);
-        json_array_append_new(cells, json_real(tat > now && tat - now < 1e15 ? (tat - now) / 1e7 : 0));
-    }
+    for (size_t at = 0; at + CELL <= row->bytes.len; at += CELL)
+        json_array_append_new(cells, cell_json(row->bytes.ptr + at, now_us));
     return json_pack("{s:s,s:o,s:I}", "id", name, "used_s", cells, "ttl_ms", (json_int_t)row->ttl_ms);
 }
 

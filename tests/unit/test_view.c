@@ -24,8 +24,7 @@ static struct listing listing_of(unsigned n, uint64_t fence)
         len +=
             (size_t)sprintf(text + len, "0x55ca164cd6f8: key=%s use=1 exp=701 gpt0=200 conn_cur=1\n", name);
     }
-    assert_int_equal(listing_open((struct spop_slice){text, len}, "once_inflight", 100000, &l),
-                     LISTING_OK);
+    assert_int_equal(listing_open((struct spop_slice){text, len}, "once_inflight", 100000, &l), LISTING_OK);
     return l;
 }
 
