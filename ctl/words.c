@@ -119,12 +119,14 @@ int say_status(const struct command *c)
     return EXIT_DONE;
 }
 
+enum { SHOWN = 50, WALK_MOST = 1000000 };
+
 /* How many were asked for; 0: that is no number. */
 static size_t limit_of(const struct command *c)
 {
     char *end;
-    long n = c->limit ? strtol(c->limit, &end, 10) : 50;
-    return n > 0 && n <= 1000000 && (!c->limit || *end == '\0') ? (size_t)n : 0;
+    long n = c->limit ? strtol(c->limit, &end, 10) : SHOWN;
+    return n > 0 && n <= WALK_MOST && (!c->limit || *end == '\0') ? (size_t)n : 0;
 }
 
 /* Walks until the end, or until there are `most`; NULL: *rc says why. */
@@ -176,22 +178,44 @@ int say_list(const struct command *c)
     return rows ? show_rows(c, "records", rows, record_table) : rc;
 }
 
-static double most_used(const json_t *row)
+struct use {
+    double most; /* of its limits */
+    json_t *row;
+};
+
+static struct use use_of(json_t *row)
 {
-    double most = 0;
+    struct use u = {0, row};
     size_t i;
     json_t *e;
     json_array_foreach(json_object_get(row, "used_s"), i, e)
     {
-        most = json_number_value(e) > most ? json_number_value(e) : most;
+        u.most = json_number_value(e) > u.most ? json_number_value(e) : u.most;
     }
-    return most;
+    return u;
 }
 
 static int by_use(const void *a, const void *b)
 {
-    double x = most_used(*(json_t *const *)a), y = most_used(*(json_t *const *)b);
+    double x = ((const struct use *)a)->most, y = ((const struct use *)b)->most;
     return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* The first `most` of the rows by their use; the rows are dropped. */
+static json_t *top_of(json_t *rows, size_t most)
+{
+    size_t n = json_array_size(rows);
+    struct use *uses = calloc(n + 1, sizeof *uses);
+    json_t *top = json_array();
+    for (size_t i = 0; uses && i < n; i++)
+        uses[i] = use_of(json_array_get(rows, i));
+    if (uses)
+        qsort(uses, n, sizeof *uses, by_use);
+    for (size_t i = 0; uses && i < n && i < most; i++)
+        json_array_append(top, uses[i].row);
+    free(uses);
+    json_decref(rows);
+    return top;
 }
 
 int say_limits(const struct command *c)
@@ -206,20 +230,8 @@ int say_limits(const struct command *c)
     size_t most = limit_of(c);
     if (most == 0)
         return wrong("not a number: --limit ", c->limit);
-    json_t *rows = walk(c, "/v1/limits", "limits", 1000000, &rc), *top = json_array();
-    if (!rows)
-        return rc;
-    size_t n = json_array_size(rows);
-    json_t **sorted = calloc(n ? n : 1, sizeof *sorted);
-    for (size_t i = 0; sorted && i < n; i++)
-        sorted[i] = json_array_get(rows, i);
-    if (sorted)
-        qsort(sorted, n, sizeof(json_t *), by_use);
-    for (size_t i = 0; sorted && i < n && i < most; i++)
-        json_array_append(top, sorted[i]);
-    free(sorted);
-    json_decref(rows);
-    return show_rows(c, "limits", top, table);
+    json_t *rows = walk(c, "/v1/limits", "limits", WALK_MOST, &rc);
+    return rows ? show_rows(c, "limits", top_of(rows, most), table) : rc;
 }
 
 int say_inflight(const struct command *c)

@@ -79,7 +79,9 @@ static bool read_states(const char *text, char *out)
 /* Wire text may be no UTF-8, and JSON must be. */
 static json_t *json_text(struct spop_slice s)
 {
-    json_t *json = json_stringn(s.ptr ? s.ptr : "", s.len);
+    if (s.len == 0)
+        return json_string("");
+    json_t *json = json_stringn(s.ptr, s.len);
     char *text = json ? NULL : malloc(s.len);
     for (size_t i = 0; text && i < s.len; i++)
         text[i] = (unsigned char)s.ptr[i] < 0x80 ? s.ptr[i] : '?';
