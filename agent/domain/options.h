@@ -37,6 +37,7 @@ enum option_type {
     OPT_FIELDS,   /* struct text_list: paths of JSON fields, names parted by dots */
     OPT_LISTEN,   /* struct address_list: addresses as OPT_STREAM */
     OPT_SERVERS,  /* struct address_list: addresses as OPT_SERVER */
+    OPT_PATHS,    /* struct address_list: absolute paths */
 };
 
 enum option_flag {

@@ -79,6 +79,10 @@ static const struct option config_options[] = {
           "How long such an answer is kept."),
     PLAIN("replay.drop", HEADERS, replay.drop, never_replayed, OPTIONAL | RELOAD,
           "Headers that are never stored, beside those of one connection. Replaces the whole list."),
+    PLAIN("replay.seal_keys", PATHS, replay.seal_keys, "", OPTIONAL | RELOAD,
+          "Files with a key each, not readable by everybody: the first one seals what is stored of answers, "
+          "all "
+          "open it. Empty: answers are stored as they are."),
 
     PLAIN("http.listen", STREAM, http.listen, "127.0.0.1:9180", OPTIONAL | START,
           "Metrics, health and version; empty: none."),

@@ -260,17 +260,22 @@ static bool put_answer(json_t *to, struct spop_slice payload)
 static void on_whole(void *arg, const struct redis_reply *reply)
 {
     struct job *j = arg;
+    const struct seal_place at = {SEAL_ANSWER, &j->named.id, j->record.fence};
     struct record r;
     if (!job_heard(j, reply))
         return;
     if (reply->status != REDIS_BYTES || record_open(reply->bytes.ptr, reply->bytes.len, &r) < 0 ||
-        r.state != RECORD_DONE || r.fence != j->record.fence || !put_answer(j->answer, r.payload)) {
-        job_refuse(j, 409, "no-answer", "there is no stored answer that can be opened");
-        return;
+        r.state != RECORD_DONE || r.fence != j->record.fence) {
+        job_refuse(j, 409, "changed", "it has changed while it was looked at: look again");
+    } else if (!sealer_open(j->admin->gate->sealer, &r.payload, &at)) {
+        job_refuse(j, 409, "sealed", "the stored answer is sealed by a key that this agent does not have");
+    } else if (!put_answer(j->answer, r.payload)) {
+        job_refuse(j, 409, "no-answer", "the stored answer cannot be read");
+    } else {
+        json_t *answer = j->answer;
+        j->answer = NULL;
+        job_send(j, 200, answer);
     }
-    json_t *answer = j->answer;
-    j->answer = NULL;
-    job_send(j, 200, answer);
 }
 
 static void shown(struct job *j)
@@ -287,10 +292,13 @@ static void shown(struct job *j)
 }
 
 /* The payload of a tombstone, and of an answer whose end is not known, is its Location. */
-static void put_location(json_t *to, const struct record *r)
+static void put_location(struct job *j, const struct record *r)
 {
-    if ((r->state == RECORD_TOMB || r->state == RECORD_ANSWERED) && r->payload.len > 0)
-        json_object_set_new(to, "location", json_text(r->payload));
+    const struct seal_place at = {SEAL_LOCATION, &j->named.id, r->fence};
+    struct spop_slice location = r->payload;
+    if ((r->state == RECORD_TOMB || r->state == RECORD_ANSWERED) && location.len > 0 &&
+        sealer_open(j->admin->gate->sealer, &location, &at))
+        json_object_set_new(j->answer, "location", json_text(location));
 }
 
 static void on_found(void *arg, const struct redis_reply *reply)
@@ -310,7 +318,7 @@ static void on_found(void *arg, const struct redis_reply *reply)
         return;
     }
     j->answer = record_json(j, &row, &r, l.now_us);
-    put_location(j->answer, &r);
+    put_location(j, &r);
     j->record = r;
     j->then(j);
 }

@@ -3,8 +3,8 @@
  * replay id).
  *
  * The agent that decided has it in memory (bounded by replay.memory and replay.keep); any other fetches the
- * record from Redis. A record that is gone, or is not the one meant, is refused with 503 problem+json and
- * never forwarded. A replay carries `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the
+ * record from Redis. A record that is gone, is not the one meant, or cannot be opened is refused with 503
+ * problem+json and never forwarded. What is sealed is kept sealed, and opened for each answer. A replay carries `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the
  * place of what was stored under these names. */
 #ifndef REPLAY_H
 #define REPLAY_H
@@ -13,6 +13,7 @@
 #include "adapters/redis.h"
 #include "domain/outcome.h"
 #include "domain/record.h"
+#include "rooms/sealer.h"
 
 struct replay;
 
@@ -20,8 +21,8 @@ struct replay;
 enum { REPLAY_OVERHEAD = 96 };
 
 /* listen_fd is owned from now on. */
-struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, const struct config *c,
-                          struct metrics *metrics);
+struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, struct sealer *sealer,
+                          const struct config *c, struct metrics *metrics);
 /* Before redis_free(), or after it: then nothing is being fetched any more. */
 void replay_free(struct replay *r);
 void replay_reconfigure(struct replay *r, const struct config *c);
