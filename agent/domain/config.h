@@ -62,7 +62,7 @@ struct idempotency {
     enum fingerprint fingerprint;
     struct text_list ignore;  /* FINGERPRINT_JSON: fields that do not count, "meta.sent_at" */
     config_text store;        /* "default", "stripe", or a list: "2xx, 3xx, 404" */
-    config_text definite;     /* under hold: which of 500, 502, 503, 504 are known outcomes; may be empty */
+    config_text definite;     /* under hold: which 5xx are known outcomes; may be empty */
     struct status_set stored; /* compiled from store */
     struct status_set known;  /* compiled from definite */
     enum on_unknown on_unknown;

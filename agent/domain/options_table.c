@@ -202,7 +202,7 @@ static const struct option idempotency_options[] = {
     PLAIN("store", STATUSES, store, "default", RELOAD,
           "Which answers are stored: \"default\", \"stripe\" (500 too), statuses such as \"2xx, 404\"."),
     PLAIN("definite", STATUSES, definite, "", OPTIONAL | RELOAD,
-          "Under \"hold\": which of 500, 502, 503 and 504 say that nothing was done."),
+          "Under \"hold\": which 5xx say that nothing was done; 501 and 505 always do."),
     CHOICE("on_unknown", on_unknown, "release", on_unknowns, RELOAD,
            "An outcome that nobody saw: the next try runs, or nobody runs it until an operator decides."),
     CHOICE("inflight", inflight, "poll", inflight_modes, RELOAD,

@@ -420,8 +420,8 @@ static void test_rules_between_values(void **state)
     BAD(HAPROXY POLICY(" lock = \"4s\"; record = \"5s\";"),
         "4: policy 'p': option 'idempotency.record': 5s is too short");
     BAD(HAPROXY POLICY(" definite = \"500, 501\";"),
-        "4: policy 'p': option 'idempotency.definite': 501: only 500, 502");
-    config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504\";")));
+        "4: policy 'p': option 'idempotency.definite': 501: only 5xx, but not 501");
+    config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504, 520\";")));
     BAD(HAPROXY POLICY(" ignore = [ \"timestamp\" ];"),
         "4: policy 'p': option 'idempotency.ignore': means nothing without fingerprint = \"json\"");
     BAD(HAPROXY POLICY(" fingerprint = \"json\"; ignore = [ \"a..b\" ];"),
