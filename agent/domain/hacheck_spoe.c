@@ -220,14 +220,6 @@ void hacheck_spop_check(struct hacheck *k)
     }
 }
 
-static bool has_word(const struct haconf_line *l, const char *word)
-{
-    for (unsigned i = 1; l && i < l->n; i++)
-        if (strcmp(l->word[i], word) == 0)
-            return true;
-    return false;
-}
-
 void hacheck_server_check(struct hacheck *k)
 {
     const struct haconf_section *agents[2];
@@ -236,9 +228,9 @@ void hacheck_server_check(struct hacheck *k)
         struct haconf_walk w = haconf_walk(k->site, agents[i]);
         for (const struct haconf_line *l; (l = haconf_next(&w));) {
             if (strcmp(l->word[0], "default-server") == 0)
-                checked = has_word(l, "check") || (checked && !has_word(l, "no-check"));
-            else if (haconf_matches(l, "server *") && !has_word(l, "check") &&
-                     (!checked || has_word(l, "no-check")))
+                checked = hacheck_has_word(l, "check") || (checked && !hacheck_has_word(l, "no-check"));
+            else if (haconf_matches(l, "server *") && !hacheck_has_word(l, "check") &&
+                     (!checked || hacheck_has_word(l, "no-check")))
                 hacheck_say(k, l, "server '%s' of the agents is not checked", l->word[1]);
         }
     }

@@ -12,7 +12,8 @@
 #include "rooms/monotonic.h"
 
 enum { CODES = 256 };
-/* Policies that we do not know may have short locks: nothing that runs stays unseen for longer. */
+/* Another agent's policy may have a shorter lock than any of this file: half of the shortest that there is (options: 2 s).
+ * A listing costs HAProxy some 1.3 us for each running request. */
 #define LIST_EVERY 1.0
 /* A reply later than this is no longer waited for. */
 #define PATIENCE 1.0

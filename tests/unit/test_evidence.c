@@ -159,7 +159,7 @@ static void test_letters(void **state)
         {504, 'F', 'H'},
         {101, 'T', 'T'},
         {199, 'T', 'T'},
-        {599, 'F', 'F'},
+        {599, 'F', 'H'},
         {600, 'T', 'T'},
     };
     struct policy p = policy_payments();
