@@ -155,7 +155,7 @@ static const char *argument(const struct hacheck *k, const char *name)
 static void need_argument(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                           const struct policy *p, const char *name)
 {
-    static const char *const own[] = {"none", "ip", "global", "policy"};
+    static const char *const own[] = {"", "none", "ip", "global", "policy"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(name, own[i]) == 0)
             return;
@@ -178,6 +178,10 @@ static void principal(struct hacheck *k, const struct haconf_section *gate, cons
     for (unsigned i = 0; p && i < p->nlimits; i++)
         for (unsigned t = 0; t < p->limits[i].nterms; t++)
             need_argument(k, gate, l, p, p->limits[i].terms[t]);
+    for (unsigned i = 0; p && i < p->nlimits; i++) {
+        need_argument(k, gate, l, p, p->limits[i].tier);
+        need_argument(k, gate, l, p, p->limits[i].cost);
+    }
 }
 
 void hacheck_principal(struct hacheck *k)

@@ -168,7 +168,7 @@ static json_t *any_json(const struct job *j, const struct look_row *row, uint64_
 }
 
 /* Seconds of a bucket's time that are used: until its TAT, ticks of 100 ns since 2023-01-01 (docs/wire.md, Limits
- * group). null: the cell is none of a bucket. */
+ * group). null: the cell is none of a bucket, but a piece of a window. */
 static json_t *cell_json(const char *cell, uint64_t now_us)
 {
     double tat, now = ((double)now_us - 1672531200000000.0) * 10;

@@ -174,6 +174,7 @@ static int dispatch(struct txn *t, struct spop_cursor *payload, struct spop_mess
     case MESSAGE_RESPONSE: result = take_response(t, payload, m); break;
     case MESSAGE_REQUEST: result = take_request(t, payload, m, txn_request); break;
     case MESSAGE_REFUSED: result = take_request(t, payload, m, txn_refused); break;
+    case MESSAGE_CHARGE: result = take_request(t, payload, m, txn_charge); break;
     case MESSAGE_UNKNOWN: break; /* find_message() has passed it over */
     }
     return result == FACTS_MALFORMED ? -1 : 0;
@@ -184,7 +185,8 @@ static int find_message(struct txn *t, struct spop_cursor *payload, struct spop_
 {
     int rc;
     while ((rc = spop_next_message(payload, m)) == 1 && message_kind(m->name) == MESSAGE_UNKNOWN) {
-        bad_message(t, m->name, "no such message: once-request, once-response and once-refused are known");
+        bad_message(t, m->name,
+                    "no such message: once-request, once-response, once-refused and once-charge are known");
         if (facts_skip(payload, m) < 0)
             return -1;
     }

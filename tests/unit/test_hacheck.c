@@ -259,6 +259,8 @@ static const struct mutation {
     {SITE, "    server agent1 \"unix@${ONCE_RUN}/spop.sock\"\n", "", "agents", SITE, "backend once_agents", 0, NULL, NULL},
     {SITE, "timeout server  2s", "timeout server  900ms", "agents-timeout", SITE, "timeout server  900ms", 0, NULL, NULL},
     {SITE, "timeout server  2s", "timeout server  29300ms", "agents-lock", SITE, "timeout server  29300ms", 0, NULL, NULL},
+    {AGENT, "limits = ( { name = \"per-address\"; rate = \"6/min\"", "lease = \"3s\"; limits = ( { name = \"in-flight\"; concurrent = 6", "", SITE, "global", 0, NULL, NULL},
+    {AGENT, "limits = ( { name = \"per-address\"; rate = \"6/min\"", "lease = \"3s\"; limits = ( { name = \"in-flight\"; concurrent = 6", "agents-lock", SITE, "timeout server  2300ms", 0, "timeout server  2s", "timeout server  2300ms"},
     {SITE, "    option spop-check\n", "", "spop-check", SITE, "backend once_agents", 0, NULL, NULL},
     {SITE, "default-server check inter", "default-server inter", "server-check", SITE, "server agent1", 0, NULL, NULL},
     {SITE, "spop.sock\"\n\n", "spop.sock\" no-check\n\n", "server-check", SITE, "server agent1", 0, NULL, NULL},
