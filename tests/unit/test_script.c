@@ -249,7 +249,7 @@ static void claim_of_slots(void **state)
     assert_text(&c, 3, RECORD_KEY);
     assert_text(&c, 4, "once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
     assert_text(&c, 5, "once:{ab01}:c:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
-    assert_memory_equal(c.arg[6].ptr + 41, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
+    assert_memory_equal(c.arg[6].ptr + 53, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
     assert_int_equal(c.arg[7].len, 0);
     buf_le(&want, 10, 4);
     buf_u8(&want, 0);
