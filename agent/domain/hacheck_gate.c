@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Rules about the frontend: what frontend.cfg and routing.cfg put there, and in which order.
  *
- *   clean, rid, process, wait ─► ASK ─► TRACK ─► CHECK ─► REFUSED ─► STOP         http-request
+ *   clean, rid, process, wait ─► ASK, ASK_WAIT ─► TRACK ─► CHECK ─► REFUSED ─► STOP         http-request
  *                                 └──► NO_VERDICT ─────────┘
  *   wait ─► ANSWER ─► SETTLED, UNSETTLED ─► its status                             http-response
  *
@@ -22,7 +22,8 @@ static const struct step {
     [STEP_PROCESS] = {"http-request set-var-fmt(txn.once_process) %pid.%[var(proc.once_start)].%H", "",                      NULL,
                     STEP_ASK                                                                                                                                  },
     [STEP_WAIT] = {"http-request wait-for-body",                                                 "",                      NULL,                STEP_ASK      },
-    [STEP_ASK] = {"http-request send-spoe-group once once-request",                             "",                      NULL,                -1            },
+    [STEP_ASK] = {"http-request send-spoe-group once once-request",                             "!once_waits",           NULL,                -1            },
+    [STEP_ASK_WAIT] = {"http-request send-spoe-group once-wait once-request",                        "once_waits",            NULL,                STEP_ASK      },
     [STEP_TRACK] = {"http-request track-sc2 var(txn.once.token) table once_inflight",             "once_go",               NULL,
                     STEP_ASK                                                                                                                                  },
     [STEP_NO_VERDICT] = {"http-request set-var(txn.once_refused) bool(true)",                          "!once_verdict",         NULL,
@@ -51,6 +52,9 @@ static const struct {
     {STEP_RID,         STEP_ASK             },
     {STEP_PROCESS,     STEP_ASK             },
     {STEP_WAIT,        STEP_ASK             },
+    {STEP_WAIT,        STEP_ASK_WAIT        },
+    {STEP_ASK_WAIT,    STEP_TRACK           },
+    {STEP_ASK_WAIT,    STEP_NO_VERDICT      },
     {STEP_ASK,         STEP_TRACK           },
     {STEP_ASK,         STEP_NO_VERDICT      },
     {STEP_TRACK,       STEP_CHECK           },
@@ -79,6 +83,7 @@ static const struct {
     {"once_settled", "acl once_settled var(txn.once.settled) -m bool"                         },
     {"once_open",    "acl once_open var(txn.once_open) -m bool"                               },
     {"once_nobody",  "acl once_nobody var(txn.once.err),lower,add(0) -m int 1 2 256 257 258"  },
+    {"once_waits",   "acl once_waits var(txn.once_wait) -m bool"                              },
 };
 
 /* Words that end a request's way, and are no part of the gate. */
