@@ -413,11 +413,9 @@ static struct word word_of(const struct gate *g, const struct row *row, bool bar
     if (!bare && (row->word == SCRIPT_COMPLETE || row->word == SCRIPT_ANSWERED))
         w.pending = (struct spop_slice){
             "\1D"
-            "                    "
-            " "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0 "
-                                                                            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-                                                                            "\0\0\0\0\0\0\0\0the response",
-            67};
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0the response",
+            79};
     return w;
 }
 
