@@ -635,6 +635,9 @@ static void test_secret_file(void **state)
     secret_is("hush", 0644, "may be read by everybody (mode 0644): chmod o-r");
     snprintf(text, sizeof text, GOOD "redis = { password = \"a\"; password_file = \"%s\"; };\n", secret);
     BAD(text, "3: option 'redis.password_file': only one of");
+    BAD(GOOD "crash = { file = \"/nowhere/at/all/crash\"; };\n",
+        "3: option 'crash.file': value '/nowhere/at/all/crash': there is no directory /nowhere/at/all/: make "
+        "it");
     unlink(secret);
     snprintf(text, sizeof text, GOOD "redis = { password_file = \"%s\"; };\n", secret);
     BAD(text, "3: option 'redis.password_file': value '");
