@@ -244,8 +244,8 @@ static void claim_that_compares_the_mark(void **state)
     buf_str(&want, "1.2.h");
     buf_f64(&want, 1.7e15);
     buf_f64(&want, 7);
-    assert_int_equal(c.arg[6].len, 51 + 5 + 16);
-    assert_memory_equal(c.arg[6].ptr + 49, want.data, want.len);
+    assert_int_equal(c.arg[6].len, 63 + 5 + 16);
+    assert_memory_equal(c.arg[6].ptr + 61, want.data, want.len);
     buf_free(&out);
     buf_free(&want);
 }
