@@ -205,7 +205,8 @@ static void behind_ask(struct hacheck *k, void (*fn)(struct hacheck *, const str
 static void late_fact(struct hacheck *k, const struct haconf_line *l)
 {
     if (haconf_matches(l, "http-request set-var(txn.once_policy*") ||
-        haconf_matches(l, "http-request set-var(txn.once_principal*"))
+        haconf_matches(l, "http-request set-var(txn.once_principal*") ||
+        haconf_matches(l, "http-request set-var(txn.once_json*"))
         hacheck_say(k, l, "'%s' stands behind the question to the agent", l->word[1]);
 }
 

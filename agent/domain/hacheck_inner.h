@@ -87,8 +87,8 @@ hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, h
     hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
     hacheck_socket_many;
 hacheck_fn hacheck_wait_engine, hacheck_wait_processing, hacheck_wait_idle, hacheck_wait_connections;
-hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_hold, hacheck_hop,
-    hacheck_fail_open, hacheck_fail_closed;
+hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_json, hacheck_hold,
+    hacheck_hop, hacheck_fail_open, hacheck_fail_closed;
 
 /* Steps of the gate (hacheck_gate.c), the `which` of hacheck_step. */
 enum hacheck_gate_step {

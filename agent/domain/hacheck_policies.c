@@ -214,6 +214,27 @@ void hacheck_principal(struct hacheck *k)
     all_names(k, principal);
 }
 
+static void json(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+                 const char *name)
+{
+    const struct policy *p = name ? known(k, name) : NULL;
+    if (!p || !p->idempotency.enabled || p->idempotency.fingerprint != FINGERPRINT_JSON)
+        return;
+    const char *sample = argument(k, "body");
+    bool ours = sample && strcmp(sample, "var(txn.once_body)") == 0;
+    if (ours && !haconf_first(k->site, gate, "http-request set-var(txn.once_body) req.body"))
+        hacheck_say(k, l, "policy '%s' compares bodies as JSON, and %s '%s' never sets txn.once_body",
+                    p->name, gate->type, gate->name);
+    else if (ours && !haconf_first(k->site, gate, "http-request set-var(txn.once_json*"))
+        hacheck_say(k, l, "policy '%s' compares bodies as JSON, and %s '%s' never sets txn.once_json",
+                    p->name, gate->type, gate->name);
+}
+
+void hacheck_json(struct hacheck *k)
+{
+    all_names(k, json);
+}
+
 static void hold(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                  const char *name)
 {

@@ -25,11 +25,17 @@
 static struct buf command; /* reused: one command is built at a time */
 
 static const enum metric outcome_metrics[256] = {
-    [OUTCOME_GO] = METRIC_CLAIM_GO,           [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
-    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,   [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
-    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,       [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
-    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN, [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
-    [OUTCOME_LATE] = METRIC_CLAIM_LATE,       [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_GO] = METRIC_CLAIM_GO,
+    [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
+    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,
+    [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
+    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,
+    [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
+    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN,
+    [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
+    [OUTCOME_LATE] = METRIC_CLAIM_LATE,
+    [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_DATA_LOST] = METRIC_DATA_REFUSED,
 };
 
 /* Does the record protect a key, or only hold slots? */
@@ -246,6 +252,7 @@ static void decide(struct txn *t, struct outcome *o)
         open_location(t, o);
         txn_share(t, o);
         break;
+    case OUTCOME_DATA_LOST: guard_lost(t->gate->guard); break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
@@ -286,12 +293,13 @@ static void on_claim(void *arg, const struct redis_reply *reply)
 /* Refused without asking: is it because of the data, or of the breaker? True: the transaction has ended. */
 static bool guarded(struct txn *t)
 {
-    static const char lost[] = "The store has forgotten earlier requests; an operator must look.";
     struct gate *g = t->gate;
     enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard) : GUARD_TRUSTED;
     if (trust == GUARD_LOST) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
-        txn_deny(t, PROBLEM_DATA_LOST, lost, 1);
+        verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan,
+                        &(struct outcome){.kind = OUTCOME_DATA_LOST});
+        txn_end(t, NULL);
     } else if (trust == GUARD_UNKNOWN) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
         unavailable(t, "The decision cannot be made now");
@@ -330,7 +338,7 @@ void txn_claim(struct txn *t)
     if (is_served(t) && left > 0) {
         buf_reset(&command);
         script_claim(&command, &t->plan, redis_clock_us(r) + (uint64_t)(left * 1e6), redis_contact_us(r),
-                     t->parked.lot != NULL);
+                     t->parked.lot != NULL, keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
         if (ask(t, on_claim))
             return;
     }

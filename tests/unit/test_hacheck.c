@@ -349,6 +349,9 @@ static const struct mutation {
     {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy),map(/nowhere/x.map) -m found }\n"},
     {AGENT, "record = \"24h\"", "record = \"24h\"; fail_open = true", "", SITE, "global", 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy) -m str payments }\n"},
     {AGENT, "principal = \"none\"", "principal = \"principal\"", "principal", SITE, "str(payments)", 0, NULL, NULL},
+    {AGENT, "principal = \"none\"", "principal = \"none\"; fingerprint = \"json\"", "json-body", SITE, "str(payments)", 0, NULL, NULL},
+    {AGENT, "principal = \"none\"", "principal = \"none\"; fingerprint = \"json\"", "json-body", SITE, "str(payments)", 0, "    http-request set-var(txn.once_body) req.body", "    http-request set-var(txn.once_json) bool(true) if { path / }\n    #"},
+    {SITE, "    http-request set-header Once-Key", "    http-request set-var(txn.once_json) bool(true)\n    http-request set-header Once-Key", "late-facts", SITE, "set-var(txn.once_json)", 0, NULL, NULL},
     {AGENT, "key = \"ip\"", "key = \"tenant\"", "principal", SITE, "str(quotes)", 0, NULL, NULL},
     {0},
   /* clang-format on */
