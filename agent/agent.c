@@ -79,6 +79,10 @@ static bool is_ready(void *arg, const char **why)
         *why = redis_why(a->gate.redis);
         return false;
     }
+    if (!inflight_caught_up(a->gate.inflight)) {
+        *why = "what runs in HAProxy is being extended";
+        return false;
+    }
     return true;
 }
 
