@@ -57,6 +57,9 @@ static bool plan_owner(struct plan *out, const struct request_facts *f)
     if (f->process.len > PLAN_PROCESS_MAX || (polled && f->process.len == 0))
         return deny(out, PROBLEM_UNAVAILABLE, detail_process);
     digest_short("rid", f->rid.ptr, f->rid.len, out->rid, sizeof out->rid);
+    out->has_lost = f->lost.len > 0;
+    if (out->has_lost)
+        digest_short("rid", f->lost.ptr, f->lost.len, out->lost, sizeof out->lost);
     if (f->process.len > 0)
         memcpy(out->process, f->process.ptr, f->process.len);
     out->process[f->process.len] = '\0';

@@ -47,6 +47,8 @@ struct plan {
     struct record_id id;
     uint8_t fingerprint[16];
     uint8_t rid[8];
+    bool has_lost; /* it has asked before, and the connection was lost: that claim is nobody's */
+    uint8_t lost[8];
     char key[PLAN_KEY_MAX + 1]; /* as understood (ACCEPTANCE I17) */
     size_t key_len;
     char process[PLAN_PROCESS_MAX + 1];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Serving stored answers: from memory, else from Redis, else not at all.
  *
- *   request ──bad id──► 400
+ *   request ──REPLAY_HEALTH──► 200, or 503 while nothing should be asked here
+ *      │    ──bad id──► 400
  *      │ kept, same fence ──► answer
  *      ▼
  *   GET record ──LATE, LOST, nil, not DONE, other fence, not to be read──► 503
@@ -51,6 +52,7 @@ struct replay {
     struct httpd *httpd;
     struct redis *redis;
     struct metrics *metrics;
+    struct replay_health health;
     size_t memory, used;
     ev_tstamp keep, deadline; /* seconds */
     config_text problem_base;
@@ -252,6 +254,15 @@ static bool fetch_start(struct replay *r, struct httpd_request *q, const struct 
     return false;
 }
 
+static void answer_health(struct replay *r, struct httpd_request *q)
+{
+    const char *why = NULL;
+    bool ready = r->health.ready(r->health.arg, &why);
+    httpd_begin(q, ready ? 200 : 503, why, why ? strlen(why) : 0);
+    httpd_add_text(q, "Content-Type", "text/plain");
+    httpd_send(q);
+}
+
 static void on_request(void *arg, struct httpd_request *q, const char *method, const char *path)
 {
     struct replay *r = arg;
@@ -259,7 +270,10 @@ static void on_request(void *arg, struct httpd_request *q, const char *method, c
     uint64_t fence;
     const char *text = httpd_header(q, "Once-Replay");
     (void)method;
-    (void)path;
+    if (!text && strcmp(path, REPLAY_HEALTH) == 0) {
+        answer_health(r, q);
+        return;
+    }
     if (!text || replay_id_read(text, strlen(text), &id, &fence) < 0) {
         refuse_id(q);
         return;
@@ -283,7 +297,7 @@ void replay_reconfigure(struct replay *r, const struct config *c)
 }
 
 struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, const struct config *c,
-                          struct metrics *metrics)
+                          struct metrics *metrics, const struct replay_health *health)
 {
     struct replay *r = calloc(1, sizeof *r);
     if (!r)
@@ -291,6 +305,7 @@ struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *red
     r->loop = loop;
     r->redis = redis;
     r->metrics = metrics;
+    r->health = *health;
     TAILQ_INIT(&r->order);
     LIST_INIT(&r->fetches);
     buf_init(&r->command);

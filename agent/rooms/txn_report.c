@@ -112,10 +112,10 @@ void txn_refused(struct txn *t, const struct request_facts *f)
     metrics_add(t->gate->metrics, METRIC_REFUSED);
     plan_request(t->config, f, buffer, &t->plan);
     if (t->plan.kind == PLAN_CLAIM && t->plan.has_record) {
-        struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = t->plan.policy->idempotency.record_s};
-        script_token(&t->plan, 0, &w.token);
         ev_tstamp at = f->err != 0 ? ev_time() + t->config->redis.deadline_ms / 1000.0 : 0;
-        completion_put(t->gate->completion, &w, at, NULL, NULL);
+        txn_release_rid(t, t->plan.rid, at);
+        if (t->plan.has_lost)
+            txn_release_rid(t, t->plan.lost, at);
     }
     txn_end_empty(t);
 }
