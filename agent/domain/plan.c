@@ -18,6 +18,7 @@
 /* What a client reads; where the site is wrong, the log repeats it. */
 static const char detail_policy[] = "HAProxy named a policy that the agent does not have.";
 static const char detail_rid[] = "HAProxy did not send the argument rid.";
+static const char detail_lost[] = "HAProxy asks again under the same rid.";
 static const char detail_process[] = "HAProxy did not send the argument process, or one over 128 bytes.";
 static const char detail_term[] = "HAProxy did not send an argument by which a limit counts.";
 static const char detail_missing[] = "Send a key of your choice, and the same key with every retry.";
@@ -48,7 +49,8 @@ static bool plan_key(struct plan *out, const struct request_facts *f)
     return deny(out, problem, problem == PROBLEM_KEY_CONFLICT ? detail_conflict : detail_invalid);
 }
 
-/* Who runs it: the owner's random, and the HAProxy process that will list the execution. */
+/* Who runs it: the owner's random, and the HAProxy process that will list the execution. Who asks again needs a new
+ * random: under the old one the agent that was lost may still give the key back. */
 static bool plan_owner(struct plan *out, const struct request_facts *f)
 {
     bool polled = out->policy->idempotency.inflight == INFLIGHT_POLL;
@@ -56,6 +58,8 @@ static bool plan_owner(struct plan *out, const struct request_facts *f)
         return deny(out, PROBLEM_UNAVAILABLE, detail_rid);
     if (f->process.len > PLAN_PROCESS_MAX || (polled && f->process.len == 0))
         return deny(out, PROBLEM_UNAVAILABLE, detail_process);
+    if (f->lost.len == f->rid.len && memcmp(f->lost.ptr, f->rid.ptr, f->rid.len) == 0)
+        return deny(out, PROBLEM_UNAVAILABLE, detail_lost);
     digest_short("rid", f->rid.ptr, f->rid.len, out->rid, sizeof out->rid);
     out->has_lost = f->lost.len > 0;
     if (out->has_lost)

@@ -72,6 +72,17 @@ static inline void plant(unsigned n, const void *bytes, size_t len)
                     n & 255, n >> 8 & 255, n >> 16 & 255, n >> 24, bytes, len);
 }
 
+static const char *unwell; /* what the agent says of itself, NULL: ready */
+
+static inline bool is_ready(void *arg, const char **why)
+{
+    (void)arg;
+    *why = unwell;
+    return !unwell;
+}
+
+static const struct replay_health health = {is_ready, NULL};
+
 static inline int setup(void **state)
 {
     (void)state;
@@ -86,7 +97,7 @@ static inline int setup(void **state)
     strcpy(c->problems.base, "https://example.org/problems#");
     redis_fixture_connect(&w.redis);
     redis_fixture_until_ready(&w.redis, 1);
-    w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, c, &w.redis.metrics);
+    w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, c, &w.redis.metrics, &health);
     raw_connect_unix(&w.client, w.redis.loop, w.path);
     return w.replay ? 0 : -1;
 }
