@@ -136,7 +136,7 @@ check: ## before a commit: warnings as errors, layers, purity, docs against tabl
 	@tools/deps check
 	@$(MAKE) --no-print-directory VARIANT=check check-build
 	@$(MAKE) --no-print-directory all check-docs
-	clang-format --dry-run -Werror $(FORMATTED)
+	@clang-format --dry-run -Werror $(FORMATTED)
 
 FORMATTED = $(wildcard spop/*.[ch] agent/*.[ch] agent/*/*.[ch] tests/*/*.[ch])
 

@@ -94,6 +94,7 @@ static bool start_gate(struct agent *a)
     g->metrics = &a->metrics;
     if (!(g->redis = redis_new(a->loop, c, &events, a, &a->metrics)) ||
         !(g->guard = guard_new(a->loop, g->redis, c, &a->metrics)) ||
+        !(g->sealer = sealer_new(a->loop, c, &a->metrics)) ||
         !(g->acks = acks_new(a->loop, g->redis, c, &a->metrics)) ||
         !(g->completion = completion_new(a->loop, g->redis, c, &a->metrics)) ||
         !(g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics)))
@@ -118,8 +119,13 @@ static bool start_replay(struct agent *a)
     if (c->replay.listen[0] == '\0')
         return true;
     int fd = open_socket("replay.listen", c->replay.listen, c->replay.mode, listener_stream);
+<<<<<<< HEAD
     const struct replay_health health = {is_ready, a};
     return fd >= 0 && (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, c, &a->metrics, &health));
+=======
+    return fd >= 0 &&
+           (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics));
+>>>>>>> main
 }
 
 static bool start_exporter(struct agent *a)
@@ -193,6 +199,7 @@ bool agent_reload(struct agent *a, struct config *c)
     acks_reconfigure(a->gate.acks, c);
     completion_reconfigure(a->gate.completion, c);
     inflight_reconfigure(a->gate.inflight, c);
+    sealer_reconfigure(a->gate.sealer, c);
     if (a->gate.replay)
         replay_reconfigure(a->gate.replay, c);
     config_drop(old);
@@ -258,6 +265,7 @@ void agent_free(struct agent *a)
         completion_free(a->gate.completion);
     if (a->gate.replay)
         replay_free(a->gate.replay);
+    sealer_free(a->gate.sealer);
     txn_free_spare(&a->gate);
     if (a->sessions)
         for (unsigned i = 0; i < c->spop.listen.n; i++)

@@ -10,7 +10,7 @@
 -- Reply: outcome byte, now d (us), then by outcome:
 --   G fence I8, level d of each limit      Y fence I8                  D pttl d, strlen I4, first bytes
 --   M state                                B fence, rid, until d, np, process
---   T status I2, pttl d, Location          U status I2, pttl d
+--   T status I2, pttl d, fence I8, Location    U status I2, pttl d
 --   L wait d (us), level d of each limit   P                           X version
 --
 -- Without a shebang on purpose: so replays and refusals still work when Redis refuses writes (OOM, no
@@ -37,7 +37,7 @@ if raw ~= '' then
   end
 
   local function tombstone(r)
-    return 'T' .. stamp .. pack('<I2', r.status) .. pttl() .. r.payload
+    return 'T' .. stamp .. pack('<I2', r.status) .. pttl() .. sub(r.owner, 1, 8) .. r.payload
   end
 
   local function unknown(r)

@@ -6,9 +6,8 @@
  * The tree is walked, not the tables: what stands in the file and in no table is a mistake, and every message
  * has its line. libconfig's own @include is refused: its scanner ends the whole process when a file cannot be
  * read, and a bad new file must leave a running agent alone. */
-#include "adapters/conffile.h"
+#include "adapters/conffile_inner.h"
 
-#include <libconfig.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,18 +16,7 @@
 #include "adapters/conftext.h"
 #include "domain/options.h"
 
-enum { FILE_MAX = 1 << 20, SHOWN_MAX = 80 };
-
-struct reader {
-    const char *file;
-    conffile_error_fn *report;
-    void *arg;
-    unsigned mistakes;
-    struct config *config;
-    config_setting_t *root;
-    char where[192]; /* "policy 'payments': limit 'client': " */
-    struct buf value;
-};
+enum { FILE_MAX = 1 << 20 };
 
 /* Where the members of a group belong. */
 struct scope {
@@ -37,8 +25,7 @@ struct scope {
     void *base;
 };
 
-__attribute__((format(printf, 3, 4))) static void mistake(struct reader *r, const config_setting_t *s,
-                                                          const char *format, ...)
+void conffile_mistake(struct reader *r, const config_setting_t *s, const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -50,8 +37,7 @@ __attribute__((format(printf, 3, 4))) static void mistake(struct reader *r, cons
     r->report(r->arg, r->file, s ? s->line : 0, text);
 }
 
-/* A value for a message: one line, not too long. */
-static const char *shown(const struct option *o, const char *value, char out[SHOWN_MAX])
+const char *conffile_shown(const struct option *o, const char *value, char out[SHOWN_MAX])
 {
     size_t i = 0;
     if (o && o->flags & OPTION_SECRET)
@@ -118,7 +104,7 @@ static void read_option(struct reader *r, const struct scope *in, const struct o
     char err[512], word[SHOWN_MAX];
     int form = take_value(r, s, err, sizeof err);
     if (form < 0 || r->value.failed) {
-        mistake(r, s, "option '%s%s': %s", in->prefix, o->path, form < 0 ? err : "out of memory");
+        conffile_mistake(r, s, "option '%s%s': %s", in->prefix, o->path, form < 0 ? err : "out of memory");
         return;
     }
     const char *value = (const char *)r->value.data;
@@ -126,7 +112,8 @@ static void read_option(struct reader *r, const struct scope *in, const struct o
         option_wanted(o, err, sizeof err);
     else if (option_set(o, in->base, value, err, sizeof err) == 0)
         return;
-    mistake(r, s, "option '%s%s': value '%s': %s", in->prefix, o->path, shown(o, value, word), err);
+    conffile_mistake(r, s, "option '%s%s': value '%s': %s", in->prefix, o->path,
+                     conffile_shown(o, value, word), err);
 }
 
 static bool is_section(const struct option *table, const char *path)
@@ -169,7 +156,7 @@ static bool want_group(struct reader *r, const config_setting_t *s, const char *
 {
     if (config_setting_is_group(s))
         return true;
-    mistake(r, s, "'%s': a group is wanted: %s = { option = value; };", name, name);
+    conffile_mistake(r, s, "'%s': a group is wanted: %s = { option = value; };", name, name);
     return false;
 }
 
@@ -190,7 +177,8 @@ static void read_member(struct reader *r, const struct scope *in, config_setting
             read_members(r, in, s, path);
     } else {
         option_hint(in->name, path, hint, sizeof hint);
-        mistake(r, s, "unknown option '%s%s': %s", in->prefix, shown(NULL, path, word), hint);
+        conffile_mistake(r, s, "unknown option '%s%s': %s", in->prefix, conffile_shown(NULL, path, word),
+                         hint);
     }
 }
 
@@ -213,7 +201,7 @@ static void read_scope(struct reader *r, const struct scope *in, config_setting_
     read_members(r, in, group, "");
     for (; o->path; o++) {
         if (o->flags & OPTION_REQUIRED && !config_setting_get_member(group, o->path))
-            mistake(r, group, "option '%s%s' is missing. %s", in->prefix, o->path, o->help);
+            conffile_mistake(r, group, "option '%s%s' is missing. %s", in->prefix, o->path, o->help);
     }
 }
 
@@ -223,13 +211,14 @@ static unsigned list_count(struct reader *r, const config_setting_t *s, unsigned
     const char *name = config_setting_name(s);
     unsigned n = 0;
     if (!is_list(s)) {
-        mistake(r, s, "'%s': a list is wanted: %s = ( { option = value; }, .. );", name, name);
+        conffile_mistake(r, s, "'%s': a list is wanted: %s = ( { option = value; }, .. );", name, name);
         return 0;
     }
     n = (unsigned)config_setting_length(s);
     if (n <= max)
         return n;
-    mistake(r, config_setting_get_elem(s, max), "'%s': there are %u, at most %u are possible", name, n, max);
+    conffile_mistake(r, config_setting_get_elem(s, max), "'%s': there are %u, at most %u are possible", name,
+                     n, max);
     return max;
 }
 
@@ -239,7 +228,8 @@ static config_setting_t *list_group(struct reader *r, const config_setting_t *s,
     config_setting_t *e = config_setting_get_elem(s, i);
     if (config_setting_is_group(e))
         return e;
-    mistake(r, e, "'%s': every element must be a group: { option = value; }", config_setting_name(s));
+    conffile_mistake(r, e, "'%s': every element must be a group: { option = value; }",
+                     config_setting_name(s));
     return NULL;
 }
 
@@ -263,7 +253,7 @@ static size_t enter(struct reader *r, const char *what, const config_setting_t *
     if (config_setting_is_group(s))
         config_setting_lookup_string(s, "name", &name);
     if (name)
-        snprintf(r->where + at, sizeof r->where - at, "%s '%s': ", what, shown(NULL, name, word));
+        snprintf(r->where + at, sizeof r->where - at, "%s '%s': ", what, conffile_shown(NULL, name, word));
     else
         snprintf(r->where + at, sizeof r->where - at, "%s %u: ", what, i + 1);
     return at;
@@ -298,7 +288,7 @@ static void read_policies(struct reader *r, config_setting_t *s, void *base)
     unsigned n = list_count(r, s, CONFIG_POLICIES_MAX);
     c->policies = n ? calloc(n, sizeof *c->policies) : NULL;
     if (n && !c->policies) {
-        mistake(r, s, "out of memory");
+        conffile_mistake(r, s, "out of memory");
         return;
     }
     c->npolicies = n;
@@ -312,8 +302,7 @@ static void read_policies(struct reader *r, config_setting_t *s, void *base)
     }
 }
 
-/* The deepest setting on the way to a path; a value that is not written has the line of its group. */
-static config_setting_t *deepest(config_setting_t *s, const char *path)
+config_setting_t *conffile_deepest(config_setting_t *s, const char *path)
 {
     char name[CONFIG_NAME_MAX + 1];
     while (path && *path && config_setting_is_group(s)) {
@@ -345,33 +334,12 @@ static void on_rule(void *arg, const struct config_place *at, const char *text)
         s = element(s, "limits", at->limit);
         enter(r, "limit", s, (unsigned)at->limit);
     }
-    s = deepest(s, at->option);
+    s = conffile_deepest(s, at->option);
     if (at->option)
-        mistake(r, s, "option '%s': %s", at->option, text);
+        conffile_mistake(r, s, "option '%s': %s", at->option, text);
     else
-        mistake(r, s, "%s", text);
+        conffile_mistake(r, s, "%s", text);
     r->where[0] = '\0';
-}
-
-/* name: of the secret; the option of its file is called NAME_file. */
-static void read_secret(struct reader *r, const char *name, config_text secret, const char *file)
-{
-    char err[256], word[SHOWN_MAX], path[64];
-    snprintf(path, sizeof path, "redis.%s_file", name);
-    config_setting_t *s = deepest(r->root, path);
-    if (!*file)
-        return;
-    if (*secret)
-        mistake(r, s, "option '%s': only one of %s and %s_file is possible", path, name, name);
-    else if (conftext_secret(file, secret, err, sizeof err))
-        mistake(r, s, "option '%s': value '%s': the file %s", path, shown(NULL, file, word), err);
-}
-
-static void read_secrets(struct reader *r)
-{
-    struct config *c = r->config;
-    read_secret(r, "password", c->redis.password, c->redis.password_file);
-    read_secret(r, "sentinel_password", c->redis.sentinel_password, c->redis.sentinel_password_file);
 }
 
 /* The address has a default, so only the file shows that both were meant. */
@@ -379,20 +347,21 @@ static void check_address(struct reader *r)
 {
     config_setting_t *s = config_setting_lookup(r->root, "redis.address");
     if (s && r->config->redis.sentinels.n > 0)
-        mistake(r, s,
-                "option 'redis.address': only one of address and sentinels is possible: the Sentinels say "
-                "where Redis is");
+        conffile_mistake(
+            r, s,
+            "option 'redis.address': only one of address and sentinels is possible: the Sentinels say "
+            "where Redis is");
 }
 
 static void read_tree(struct reader *r, config_t *tree)
 {
     r->root = config_root_setting(tree);
     if (config_setting_length(r->root) == 0) {
-        mistake(r, NULL, "the file is empty: at least 'policies' is wanted");
+        conffile_mistake(r, NULL, "the file is empty: at least 'policies' is wanted");
         return;
     }
     read_scope(r, &(struct scope){"", "", r->config}, r->root);
-    read_secrets(r);
+    conffile_secrets(r);
     check_address(r);
     config_check(r->config, on_rule, r);
 }
@@ -443,9 +412,9 @@ struct config *conffile_read(const char *file, conffile_error_fn *report, void *
     buf_init(&text);
     buf_init(&r.value);
     if (!r.config)
-        mistake(&r, NULL, "out of memory");
+        conffile_mistake(&r, NULL, "out of memory");
     else if (conftext_load(file, FILE_MAX, &text, NULL, err, sizeof err))
-        mistake(&r, NULL, "the file %s", err);
+        conffile_mistake(&r, NULL, "the file %s", err);
     else
         read_text(&r, (const char *)text.data);
     if (r.config)

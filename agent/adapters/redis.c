@@ -74,7 +74,7 @@ static void link_down(struct redis *r)
 {
     bool was_ready = r->link == LINK_READY;
     r->link = LINK_DOWN;
-    r->broken = false;
+    r->broken = NULL;
     ev_timer_stop(r->loop, &r->timer);
     redis_clock_stop(r);
     metrics_set(r->metrics, METRIC_REDIS_UP, 0);
@@ -235,7 +235,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
     case LINK_GREETING: redis_link_drop(r, "greeting", "no answer for 2 s"); return;
     case LINK_READY:
         if (r->broken)
-            redis_link_drop(r, "connection", "out of memory");
+            redis_link_drop(r, "connection", r->broken);
         else if (is_silent(r))
             redis_link_drop(r, "connection", "no answer for 2 s");
         else

@@ -160,6 +160,15 @@ static bool can_heal(const struct redis_call *call, const redisReply *reply)
            call->copy.len > 0 && !call->copy.failed && call->heals < HEALS_MAX && !call->over;
 }
 
+/* A primary that was made a replica keeps its connections, and where the name or proxy before it leads to another one
+ * now, only a new connection finds that (it asks for the role). */
+static void note_demotion(struct redis *r, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR &&
+        slice_starts((struct spop_slice){reply->str, (size_t)reply->len}, "READONLY"))
+        r->broken = "READONLY: it is a replica now";
+}
+
 static void heal(struct redis *r, struct redis_call *call)
 {
     call->heals++;
@@ -190,6 +199,7 @@ static void on_reply(redisAsyncContext *ac, void *from, void *data)
     } else if (can_heal(call, from)) {
         heal(r, call);
     } else {
+        note_demotion(r, from);
         struct redis_reply reply = reply_of(from);
         finish(r, call, &reply);
     }
@@ -217,7 +227,7 @@ void redis_calls_own(struct redis *r, const struct redis_step *step, unsigned it
             return;
         call_free(r, call);
     }
-    r->broken = true;
+    r->broken = "out of memory";
 }
 
 void redis_calls_healed(struct redis *r, bool loaded)

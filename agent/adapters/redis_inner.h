@@ -65,7 +65,7 @@ struct redis {
     char said[256];        /* the last failure that was logged: the same is not logged again */
     unsigned depth;        /* callbacks on the stack */
     bool gone;             /* redis_free() was called; freed when depth is 0 */
-    bool broken;           /* out of memory for one of our own commands: the timer ends the link */
+    const char *broken;    /* why the timer is to end the link; NULL: it is not */
 
     struct redis_queue sent, healing;
     struct redis_call *free;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "domain/options.h"
+#include "domain/seal.h"
 
 struct config *config_new(void)
 {
@@ -27,5 +28,6 @@ void config_drop(struct config *c)
     if (!c || --c->refs > 0)
         return;
     free(c->policies);
+    sodium_free(c->seals);
     free(c);
 }

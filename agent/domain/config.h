@@ -36,7 +36,7 @@ struct text_list {
 
 struct address_list {
     unsigned n;
-    config_text item[CONFIG_LISTEN_MAX]; /* "unix@/path", "127.0.0.1:9000" */
+    config_text item[CONFIG_LISTEN_MAX]; /* "unix@/path", "127.0.0.1:9000"; or paths of files */
 };
 
 struct status_set {
@@ -59,7 +59,7 @@ struct idempotency {
     uint32_t record_s;     /* record TTL */
     enum fingerprint fingerprint;
     config_text store;        /* "default", "stripe", or a list: "2xx, 3xx, 404" */
-    config_text definite;     /* under hold: which of 500, 502, 503, 504 are known outcomes; may be empty */
+    config_text definite;     /* under hold: which 5xx are known outcomes; may be empty */
     struct status_set stored; /* compiled from store */
     struct status_set known;  /* compiled from definite */
     enum on_unknown on_unknown;
@@ -110,9 +110,10 @@ struct config {
         config_text listen;
         uint32_t mode;
         uint32_t max_connections;
-        uint32_t memory;       /* bytes of answers kept for the listener */
-        uint32_t keep_ms;      /* how long */
-        struct text_list drop; /* headers that are never stored */
+        uint32_t memory;               /* bytes of answers kept for the listener */
+        uint32_t keep_ms;              /* how long */
+        struct text_list drop;         /* headers that are never stored */
+        struct address_list seal_keys; /* paths of key files; the first one's key seals, all open */
     } replay;
     struct {
         config_text listen; /* metrics, health, version */
@@ -158,6 +159,8 @@ struct config {
     struct {
         config_text file; /* where a crash is counted; empty: nowhere */
     } crash;
+    unsigned nseals;
+    struct seal_key *seals; /* nseals of them, from replay.seal_keys; locked memory, wiped at the end */
     unsigned nhaproxy;
     struct haproxy_socket {
         config_text socket; /* path of the runtime socket */

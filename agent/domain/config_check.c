@@ -110,7 +110,7 @@ static void check_definite(struct check *k, const struct idempotency *i)
     for (unsigned status = 100; status < 600; status++) {
         if (status_in(&i->known, status) && !status_may_be_unknown(status)) {
             text_dec(begin(k, "idempotency.definite"), status);
-            text_str(&k->text, ": only 500, 502, 503 and 504 can be unknown, so only they can be listed");
+            text_str(&k->text, ": only 5xx, but not 501 and 505, can be unknown, so only they can be listed");
             report(k);
             return;
         }

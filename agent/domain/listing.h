@@ -33,6 +33,10 @@ int process_info_read(struct spop_slice answer, struct process_info *info);
 /* Of `get var proc.once_start`: 0, or -1 (also if it is not set). */
 int process_start_read(struct spop_slice answer, uint64_t *start_us);
 
+/* gpt0 of an execution whose outcome Redis has confirmed; below it is an answer's status, 0: none began (PROTOCOL,
+ * The tables). */
+enum { LISTING_SETTLED = 1000 };
+
 /* key: HAProxy escapes blanks, `=`, `\` and control characters in it; a token has none of them. */
 struct listing_entry {
     struct spop_slice key;

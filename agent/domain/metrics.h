@@ -37,6 +37,8 @@
     X(REFUSED, counter, "spoa_once_refused_total", "", "Messages refused: HAProxy gave up on a claim.")      \
     X(LOST_LOCK, counter, "spoa_once_lost_locks_total", "",                                                  \
       "Words refused because another execution owns the key.")                                               \
+    X(LOST_RELEASE, counter, "spoa_once_lost_releases_total", "",                                            \
+      "Words that would have freed a key that another execution owns by now.")                               \
     X(EXTENDED, counter, "spoa_once_extends_total", "result=\"done\"", "Leases extended, by result.")        \
     X(EXTEND_LOST, counter, "spoa_once_extends_total", "result=\"lost\"", "")                                \
     X(RESOLVED_FREE, counter, "spoa_once_resolved_total", "as=\"free\"",                                     \
@@ -104,6 +106,15 @@
     X(REPLAY_BYTES, gauge, "spoa_once_replay_bytes", "", "Bytes of answers kept for the replay listener.")   \
     X(REPLAY_EVICTED, counter, "spoa_once_replay_evicted_total", "",                                         \
       "Answers dropped early because memory was full.")                                                      \
+    X(SEALED, counter, "spoa_once_sealed_total", "",                                                         \
+      "Answers and Locations sealed before they were stored.")                                               \
+    X(SEAL_OPENED, counter, "spoa_once_seals_opened_total", "",                                              \
+      "Sealed answers and Locations opened again.")                                                          \
+    X(SEAL_NO_KEY, counter, "spoa_once_seals_failed_total", "reason=\"no-key\"",                             \
+      "Sealed answers and Locations that could not be opened.")                                              \
+    X(SEAL_UNKNOWN, counter, "spoa_once_seals_failed_total", "reason=\"unknown\"", "")                       \
+    X(SEAL_BROKEN, counter, "spoa_once_seals_failed_total", "reason=\"broken\"", "")                         \
+    X(SEAL_NO_ROOM, counter, "spoa_once_seals_failed_total", "reason=\"memory\"", "")                        \
     X(SPOP_CONNECTIONS, gauge, "spoa_once_spop_connections", "", "SPOP connections open.")                   \
     X(SPOP_ACCEPTED, counter, "spoa_once_spop_accepted_total", "", "SPOP connections accepted.")             \
     X(SPOP_REJECTED, counter, "spoa_once_spop_rejected_total", "", "SPOP connections refused: too many.")    \

@@ -36,6 +36,7 @@ enum option_type {
     OPT_HEADERS,  /* struct text_list: names of headers, kept in lower case; `*` at the end: a prefix */
     OPT_LISTEN,   /* struct address_list: addresses as OPT_STREAM */
     OPT_SERVERS,  /* struct address_list: addresses as OPT_SERVER */
+    OPT_PATHS,    /* struct address_list: absolute paths */
 };
 
 enum option_flag {

@@ -67,6 +67,7 @@ bool option_same(const struct option *o, const void *a, const void *b)
     case OPT_SEC:
     case OPT_ENUM: return memcmp(x, y, sizeof(uint32_t)) == 0;
     case OPT_HEADERS: return same_list(x, y);
+    case OPT_PATHS:
     case OPT_LISTEN:
     case OPT_SERVERS: return same_addresses(x, y);
     default: return strcmp(x, y) == 0;

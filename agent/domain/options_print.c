@@ -29,6 +29,7 @@ static const struct {
     [OPT_HEADERS] = {"headers",   true },
       [OPT_LISTEN] = {"addresses", true },
     [OPT_SERVERS] = {"addresses", true },
+      [OPT_PATHS] = {"paths",     true },
 };
 
 static void put_value(struct buf *out, const struct option *o, const char *value)

@@ -78,6 +78,10 @@ static const struct option config_options[] = {
           "How long such an answer is kept."),
     PLAIN("replay.drop", HEADERS, replay.drop, never_replayed, OPTIONAL | RELOAD,
           "Headers that are never stored, beside those of one connection. Replaces the whole list."),
+    PLAIN("replay.seal_keys", PATHS, replay.seal_keys, "", OPTIONAL | RELOAD,
+          "Files with a key each, not readable by everybody: the first one seals what is stored of answers, "
+          "all "
+          "open it. Empty: answers are stored as they are."),
 
     PLAIN("http.listen", STREAM, http.listen, "127.0.0.1:9180", OPTIONAL | START,
           "Metrics, health and version; empty: none."),
@@ -186,7 +190,7 @@ static const struct option idempotency_options[] = {
     PLAIN("store", STATUSES, store, "default", RELOAD,
           "Which answers are stored: \"default\", \"stripe\" (500 too), statuses such as \"2xx, 404\"."),
     PLAIN("definite", STATUSES, definite, "", OPTIONAL | RELOAD,
-          "Under \"hold\": which of 500, 502, 503 and 504 say that nothing was done."),
+          "Under \"hold\": which 5xx say that nothing was done; 501 and 505 always do."),
     CHOICE("on_unknown", on_unknown, "release", on_unknowns, RELOAD,
            "An outcome that nobody saw: the next try runs, or nobody runs it until an operator decides."),
     CHOICE("inflight", inflight, "poll", inflight_modes, RELOAD,

@@ -128,20 +128,22 @@ static bool read_busy(struct reader *r, const struct plan *p, struct outcome *o)
     return o->process.len == np;
 }
 
-static bool read_tomb(struct reader *r, const struct plan *p, struct outcome *o)
+static bool read_unknown(struct reader *r, const struct plan *p, struct outcome *o)
 {
     (void)p;
     uint64_t status;
     if (!take_uint(r, 2, &status) || !take_whole(r, &o->ttl_ms))
         return false;
     o->status = (unsigned)status;
-    o->location = take_rest(r);
     return true;
 }
 
-static bool read_unknown(struct reader *r, const struct plan *p, struct outcome *o)
+static bool read_tomb(struct reader *r, const struct plan *p, struct outcome *o)
 {
-    return read_tomb(r, p, o) && o->location.len == 0;
+    if (!read_unknown(r, p, o) || !take_uint(r, 8, &o->fence))
+        return false;
+    o->location = take_rest(r);
+    return true;
 }
 
 static bool read_nothing(struct reader *r, const struct plan *p, struct outcome *o)

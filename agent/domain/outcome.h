@@ -21,13 +21,13 @@ enum outcome_kind {
 struct outcome {
     enum outcome_kind kind;
     uint64_t now_us;                   /* Redis' time */
-    uint64_t fence;                    /* GO, YOURS, BUSY */
+    uint64_t fence;                    /* GO, YOURS, BUSY, TOMB */
     uint8_t rid[8];                    /* BUSY: of the claim that holds the key */
     uint64_t until_us;                 /* BUSY: earliest moment at which it may change hands */
     uint64_t ttl_ms;                   /* REPLAY, TOMB, UNKNOWN */
     unsigned status;                   /* TOMB, UNKNOWN (0: none seen) */
     struct spop_slice process;         /* BUSY */
-    struct spop_slice location;        /* TOMB */
+    struct spop_slice location;        /* TOMB: as it is stored (rooms/sealer) */
     struct spop_slice record;          /* REPLAY: its first bytes */
     size_t record_len;                 /* REPLAY: how long it is in Redis */
     bool has_levels;                   /* GO (with limits), LIMITED */

@@ -128,7 +128,7 @@ bool policy_protects(const struct idempotency *i, struct spop_slice method)
 
 bool status_may_be_unknown(unsigned status)
 {
-    return status == 500 || status == 502 || status == 503 || status == 504;
+    return status >= 500 && status <= 599 && status != 501 && status != 505;
 }
 
 enum status_class policy_class(const struct idempotency *i, unsigned status)

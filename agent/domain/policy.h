@@ -16,7 +16,8 @@ bool status_in(const struct status_set *s, unsigned status);
  * word in *bad. */
 int status_set_parse(const char *text, struct status_set *s, struct spop_slice *bad);
 
-/* The statuses that a gateway or a dying backend may say without knowing the outcome: 500, 502, 503, 504. */
+/* The statuses that a gateway or a dying backend may say without knowing the outcome: 500, 502, 503, 504, and what proxies have
+ * made up beside them (520, 522, 524, 599 ..). Not 501 and 505: the server has not even begun (RFC 9110, 15.6). */
 bool status_may_be_unknown(unsigned status);
 
 /* Is this method protected? ("any", or in the list.) */

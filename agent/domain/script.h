@@ -42,7 +42,8 @@ extern const struct script scripts[SCRIPTS];
 void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
                   bool tell_me);
 
-/* A longer Location is left out: the claim's reply could not carry it. */
+/* A Location that is longer as it is written (sealed or not) is left out: the claim's reply could not carry
+ * it. */
 enum { SCRIPT_LOCATION_MAX = 2048 };
 
 struct word {

@@ -6,14 +6,11 @@
  *                                                                                     ▲ ▲               │
  *                                                                                LOST ┘ └─ PAUSED ◄─ error
  *
- * A chain for each hash of a record's digest holds the words in their order; only the first one of a record
- * moves. Words that were sent already, or whose turn has come by the one before, go ahead of new ones. */
-#include "rooms/completion.h"
+ * A word's place in the order is completion_order.c's. */
+#include "rooms/completion_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
-#include "adapters/log.h"
 #include "domain/text.h"
 #include "rooms/completion_fate.h"
 
@@ -21,49 +18,9 @@ enum {
     WINDOW = 1000, /* words on their way at once, and their bytes: hiredis moves what is left */
     WINDOW_BYTES = 4 * 1024 * 1024, /* of its output buffer after each write */
     CHAINS_MAX = 16384,
-    SPARE_MAX = 256,         /* structs kept for the next words */
-    SPARE_BYTES = 32 * 1024, /* of each at most */
     LOGS_PER_SECOND = 5,
 };
 #define FULL_PAUSE 0.01 /* Redis' adapter is full */
-
-/* ACKED: Redis has it, its replicas are waited for. */
-enum place { PLACE_PAUSED, PLACE_BEHIND, PLACE_READY, PLACE_SENT, PLACE_ACKED };
-
-struct completion_ticket {
-    struct completion *owner;
-    TAILQ_ENTRY(completion_ticket) all, chain, line;
-    enum place place;
-    bool chained; /* has its place in the order */
-    bool again;   /* is in the line of those that go ahead */
-    ev_timer pause;
-    struct redis_call *call;
-    struct record_id id;
-    enum script_id script;
-    struct buf resp;
-    size_t split;    /* length of the SET in front; 0: there is none */
-    bool front_sent; /* on this connection */
-    unsigned tries, errors, unacked;
-    struct acks_waiter waiter;
-    completion_fn *fn;
-    void *arg;
-};
-TAILQ_HEAD(words, completion_ticket);
-
-struct completion {
-    struct ev_loop *loop;
-    struct redis *redis;
-    struct metrics *metrics;
-    struct acks *acks;
-    uint32_t max_entries, max_bytes;
-    unsigned window;
-    size_t entries, bytes, sent, sent_bytes, nspare;
-    ev_timer full;
-    struct words all, again, fresh, spare;
-    struct words *chains;
-    size_t mask;
-    struct log_gate dropped_gate, lost_gate, error_gate;
-};
 
 static void show(const struct completion *c)
 {
@@ -91,104 +48,17 @@ static void say_text(struct log_gate *gate, const struct completion_ticket *t, c
     say(gate, t, event, slice_of(why));
 }
 
-static struct completion_ticket *ticket_new(struct completion *c)
-{
-    struct completion_ticket *t = TAILQ_FIRST(&c->spare);
-    struct buf resp = {0};
-    if (t) {
-        TAILQ_REMOVE(&c->spare, t, line);
-        c->nspare--;
-        resp = t->resp;
-        buf_reset(&resp);
-    } else if (!(t = malloc(sizeof *t))) {
-        return NULL;
-    }
-    *t = (struct completion_ticket){.owner = c, .resp = resp};
-    return t;
-}
-
-static void ticket_free(struct completion_ticket *t)
-{
-    struct completion *c = t->owner;
-    if (t->resp.cap > SPARE_BYTES)
-        buf_free(&t->resp);
-    if (c->nspare < SPARE_MAX) {
-        c->nspare++;
-        TAILQ_INSERT_HEAD(&c->spare, t, line);
-        return;
-    }
-    buf_free(&t->resp);
-    free(t);
-}
-
-static struct words *chain_of(struct completion *c, const struct record_id *id)
-{
-    uint32_t hash;
-    memcpy(&hash, id->digest, sizeof hash);
-    return &c->chains[hash & c->mask];
-}
-
-static bool same_record(const struct completion_ticket *a, const struct completion_ticket *b)
-{
-    return memcmp(&a->id, &b->id, sizeof a->id) == 0;
-}
-
-static bool has_before(const struct completion_ticket *t)
-{
-    const struct completion_ticket *p = TAILQ_PREV(t, words, chain);
-    while (p && !same_record(p, t))
-        p = TAILQ_PREV(p, words, chain);
-    return p != NULL;
-}
-
-static struct completion_ticket *next_of(const struct completion_ticket *t)
-{
-    struct completion_ticket *n = TAILQ_NEXT(t, chain);
-    while (n && !same_record(n, t))
-        n = TAILQ_NEXT(n, chain);
-    return n;
-}
-
-static void make_ready(struct completion_ticket *t, bool again)
-{
-    t->place = PLACE_READY;
-    t->again = again;
-    TAILQ_INSERT_TAIL(again ? &t->owner->again : &t->owner->fresh, t, line);
-}
-
-static void take_place(struct completion_ticket *t)
-{
-    TAILQ_INSERT_TAIL(chain_of(t->owner, &t->id), t, chain);
-    t->chained = true;
-    if (has_before(t))
-        t->place = PLACE_BEHIND;
-    else
-        make_ready(t, false);
-}
-
-/* Out of everything but memory; whoever waited behind it has its turn. */
-static void leave(struct completion_ticket *t)
-{
-    struct completion *c = t->owner;
-    struct completion_ticket *next = t->chained ? next_of(t) : NULL;
-    ev_timer_stop(c->loop, &t->pause);
-    if (t->place == PLACE_READY)
-        TAILQ_REMOVE(t->again ? &c->again : &c->fresh, t, line);
-    if (t->chained)
-        TAILQ_REMOVE(chain_of(c, &t->id), t, chain);
-    TAILQ_REMOVE(&c->all, t, all);
-    c->entries--;
-    c->bytes -= t->resp.len;
-    show(c);
-    if (next && next->place == PLACE_BEHIND)
-        make_ready(next, true);
-}
-
 static void settle(struct completion_ticket *t, enum completion_result result)
 {
     completion_fn *fn = t->fn;
     void *arg = t->arg;
-    leave(t);
+    struct completion *c = t->owner;
+    ev_timer_stop(c->loop, &t->pause);
+    leave_place(t);
+    TAILQ_REMOVE(&c->all, t, all);
+    c->entries--;
+    c->bytes -= t->resp.len;
+    show(c);
     ticket_free(t);
     if (fn)
         fn(arg, result);
@@ -216,24 +86,18 @@ static bool submit(struct completion_ticket *t)
     return t->call != NULL;
 }
 
-static struct completion_ticket *next_ready(const struct completion *c)
-{
-    struct completion_ticket *t = TAILQ_FIRST(&c->again);
-    return t ? t : TAILQ_FIRST(&c->fresh);
-}
-
 static void pump(struct completion *c)
 {
     struct completion_ticket *t;
     while (redis_ready(c->redis) && c->sent < c->window && c->sent_bytes < WINDOW_BYTES &&
-           (t = next_ready(c))) {
+           (t = line_first(c))) {
         if (!submit(t)) {
             ev_timer_stop(c->loop, &c->full);
             ev_timer_set(&c->full, FULL_PAUSE, 0.);
             ev_timer_start(c->loop, &c->full);
             return;
         }
-        TAILQ_REMOVE(t->again ? &c->again : &c->fresh, t, line);
+        line_leave(t);
         t->place = PLACE_SENT;
         c->sent++;
         c->sent_bytes += t->resp.len;
@@ -263,11 +127,9 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_other_owner(struct completion_ticket *t)
 {
-    bool sent = t->script != SCRIPT_RELEASE && t->script != SCRIPT_RELEASE_RID;
-    metrics_add(t->owner->metrics, METRIC_LOST_LOCK);
-    say_text(&t->owner->lost_gate, t, "completion-lost",
-             sent ? "another execution owns the key: the request may have run twice"
-                  : "another execution owns the key: there was nothing to release");
+    const struct fate_lost *lost = fate_lost(t->script);
+    metrics_add(t->owner->metrics, lost->metric);
+    say_text(&t->owner->lost_gate, t, "completion-lost", lost->why);
     settle(t, COMPLETION_LOST);
 }
 
@@ -277,19 +139,22 @@ static void on_acked(void *arg, bool acknowledged)
     struct completion_ticket *t = arg;
     struct completion *c = t->owner;
     if (acknowledged)
-        settle(t, COMPLETION_DONE);
+        settle(t, t->result);
     else
         pause_for(t, fate_pause(++t->unacked));
     pump(c);
 }
 
-static void on_done(struct completion_ticket *t)
+static void confirm(struct completion_ticket *t, enum completion_result result)
 {
     struct completion *c = t->owner;
     bool release = t->script == SCRIPT_RELEASE || t->script == SCRIPT_RELEASE_RID;
     t->place = PLACE_ACKED;
+    if (t->unacked == 0)
+        t->result =
+            result == COMPLETION_ALREADY && t->tries > 1 ? COMPLETION_DONE : result; /* by its first try */
     if (release || !acks_wanted(c->acks))
-        settle(t, COMPLETION_DONE);
+        settle(t, t->result);
     else if (!acks_wait(c->acks, &t->waiter, on_acked, t))
         pause_for(t, fate_pause(++t->unacked));
 }
@@ -301,14 +166,15 @@ static void on_bare(struct completion_ticket *t, struct spop_slice why)
         metrics_add(t->owner->metrics, METRIC_COMPLETION_BARE);
         say(&t->owner->error_gate, t, "completion-bare", why);
     }
-    on_done(t);
+    confirm(t, COMPLETION_BARE);
 }
 
 static void meet(struct completion_ticket *t, enum fate fate, struct spop_slice why)
 {
     struct completion *c = t->owner;
     switch (fate) {
-    case FATE_DONE: on_done(t); return;
+    case FATE_DONE: confirm(t, COMPLETION_DONE); return;
+    case FATE_ALREADY: confirm(t, COMPLETION_ALREADY); return;
     case FATE_BARE: on_bare(t, why); return;
     case FATE_OTHER: on_other_owner(t); return;
     case FATE_REFUSED:

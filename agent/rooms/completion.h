@@ -22,11 +22,18 @@ struct completion;
 struct completion_ticket;
 
 enum completion_result {
-    COMPLETION_DONE,    /* confirmed: S or N */
+    COMPLETION_DONE,    /* confirmed: S */
+    COMPLETION_ALREADY, /* N: nothing was left to be done */
+    COMPLETION_BARE,    /* T: confirmed, without the answer that was to be stored */
     COMPLETION_LOST,    /* another execution owns the key: logged and counted */
     COMPLETION_REFUSED, /* X: a record that we do not understand; or an error that will not go away */
     COMPLETION_DROPPED, /* never confirmed: no room */
 };
+/* Redis has the outcome, by this word or by an earlier one. */
+static inline bool completion_confirmed(enum completion_result r)
+{
+    return r <= COMPLETION_BARE;
+}
 typedef void completion_fn(void *arg, enum completion_result result);
 
 struct completion *completion_new(struct ev_loop *loop, struct redis *redis, const struct config *c,

@@ -18,7 +18,7 @@ static const struct {
     const char *why;
 } letters[] = {
     {'S', FATE_DONE,    ""                                                                  },
-    {'N', FATE_DONE,    ""                                                                  },
+    {'N', FATE_ALREADY, ""                                                                  },
     {'T', FATE_BARE,    "Redis did not take the answer (OOM?): a tombstone keeps its status"},
     {'L', FATE_OTHER,   "another execution owns the key"                                    },
     {'X', FATE_REFUSED, "a record of an unknown version or shape, untouched"                },
@@ -74,6 +74,20 @@ enum fate fate_of(const struct redis_reply *reply, unsigned tries, struct spop_s
     case REDIS_LATE:
     case REDIS_LOST: return FATE_AGAIN;
     default: return fate_of_letter((struct spop_slice){NULL, 0}, why);
+    }
+}
+
+const struct fate_lost *fate_lost(enum script_id word)
+{
+    static const struct fate_lost
+        twice = {METRIC_LOST_LOCK, "another execution owns the key: the request may have run twice"},
+        /* Resolved from HAProxy's table before this word came: a retry that ran since then was allowed to. */
+        late = {METRIC_LOST_RELEASE, "another execution owns the key: there was nothing to release"};
+    switch (word) {
+    case SCRIPT_UNSTORABLE:
+    case SCRIPT_RELEASE:
+    case SCRIPT_RELEASE_RID: return &late;
+    default: return &twice;
     }
 }
 

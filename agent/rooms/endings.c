@@ -125,8 +125,8 @@ static void on_completed(void *arg, enum completion_result result)
     struct ended *d = arg;
     d->ticket = NULL;
     d->state = result == COMPLETION_DROPPED ? WAITING : CONFIRMED;
-    if (result == COMPLETION_DONE)
-        count(d->endings, d->letter);
+    if (result == COMPLETION_DONE || result == COMPLETION_BARE)
+        count(d->endings, result == COMPLETION_BARE ? 'T' : d->letter);
 }
 
 static char letter_of(const struct word *w)

@@ -9,6 +9,7 @@
 #include "rooms/guard.h"
 #include "rooms/inflight.h"
 #include "rooms/replay.h"
+#include "rooms/sealer.h"
 
 /* One for the agent; borrowed by every session. */
 struct gate {
@@ -19,6 +20,7 @@ struct gate {
     struct acks *acks; /* NULL: as with ack_replicas = 0 */
     struct completion *completion;
     struct inflight *inflight;
+    struct sealer *sealer;
     struct replay *replay; /* NULL: there is no replay listener, as no policy needs one */
     struct metrics *metrics;
     unsigned live;     /* transactions that have not ended */

@@ -16,6 +16,8 @@ enum { CODES = 256 };
 #define LIST_EVERY 1.0
 /* A reply later than this is no longer waited for. */
 #define PATIENCE 1.0
+/* No listing is waited for longer (worker.c). */
+#define LONGEST 5.0
 
 struct running {
     struct token token;
@@ -27,7 +29,7 @@ struct heartbeat {
     struct metrics *metrics;
     const struct config *config;
     double due[CODES];
-    bool now_due[CODES]; /* in this poll */
+    bool now_due[CODES]; /* in the listing that was asked for last; what a busy worker missed is due again */
     bool seen[CODES];    /* a policy of ours has it, or a token in the last listing */
     double list_at;
     struct running *batch; /* scratch */
@@ -85,12 +87,23 @@ static double interval(unsigned code)
     return token_ttl_seconds((uint8_t)code) / 6.0;
 }
 
+double heartbeat_shortest(const struct heartbeat *h)
+{
+    double shortest = LONGEST;
+    for (unsigned i = 0; i < h->config->npolicies; i++) {
+        const struct idempotency *id = &h->config->policies[i].idempotency;
+        double heartbeat = 2 * interval(token_ttl_code(id->lock_s));
+        if (id->enabled && heartbeat < shortest)
+            shortest = heartbeat;
+    }
+    return shortest;
+}
+
 bool heartbeat_begin(struct heartbeat *h, double now)
 {
     bool list = now >= h->list_at;
     for (unsigned i = 0; i < CODES; i++)
         list = list || (h->seen[i] && now >= h->due[i]);
-    memset(h->now_due, 0, sizeof h->now_due);
     if (!list)
         return false;
     h->list_at = now + LIST_EVERY;
@@ -179,6 +192,8 @@ unsigned heartbeat_running(struct heartbeat *h, struct listing *l)
         if (token_read(e.key.ptr, e.key.len, &r->token) != 0)
             continue;
         ours++;
+        if (e.gpt0 >= LISTING_SETTLED)
+            continue; /* its record has an end already, only its bytes are still on their way */
         h->seen[r->token.ttl] = true;
         r->ttl_s = record_ttl(h, r->token.policy);
         n += h->now_due[r->token.ttl];

@@ -20,10 +20,13 @@ void heartbeat_free(struct heartbeat *h); /* after the teller */
 /* config is borrowed until the next call. */
 void heartbeat_configure(struct heartbeat *h, const struct config *config);
 
+/* The shortest heartbeat of the configured policies, in seconds: an older listing of what runs is worth nothing. */
+double heartbeat_shortest(const struct heartbeat *h);
 /* A poll begins: are the running ones to be listed? Those of the TTL codes that are due now are extended by
- * the heartbeat_running() calls of this poll. */
+ * the heartbeat_running() calls that follow, until it says so again. Who cannot list them all now calls
+ * heartbeat_again(): a listing that is still on its way is then walked with all codes due. */
 bool heartbeat_begin(struct heartbeat *h, double now);
-/* A worker's listing of what runs. Returns how many of our tokens it held. */
+/* A worker's listing of what runs; what is settled is left alone. Returns how many of our tokens it held. */
 unsigned heartbeat_running(struct heartbeat *h, struct listing *l);
 /* Something was missed (a listing failed, a worker is new, Redis is back): all are due. */
 void heartbeat_again(struct heartbeat *h);

@@ -26,7 +26,7 @@
 /* Longer than this nobody is refused because what runs has not been extended yet: a HAProxy that hangs must
  * not stop the others' requests. */
 #define CATCH_UP_LONGEST 1.0
-enum { GAP_FACTOR = 4, SETTLED = 1000, CLEARS_MOST = 1000 };
+enum { GAP_FACTOR = 4, CLEARS_MOST = 1000 };
 
 struct inflight {
     struct ev_loop *loop;
@@ -45,6 +45,7 @@ struct inflight {
     double polled_at, took; /* last poll */
     double behind_since;    /* Redis came back, and what runs has not been extended since; 0: it has */
     unsigned listings;      /* of what runs, asked for and not yet answered */
+    bool whole;             /* every worker could be asked, so no older listing is among those */
     bool look;              /* a notice came: also look at what another agent polls */
     struct log_gate strange_gate;
     unsigned running; /* listed so far in the last poll that asked */
@@ -72,6 +73,8 @@ static void set_gauges(struct inflight *i)
     }
     metrics_set(i->metrics, METRIC_WORKERS, workers);
     metrics_set(i->metrics, METRIC_POLLER, elected);
+    if (elected == 0) /* another agent counts them */
+        metrics_set(i->metrics, METRIC_INFLIGHT, 0);
 }
 
 /* False: no worker is stopping. */
@@ -107,13 +110,13 @@ static void on_poll(struct ev_loop *loop, ev_timer *t, int revents)
     set_gauges(i);
     i->running = running ? 0 : i->running;
     i->listings = running ? 0 : i->listings;
-    bool all = running;
+    i->whole = running || i->whole;
     for (unsigned n = 0; n < i->nsites; n++)
         if (!site_poll(i->sites[n], running, look, &i->listings) && running) {
             heartbeat_again(i->heartbeat);
-            all = false;
+            i->whole = false;
         }
-    if (all && i->listings == 0)
+    if (running && i->whole && i->listings == 0)
         i->behind_since = 0;
     endings_sweep(i->endings, i->polled_at);
     if (hurry(i) && !ev_is_active(&i->hurry))
@@ -129,7 +132,7 @@ static void on_news(void *arg)
 static bool is_ending(struct inflight *i, const struct listing_entry *e, enum worker_list list,
                       struct token *t)
 {
-    bool answered = e->gpt0 > 0 && e->gpt0 < SETTLED;
+    bool answered = e->gpt0 > 0 && e->gpt0 < LISTING_SETTLED;
     if (!listing_ended(e) || (!answered && (e->gpt0 != 0 || list == WORKER_UNSETTLED)))
         return false;
     if (token_read(e->key.ptr, e->key.len, t) == 0)
@@ -164,7 +167,7 @@ static void walk_running(struct inflight *i, struct listing *l)
 {
     i->running += heartbeat_running(i->heartbeat, l);
     metrics_set(i->metrics, METRIC_INFLIGHT, i->running);
-    if (i->listings > 0 && --i->listings == 0)
+    if (i->listings > 0 && --i->listings == 0 && i->whole)
         i->behind_since = 0;
 }
 
@@ -259,6 +262,9 @@ static void configure(struct inflight *i, struct config *config)
     i->settings.poll = config->inflight.poll_ms / 1000.0;
     i->settings.max_entries = config->inflight.max_entries;
     heartbeat_configure(i->heartbeat, config);
+    i->settings.running_age = heartbeat_shortest(i->heartbeat);
+    if (i->settings.running_age < i->settings.poll)
+        i->settings.running_age = i->settings.poll;
     endings_configure(i->endings, config);
     lookups_configure(i->lookups, config->inflight.lookups);
     set_sites(i);

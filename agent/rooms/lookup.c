@@ -15,7 +15,7 @@
 /* Seconds between two looks; the last one again and again, as long as there is somebody who has not seen
  * enough. */
 static const double gaps[] = {0.005, 0.015, 0.040};
-enum { GAPS = sizeof gaps / sizeof *gaps, RUNNING_ENOUGH = 2, SETTLED = 1000 };
+enum { GAPS = sizeof gaps / sizeof *gaps, RUNNING_ENOUGH = 2 };
 /* Who has waited for so long at an answer has seen the look at 60 ms. */
 #define LOOK_LONGEST   0.055
 #define ANSWER_LONGEST 0.100
@@ -162,7 +162,8 @@ static struct waiter *take_sure(struct lookup *k, bool running)
 static bool has_ended(struct lookup *k, const struct listing_entry *e)
 {
     struct lookups *l = k->room;
-    return listing_ended(e) && (e->gpt0 >= SETTLED || l->events->ended(l->arg, &k->token, (unsigned)e->gpt0));
+    return listing_ended(e) &&
+           (e->gpt0 >= LISTING_SETTLED || l->events->ended(l->arg, &k->token, (unsigned)e->gpt0));
 }
 
 static void tell_ended(struct lookup *k)

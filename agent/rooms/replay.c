@@ -7,6 +7,7 @@
  *      ▼
  *   GET record ──LATE, LOST, nil, not DONE, other fence, not to be read──► 503
  *      └── same fence ──► kept, answer
+ *   answer ──sealed, and not to be opened──► 503
  *
  *   buckets[digest] ──► kept ◄──► kept        (a chain for each bucket)
  *   order: oldest ◄──────► kept ◄──► newest   (memory and time take from the oldest)
@@ -51,6 +52,7 @@ struct replay {
     struct ev_loop *loop;
     struct httpd *httpd;
     struct redis *redis;
+    struct sealer *sealer;
     struct metrics *metrics;
     struct replay_health health;
     size_t memory, used;
@@ -165,13 +167,11 @@ static bool is_replaced(struct spop_slice name)
     return false;
 }
 
-/* False: these bytes are not the finished record that is meant; nothing was sent. */
-static bool answer(struct httpd_request *q, const void *bytes, size_t len, uint64_t fence)
+/* False: it is no stored response; nothing was sent. */
+static bool send_stored(struct httpd_request *q, struct spop_slice payload)
 {
-    struct record record;
     struct stored stored;
-    if (record_open(bytes, len, &record) < 0 || record.state != RECORD_DONE || record.fence != fence ||
-        stored_open(record.payload, &stored) < 0 || stored.status < 200 || stored.status > 599)
+    if (stored_open(payload, &stored) < 0 || stored.status < 200 || stored.status > 599)
         return false;
     struct spop_slice at = stored.headers, name, value;
     int more;
@@ -187,13 +187,30 @@ static bool answer(struct httpd_request *q, const void *bytes, size_t len, uint6
     return true;
 }
 
-static void refuse(struct httpd_request *q, unsigned status, json_t *problem)
+enum answered { ANSWERED, NOT_MEANT, NOT_OPENED };
+
+/* Unless ANSWERED, nothing was sent: these bytes are not the finished record that is meant, or it is sealed and
+ * cannot be opened. */
+static enum answered answer(struct replay *r, struct httpd_request *q, struct spop_slice bytes,
+                            const struct record_id *id, uint64_t fence)
+{
+    const struct seal_place at = {SEAL_ANSWER, id, fence};
+    struct record record;
+    if (record_open(bytes.ptr, bytes.len, &record) < 0 || record.state != RECORD_DONE ||
+        record.fence != fence)
+        return NOT_MEANT;
+    if (!sealer_open(r->sealer, &record.payload, &at))
+        return NOT_OPENED;
+    return send_stored(q, record.payload) ? ANSWERED : NOT_MEANT;
+}
+
+static void refuse(struct httpd_request *q, unsigned status, bool again, json_t *problem)
 {
     char *text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
     httpd_begin(q, status, text, text ? strlen(text) : 0);
     httpd_add_text(q, "Content-Type", "application/problem+json");
     httpd_add_text(q, "Cache-Control", "no-store");
-    if (status == 503)
+    if (again)
         httpd_add_text(q, "Retry-After", "1");
     httpd_send(q);
     free(text);
@@ -202,18 +219,20 @@ static void refuse(struct httpd_request *q, unsigned status, json_t *problem)
 
 static void refuse_id(struct httpd_request *q)
 {
-    refuse(q, 400,
+    refuse(q, 400, false,
            json_pack("{s:s,s:s,s:i,s:s}", "type", "about:blank", "title", "Bad request", "status", 400,
                      "detail", "The header Once-Replay names no stored answer"));
 }
 
-static void refuse_gone(struct replay *r, struct httpd_request *q)
+/* A missing answer may be there the next time; a seal that does not open waits for an operator. */
+static void refuse_answer(struct replay *r, struct httpd_request *q, enum answered why)
 {
+    const char *detail = why == NOT_OPENED ? "The stored answer cannot be opened; an operator must look"
+                                           : "The stored answer cannot be fetched now";
     metrics_add(r->metrics, METRIC_REPLAY_GONE);
-    refuse(q, 503,
+    refuse(q, 503, why != NOT_OPENED,
            json_pack("{s:s+,s:s,s:i,s:s}", "type", r->problem_base, problem_word(PROBLEM_UNAVAILABLE),
-                     "title", problem_title(PROBLEM_UNAVAILABLE), "status", 503, "detail",
-                     "The stored answer cannot be fetched now"));
+                     "title", problem_title(PROBLEM_UNAVAILABLE), "status", 503, "detail", detail));
 }
 
 static void fetch_free(struct fetch *f)
@@ -227,11 +246,14 @@ static void on_record(void *arg, const struct redis_reply *reply)
     struct fetch *f = arg;
     struct replay *r = f->replay;
     struct spop_slice bytes = reply->bytes;
-    if (reply->status == REDIS_BYTES && answer(f->request, bytes.ptr, bytes.len, f->fence)) {
+    enum answered done = NOT_MEANT;
+    if (reply->status == REDIS_BYTES)
+        done = answer(r, f->request, bytes, &f->id, f->fence);
+    if (done == ANSWERED) {
         metrics_add(r->metrics, METRIC_REPLAY_FETCHED);
         replay_keep(r, &f->id, bytes.ptr, bytes.len);
     } else {
-        refuse_gone(r, f->request);
+        refuse_answer(r, f->request, done);
     }
     fetch_free(f);
 }
@@ -279,10 +301,13 @@ static void on_request(void *arg, struct httpd_request *q, const char *method, c
         return;
     }
     const struct kept *k = kept_find(r, &id);
-    if (k && answer(q, k->bytes, k->len, fence))
+    enum answered done = NOT_MEANT;
+    if (k)
+        done = answer(r, q, (struct spop_slice){(const char *)k->bytes, k->len}, &id, fence);
+    if (done == ANSWERED)
         metrics_add(r->metrics, METRIC_REPLAY_SERVED);
-    else if (!fetch_start(r, q, &id, fence))
-        refuse_gone(r, q);
+    else if (done == NOT_OPENED || !fetch_start(r, q, &id, fence))
+        refuse_answer(r, q, done);
 }
 
 void replay_reconfigure(struct replay *r, const struct config *c)
@@ -296,14 +321,20 @@ void replay_reconfigure(struct replay *r, const struct config *c)
     start_expiry(r);
 }
 
+<<<<<<< HEAD
 struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, const struct config *c,
                           struct metrics *metrics, const struct replay_health *health)
+=======
+struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, struct sealer *sealer,
+                          const struct config *c, struct metrics *metrics)
+>>>>>>> main
 {
     struct replay *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
     r->loop = loop;
     r->redis = redis;
+    r->sealer = sealer;
     r->metrics = metrics;
     r->health = *health;
     TAILQ_INIT(&r->order);

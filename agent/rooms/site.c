@@ -91,14 +91,24 @@ static void on_gone(void *arg, struct worker *w, const char *reason)
     worker_free(w);
 }
 
+/* Room for one more: of the old workers whose tables are empty, one is left. */
+static bool has_room(struct site *s)
+{
+    for (unsigned i = 0; s->n == ELECTION_PROCESSES && i < s->n; i++)
+        if (worker_idle(s->member[i].worker))
+            drop(s, &s->member[i], "too many old workers; nothing of ours was in it");
+    return s->n < ELECTION_PROCESSES;
+}
+
 static void on_known(void *arg, struct worker *w)
 {
     struct site *s = arg;
     const struct process *p = worker_process(w);
     s->newcomer = NULL;
-    if (worker_of(s, p) || s->n == ELECTION_PROCESSES) {
-        if (s->n == ELECTION_PROCESSES)
-            tell_unreachable(s, "too many workers that have not ended");
+    bool known = worker_of(s, p) != NULL;
+    if (known || !has_room(s)) {
+        if (!known)
+            tell_unreachable(s, "32 old workers still have gated requests: set hard-stop-after in HAProxy");
         worker_free(w);
         return;
     }

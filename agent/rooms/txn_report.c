@@ -11,7 +11,8 @@
 #include "domain/record.h"
 #include "domain/verdict.h"
 
-static struct buf stored; /* reused: the response of one message, packed */
+static struct buf stored;   /* reused: the response of one message, packed */
+static struct buf location; /* reused: its Location, if that is sealed */
 
 static void answer(struct txn *t, bool confirmed)
 {
@@ -25,7 +26,7 @@ static void on_told(void *arg, enum completion_result result)
 {
     struct txn *t = arg;
     t->ticket = NULL;
-    answer(t, result == COMPLETION_DONE);
+    answer(t, completion_confirmed(result));
 }
 
 static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
@@ -38,7 +39,8 @@ static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
     answer(t, false);
 }
 
-/* Packs the response for the word; without it the word leaves a tombstone. */
+/* Packs the response for the word, behind the head that the scripts fill in; without it the word leaves a
+ * tombstone. */
 static void pack(struct txn *t, const struct response_facts *f, struct word *w)
 {
     const char *drop[CONFIG_DROP_MAX];
@@ -47,11 +49,28 @@ static void pack(struct txn *t, const struct response_facts *f, struct word *w)
         drop[i] = list->item[i];
     struct response r = {.status = (unsigned)f->status, .headers = f->headers, .body = f->body};
     buf_reset(&stored);
-    if (record_pack_done(&stored, &r, drop, list->n) == 0 && !stored.failed)
+    const struct seal_place at = {SEAL_ANSWER, &w->token.id, w->token.fence};
+    int rc = record_pack_done(&stored, &r, drop, list->n);
+    if (rc == 0)
+        sealer_close(t->gate->sealer, &stored, RECORD_HEAD + 1, &at);
+    if (rc == 0 && !stored.failed)
         w->pending = (struct spop_slice){(const char *)stored.data, stored.len};
     else
         LOG(LOG_WARNING, "response-unpacked", log_int("status", f->status),
             log_int("bytes", (long long)f->body.len));
+}
+
+/* It goes through the scripts and into tombstones. */
+static void take_location(struct txn *t, struct spop_slice plain, struct word *w)
+{
+    const struct seal_place at = {SEAL_LOCATION, &w->token.id, w->token.fence};
+    buf_reset(&location);
+    if (plain.len == 0)
+        return;
+    buf_put(&location, plain.ptr, plain.len);
+    sealer_close(t->gate->sealer, &location, 0, &at);
+    if (!location.failed)
+        w->location = (struct spop_slice){(const char *)location.data, location.len};
 }
 
 /* The word that the evidence asks for. */
@@ -67,9 +86,10 @@ static void choose_word(struct txn *t, const struct policy *p, const struct resp
     w->script = script[said];
     w->status = (unsigned)f->status;
     w->ttl_s = p ? p->idempotency.record_s : CONFIG_RECORD_DEFAULT_S;
-    w->location = headers_find(f->headers, "location");
     if (said == RESPONSE_UNSTORABLE)
         w->letter = evidence_letter(p, w->token.flags & TOKEN_HOLD, w->status);
+    else
+        take_location(t, headers_find(f->headers, "location"), w);
     if (said == RESPONSE_COMPLETE || keep)
         pack(t, f, w);
     t->settles = said != RESPONSE_ANSWERED;

@@ -222,7 +222,15 @@ static bool look(struct txn *t, const struct outcome *o)
     return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
 }
 
-static void decide(struct txn *t, const struct outcome *o)
+/* A Location that cannot be opened is left out: that the request was carried out stands in the open. */
+static void open_location(struct txn *t, struct outcome *o)
+{
+    const struct seal_place at = {SEAL_LOCATION, &t->plan.id, o->fence};
+    if (!sealer_open(t->gate->sealer, &o->location, &at))
+        o->location = (struct spop_slice){NULL, 0};
+}
+
+static void decide(struct txn *t, struct outcome *o)
 {
     metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
     redis_saw_clock(t->gate->redis, o->now_us);
@@ -240,6 +248,7 @@ static void decide(struct txn *t, const struct outcome *o)
         if (look(t, o))
             return;
         break;
+    case OUTCOME_TOMB: open_location(t, o); break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");

@@ -44,6 +44,7 @@ struct worker {
     bool known, closing;
     struct question questions[WORKER_LISTS];
     unsigned waiting;              /* answers of this poll that are still to come */
+    unsigned owed;                 /* lists that were wanted meanwhile */
     double asked_at;               /* this poll */
     double good_at;                /* last listing of what has ended; 0: none yet */
     uint64_t used[WORKER_LISTS];   /* entries in the table behind a list */
@@ -71,7 +72,7 @@ static const struct flaw *judge(struct worker *w, enum worker_list list, struct 
                                 struct listing *l)
 {
     static const struct flaw silent = {"no answer", "asked again at the next poll"},
-                             late = {"older than one poll", "asked again; if it stays: raise inflight.poll"};
+                             late = {"too old when it came", "asked again; if it stays: raise inflight.poll"};
     static const struct flaw flaws[] = {
         [LISTING_NO_TABLE] = {"no such table",
                               "add the tables of haproxy-conf/attach to HAProxy's configuration"},
@@ -80,7 +81,8 @@ static const struct flaw *judge(struct worker *w, enum worker_list list, struct 
     };
     if (!answer.ptr)
         return &silent;
-    if (monotonic_now() - w->asked_at > w->settings->poll)
+    double oldest = list == WORKER_RUNNING ? w->settings->running_age : w->settings->poll;
+    if (monotonic_now() - w->asked_at > oldest)
         return &late;
     enum listing_status s = listing_open(answer, lists[list].table, w->settings->max_entries, l);
     return s == LISTING_OK ? NULL : &flaws[s];
@@ -186,6 +188,8 @@ void worker_free(struct worker *w)
 
 bool worker_poll(struct worker *w, unsigned wanted)
 {
+    wanted |= w->owed;
+    w->owed = w->closing || w->waiting > 0 ? wanted : 0;
     if (w->closing || w->waiting > 0)
         return false;
     w->asked_at = monotonic_now();
@@ -250,10 +254,13 @@ bool worker_stopping(const struct worker *w)
     return w->info.stopping;
 }
 
+bool worker_idle(const struct worker *w)
+{
+    return w->info.stopping && w->good_at > 0 && !w->failed[WORKER_ENDED] && !w->failed[WORKER_UNSETTLED] &&
+           w->used[WORKER_ENDED] == 0 && w->used[WORKER_UNSETTLED] == 0;
+}
+
 bool worker_finished(const struct worker *w)
 {
-    bool whole =
-        w->waiting == 0 && w->good_at > 0 && w->good_at == w->asked_at && !w->failed[WORKER_UNSETTLED];
-    return whole && w->info.stopping && w->info.connections == 0 && w->used[WORKER_ENDED] == 0 &&
-           w->used[WORKER_UNSETTLED] == 0;
+    return w->waiting == 0 && w->good_at == w->asked_at && worker_idle(w) && w->info.connections == 0;
 }

@@ -4,8 +4,9 @@
  *   connected ──show info, get var──► known ──poll, poll, ..──► stopping ──tables empty──► finished
  *        └──────────── gone, at any time (the connection was lost, or it cannot say who it is) ◄──┘
  *
- * A listing that is older than one poll when it comes, or is broken, is not handed on: nothing may follow
- * from it (PROTOCOL, Words). */
+ * A listing that is broken, or too old when it comes, is not handed on: nothing may follow from it. What has ended is proved
+ * by one that is younger than a poll (PROTOCOL, Words); what runs may be extended by an older one: a lease that lives
+ * too long by that does less harm than one that lapses. */
 #ifndef WORKER_H
 #define WORKER_H
 
@@ -23,7 +24,8 @@ enum worker_list {
 };
 
 struct worker_settings {
-    double poll; /* seconds */
+    double poll;        /* seconds */
+    double running_age; /* seconds: the oldest listing of what runs that counts */
     unsigned max_entries;
 };
 
@@ -43,7 +45,7 @@ struct worker *worker_new(struct ev_loop *loop, const char *path, const struct w
 void worker_free(struct worker *w);
 
 /* Asks for `show info`, and for the listings whose bits (1 << enum worker_list) are set. False: answers of
- * the last poll are still to come, nothing was asked. */
+ * the last poll are still to come, nothing was asked; the next poll asks for these too. */
 bool worker_poll(struct worker *w, unsigned lists);
 /* Seconds since the questions were asked whose answers come now. */
 double worker_took(const struct worker *w);
@@ -60,6 +62,8 @@ const struct process *worker_process(const struct worker *w); /* NULL: not known
 /* Its last listings came, and not long ago: what runs in it is looked after. */
 bool worker_healthy(const struct worker *w);
 bool worker_stopping(const struct worker *w);
+/* Replaced by a reload, and its tables were empty when they were last listed: what keeps it alive is not ours. */
+bool worker_idle(const struct worker *w);
 /* Replaced by a reload, nothing connected, nothing left in its tables: only we keep it alive. */
 bool worker_finished(const struct worker *w);
 

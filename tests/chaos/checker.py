@@ -190,6 +190,8 @@ def activities(key, call):
         if e.call != call.id or call.h2:  # such a client sends again by itself
             yield e.begin, e.end, False
     for c in key.calls:
+        if c.h2 and c.word == "in-progress":  # its first try may have claimed the key, and the bank died before it wrote that down
+            yield c.sent, c.done, False
         if c is call or c.replayed or (c.kind == "refused" and c.word != "unavailable"):
             continue
         yield c.sent, c.done + (LEFT_BEHIND if c.kind == "none" else 0), c.word == "unavailable"

@@ -199,6 +199,7 @@ static void lapse_of_answered_is_a_tombstone(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(gate_claim(g), 'T');
         assert_int_equal(g->outcome.status, 201);
+        assert_int_equal(g->outcome.fence, r.fence);
         assert_int_equal(g->outcome.location.len, 11);
         assert_memory_equal(g->outcome.location.ptr, "/payments/7", 11);
         assert_in_range(g->outcome.ttl_ms, TTL_S * 1000 - 3000, TTL_S * 1000);

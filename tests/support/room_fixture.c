@@ -97,12 +97,18 @@ void room_start(struct room *r, const char *more)
     g->acks = acks_new(g->loop, g->redis, c, g->metrics);
     g->completion = completion_new(g->loop, g->redis, c, g->metrics);
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
+<<<<<<< HEAD
     static const struct replay_health health = {is_ready, NULL};
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis, c,
                            g->metrics, &health);
+=======
+    g->sealer = sealer_new(g->loop, c, g->metrics);
+    g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis,
+                           g->sealer, c, g->metrics);
+>>>>>>> main
     int fd = listen_on(r->address, r->redis.server.dir, "spop");
     r->sessions = sessions_new(g, &fd, 1);
-    assert_true(g->guard && g->acks && g->completion && g->inflight && g->replay && r->sessions);
+    assert_true(g->guard && g->acks && g->completion && g->inflight && g->sealer && g->replay && r->sessions);
     completion_set_acks(g->completion, g->acks);
     inflight_set_acks(g->inflight, g->acks);
     redis_fixture_until_ready(&r->redis, 1);
@@ -121,6 +127,7 @@ void room_stop(struct room *r)
     guard_free(r->gate.guard);
     completion_free(r->gate.completion);
     replay_free(r->gate.replay);
+    sealer_free(r->gate.sealer);
     txn_free_spare(&r->gate);
     assert_int_equal(r->gate.live, 0);
     listener_remove(r->address);

@@ -26,6 +26,7 @@ enum { MEMORY = 64 * 1024, KEEP_MS = 300, DEADLINE_MS = 250, FENCE_AT = 4 };
 
 static struct world {
     struct redis_fixture redis;
+    struct sealer *sealer;
     struct replay *replay;
     struct raw client;
     char path[64];
@@ -97,7 +98,13 @@ static inline int setup(void **state)
     strcpy(c->problems.base, "https://example.org/problems#");
     redis_fixture_connect(&w.redis);
     redis_fixture_until_ready(&w.redis, 1);
+<<<<<<< HEAD
     w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, c, &w.redis.metrics, &health);
+=======
+    w.sealer = sealer_new(w.redis.loop, c, &w.redis.metrics);
+    w.replay =
+        replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, w.sealer, c, &w.redis.metrics);
+>>>>>>> main
     raw_connect_unix(&w.client, w.redis.loop, w.path);
     return w.replay ? 0 : -1;
 }
@@ -108,6 +115,7 @@ static inline int teardown(void **state)
     raw_close(&w.client);
     if (w.replay)
         replay_free(w.replay);
+    sealer_free(w.sealer);
     redis_fixture_stop(&w.redis);
     raw_unlisten(w.path);
     buf_free(&reply.body);

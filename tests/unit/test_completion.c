@@ -159,8 +159,8 @@ static void confirmed(void **state)
     assert_int_equal(state_of(1), 'D');
     assert_int_equal(f.metrics.value[METRIC_COMPLETIONS], 0);
     assert_int_equal(f.metrics.value[METRIC_COMPLETION_BYTES], 0);
-    put_and_wait(&w, &t); /* N: it is so already */
-    assert_int_equal(t.result, COMPLETION_DONE);
+    put_and_wait(&w, &t); /* N */
+    assert_int_equal(t.result, COMPLETION_ALREADY);
     w.token.fence = 6;
     put_and_wait(&w, &t); /* L */
     assert_int_equal(t.result, COMPLETION_LOST);
@@ -235,7 +235,7 @@ static void out_of_memory(void **state)
     put_stored(&w, &stored, 1000);
     redis_server_do(&f.server, "CONFIG SET maxmemory 1");
     put_and_wait(&w, &t);
-    assert_int_equal(t.result, COMPLETION_DONE);
+    assert_int_equal(t.result, COMPLETION_BARE);
     assert_int_equal(f.metrics.value[METRIC_COMPLETION_BARE], 1);
     redis_server_do(&f.server, "CONFIG SET maxmemory 0");
     assert_int_equal(state_of(1), 'T');

@@ -26,7 +26,7 @@ static void fates(void **state)
         enum fate fate;
     } cases[] = {
         {REDIS_BYTES, "S",                                                       0,     FATE_DONE   },
-        {REDIS_BYTES, "N",                                                       0,     FATE_DONE   },
+        {REDIS_BYTES, "N",                                                       0,     FATE_ALREADY},
         {REDIS_BYTES, "T",                                                       0,     FATE_BARE   },
         {REDIS_BYTES, "L",                                                       0,     FATE_OTHER  },
         {REDIS_BYTES, "X",                                                       0,     FATE_REFUSED},

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "domain/policy.h"
+#include "domain/seal.h"
 
 static char dir[] = "/tmp/test-conffile-XXXXXX";
 static char path[128], secret[128];
@@ -419,8 +420,8 @@ static void test_rules_between_values(void **state)
     BAD(HAPROXY POLICY(" lock = \"4s\"; record = \"5s\";"),
         "4: policy 'p': option 'idempotency.record': 5s is too short");
     BAD(HAPROXY POLICY(" definite = \"500, 501\";"),
-        "4: policy 'p': option 'idempotency.definite': 501: only 500, 502");
-    config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504\";")));
+        "4: policy 'p': option 'idempotency.definite': 501: only 5xx, but not 501");
+    config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504, 520\";")));
     BAD(HAPROXY POLICY("") "replay = { listen = \"\"; };\n",
         "2: policy 'p': option 'idempotency': stored answers");
     BAD(POLICY(""), "1: policy 'p': option 'idempotency.inflight': \"poll\" needs");
@@ -532,6 +533,57 @@ static void test_secret_file(void **state)
     BAD(text, "3: option 'redis.password_file': value '");
 }
 
+/* A file that holds a key, in one of its two forms. */
+static void key_is(const char *content, mode_t mode, const char *want)
+{
+    char text[512], message[512];
+    put_file(secret, content, strlen(content), mode);
+    snprintf(text, sizeof text, GOOD "replay = {\n seal_keys = [ \"%s\" ]; };\n", secret);
+    snprintf(message, sizeof message, "4: option 'replay.seal_keys': value '%s': the file %s", secret, want);
+    BAD(text, message);
+}
+
+#define KEY_1 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define KEY_2 "00000000000000000000000000000000000000000000000000000000000000ff"
+static void test_seal_keys(void **state)
+{
+    char second[160], text[1024], message[512];
+    (void)state;
+    snprintf(second, sizeof second, "%s.2", secret);
+    put_file(secret, KEY_1 "\n", sizeof KEY_1, 0640);
+    put_file(second, KEY_2, sizeof KEY_2 - 1, 0400);
+    snprintf(text, sizeof text, GOOD "replay = { seal_keys = [ \"%s\",\n \"%s\" ]; };\n", secret, second);
+    struct config *c = good(text);
+    assert_int_equal(c->nseals, 2);
+    assert_int_equal(c->seals[0].bytes[31], 31);
+    assert_int_equal(c->seals[1].bytes[31], 255);
+    config_drop(c);
+    c = good(GOOD "replay = { seal_keys = []; };\n");
+    assert_int_equal(c->nseals, 0);
+    config_drop(c);
+    /* Each of them is told, at its own line. */
+    put_file(second, KEY_2, sizeof KEY_2 - 2, 0400);
+    snprintf(message, sizeof message, "4: option 'replay.seal_keys': value '%s': the file holds no key",
+             second);
+    chmod(secret, 0644);
+    BAD(text, "3: option 'replay.seal_keys': value '/tmp/", message);
+    put_file(second, KEY_1, sizeof KEY_1 - 1, 0400);
+    chmod(secret, 0600);
+    snprintf(message, sizeof message,
+             "4: option 'replay.seal_keys': value '%s': the file holds the key of a file before it", second);
+    BAD(text, message);
+    unlink(second);
+    BAD(GOOD "replay = { seal_keys = [ \"a.key\" ]; };\n",
+        "3: option 'replay.seal_keys': value 'a.key': absolute paths are wanted");
+    key_is(KEY_1, 0644, "may be read by everybody (mode 0644): chmod o-r");
+    key_is("", 0600, "is empty");
+    key_is("password", 0600, "holds no key: 32 bytes are wanted, as base64 or 64 hex digits on one line");
+    key_is(KEY_1 "\n" KEY_2 "\n", 0600, "must be one line");
+    unlink(secret);
+    snprintf(text, sizeof text, GOOD "replay = { seal_keys = [ \"%s\" ]; };\n", secret);
+    BAD(text, "3: option 'replay.seal_keys': value '");
+}
+
 #define SENTINELS "sentinels = [\"10.0.0.1:26379\", \"[::1]:26379\", \"sentinel-3:26379\"]; "
 static void test_sentinels(void **state)
 {
@@ -627,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_a_limit_comes_back),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_secret_file),
+        cmocka_unit_test(test_seal_keys),
         cmocka_unit_test(test_sentinels),
         cmocka_unit_test(test_broken_files),
     };

@@ -189,7 +189,7 @@ static void test_hangs(void **state)
     assert_int_equal(seen.ended, 0);
     assert_true(look(&t));
     kill(haproxy.pid, SIGCONT);
-    loop_until(loop, seen.told == 3, 0.3);
+    loop_until(loop, seen.told == 3, 2.0);
     /* A listing that was on its way for too long costs the connection: then the next one is asked. */
     bool asked = false;
     loop_until(loop, asked || (asked = look(&t)), 2.0);

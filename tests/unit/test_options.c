@@ -159,6 +159,7 @@ static void try_option(const struct option *o, void *base)
     case OPT_ENUM: try_words(o, base); break;
     case OPT_HEADERS: try_list(o, base, "x-a", CONFIG_DROP_MAX); break;
     case OPT_LISTEN: try_list(o, base, "127.0.0.1:1", CONFIG_LISTEN_MAX); break;
+    case OPT_PATHS: try_list(o, base, "/a", CONFIG_LISTEN_MAX); break;
     case OPT_METHODS: try_list(o, base, "GET", 51); break;
     case OPT_STATUSES: try_list(o, base, "2xx", 51); break;
     default: break;

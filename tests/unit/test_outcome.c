@@ -160,8 +160,10 @@ static void tomb_and_unknown(void **state)
     struct buf b = begin('T');
     buf_le(&b, 201, 2);
     buf_f64(&b, 1000);
+    buf_le(&b, 77, 8);
     buf_str(&b, "/payments/7");
     check(&b, &p, &o, 11);
+    assert_int_equal(o.fence, 77);
     assert_int_equal(o.status, 201);
     assert_int_equal(o.ttl_ms, 1000);
     assert_int_equal(o.location.len, 11);

@@ -146,7 +146,7 @@ static void classes(const char *store, const char *definite, enum on_unknown on_
 
 static void test_classes(void **state)
 {
-    static const unsigned gateway[] = {500, 502, 503, 504};
+    static const unsigned gateway[] = {500, 502, 503, 504, 507, 520, 524, 599};
     (void)state;
     for (size_t i = 0; i < sizeof gateway / sizeof *gateway; i++) {
         assert_true(status_may_be_unknown(gateway[i]));
@@ -168,6 +168,7 @@ static void test_classes(void **state)
     classes("default", "", ON_UNKNOWN_HOLD, 999, STATUS_RETRYABLE);
     assert_false(status_may_be_unknown(501));
     assert_false(status_may_be_unknown(505));
+    assert_false(status_may_be_unknown(600));
 }
 
 int main(void)

@@ -277,6 +277,24 @@ static void replica(void **state)
     redis_fixture_until_ready(&f, 2);
 }
 
+/* A primary that is made a replica while we are connected is left at its first refusal: the name may lead elsewhere. */
+static void demoted(void **state)
+{
+    (void)state;
+    struct seen s;
+    redis_fixture_connect(&f);
+    redis_fixture_until_ready(&f, 1);
+    redis_server_do(&f.server, "REPLICAOF 127.0.0.1 1");
+    assert_non_null(incr(0, &s));
+    redis_fixture_until(&f, was_told, &s);
+    assert_int_equal(s.status, REDIS_ERROR);
+    redis_fixture_run(&f, 0.6);
+    assert_false(redis_ready(f.redis));
+    assert_true(f.metrics.value[METRIC_REDIS_NOT_PRIMARY] >= 1);
+    redis_server_do(&f.server, "REPLICAOF NO ONE");
+    redis_fixture_until_ready(&f, 2);
+}
+
 /* Redis (or what stands there) repeats what it was given. */
 static void secret_in_error(void **state)
 {
@@ -459,6 +477,7 @@ int main(void)
         CASE(password_missing),
         CASE(user),
         CASE(replica),
+        CASE(demoted),
         CASE(secret_in_error),
         CASE(strange_greetings),
         CASE(silent_greeting),

@@ -22,6 +22,7 @@ enum { FENCE = 77, FENCE_AT = 4 };
 static struct redis_fixture redis;
 static struct haproxy_server haproxy;
 static struct replay *replay;
+static struct sealer *sealer;
 static struct raw client;
 static struct raw_reply reply;
 static char path[64];
@@ -46,8 +47,13 @@ static int setup(void **state)
     log_setup(LOG_TEXT, LOG_ERROR);
     redis_fixture_start(&redis);
     redis_fixture_connect(&redis);
+<<<<<<< HEAD
     replay =
         replay_new(redis.loop, raw_listen_unix(path), redis.redis, redis.config, &redis.metrics, &health);
+=======
+    sealer = sealer_new(redis.loop, redis.config, &redis.metrics);
+    replay = replay_new(redis.loop, raw_listen_unix(path), redis.redis, sealer, redis.config, &redis.metrics);
+>>>>>>> main
     snprintf(server, sizeof server, "    server agent unix@%s\n", path);
     const char *const config[] = {haproxy_server_tables, front, server};
     assert_non_null(replay);
@@ -64,6 +70,7 @@ static int teardown(void **state)
     raw_close(&client);
     haproxy_server_clear(&haproxy);
     replay_free(replay);
+    sealer_free(sealer);
     redis_fixture_stop(&redis);
     raw_unlisten(path);
     buf_free(&reply.body);

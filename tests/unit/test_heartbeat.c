@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/* rooms/heartbeat: what runs is extended, whatever happens between a listing's question and its answer. */
+#include "tests/unit/fake_redis.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "domain/policy.h"
+#include "rooms/heartbeat.h"
+#include "tests/support/loop.h"
+
+static struct ev_loop *loop;
+static struct metrics metrics;
+static struct policy policy;
+static struct config config;
+static struct teller *teller;
+static struct heartbeat *heartbeat;
+
+static int setup(void **state)
+{
+    (void)state;
+    loop = ev_loop_new(0);
+    fake_reset(loop);
+    memset(&config, 0, sizeof config);
+    policy = (struct policy){
+        .name = "pay",
+        .hash = policy_hash("pay"),
+        .idempotency = {.enabled = true, .lock_s = 6, .record_s = 60}
+    };
+    config.policies = &policy;
+    config.npolicies = 1;
+    teller = teller_new(loop, NULL);
+    heartbeat = heartbeat_new(teller, &metrics);
+    heartbeat_configure(heartbeat, &config);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    loop_run(loop, 0.05);
+    teller_free(teller);
+    heartbeat_free(heartbeat);
+    ev_loop_destroy(loop);
+    return 0;
+}
+
+static struct token token_of(unsigned lock_s)
+{
+    return (struct token){
+        .fence = lock_s, .policy = policy_hash("pay"), .ttl = token_ttl_code(lock_s), .rid = {1}};
+}
+
+/* HAProxy lists it as running, with that gpt0. */
+static void walk(struct token t, unsigned gpt0)
+{
+    char text[TOKEN_TEXT + 1], answer[300];
+    struct listing l;
+    token_write(&t, text);
+    int n = snprintf(answer, sizeof answer,
+                     "# table: once_inflight, type: string, size:1000, used:1\n"
+                     "0x7f23e8042698: key=%s use=1 exp=0 gpt0=%u conn_cur=1\n",
+                     text, gpt0);
+    assert_int_equal(listing_open((struct spop_slice){answer, (size_t)n}, "once_inflight", 10, &l),
+                     LISTING_OK);
+    assert_int_equal(heartbeat_running(heartbeat, &l), 1);
+}
+
+/* A notice brings a poll that needs no listing of what runs, while the one that was asked for is on its way. */
+static void poll_between(void **state)
+{
+    (void)state;
+    struct token t = token_of(6);
+    assert_true(heartbeat_begin(heartbeat, 100));
+    assert_false(heartbeat_begin(heartbeat, 100.01));
+    walk(t, 0);
+    assert_int_equal(fake_count(SCRIPT_EXTEND, &t), 1);
+}
+
+/* The worker was still busy with a listing when the next one was wanted: that one counts for both. */
+static void busy_worker(void **state)
+{
+    (void)state;
+    struct token t = token_of(6), shorter = token_of(3);
+    assert_true(heartbeat_begin(heartbeat, 100));
+    assert_true(heartbeat_begin(heartbeat, 101)); /* once a second for locks that are not ours */
+    heartbeat_again(heartbeat);
+    assert_true(heartbeat_begin(heartbeat, 101.01));
+    walk(t, 0);
+    walk(shorter, 0);
+    assert_int_equal(fake_count(SCRIPT_EXTEND, &t), 1);
+    assert_int_equal(fake_count(SCRIPT_EXTEND, &shorter), 1);
+}
+
+/* Half a heartbeat: a sixth of the lock. */
+static void rhythm(void **state)
+{
+    (void)state;
+    struct token t = token_of(6);
+    for (double now = 100; now < 112.9; now += 0.25)
+        if (heartbeat_begin(heartbeat, now))
+            walk(t, 0);
+    assert_in_range(fake_count(SCRIPT_EXTEND, &t), 11, 13);
+}
+
+static void settled(void **state)
+{
+    (void)state;
+    struct token t = token_of(6), answered = token_of(7);
+    assert_true(heartbeat_begin(heartbeat, 100));
+    walk(t, LISTING_SETTLED);
+    walk(answered, 201);
+    assert_int_equal(fake_count(SCRIPT_EXTEND, &t), 0);
+    assert_int_equal(fake_count(SCRIPT_EXTEND, &answered), 1);
+}
+
+static void shortest(void **state)
+{
+    (void)state;
+    assert_true(heartbeat_shortest(heartbeat) == 2.0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(poll_between, setup, teardown),
+        cmocka_unit_test_setup_teardown(busy_worker, setup, teardown),
+        cmocka_unit_test_setup_teardown(rhythm, setup, teardown),
+        cmocka_unit_test_setup_teardown(settled, setup, teardown),
+        cmocka_unit_test_setup_teardown(shortest, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
