@@ -119,13 +119,9 @@ static bool start_replay(struct agent *a)
     if (c->replay.listen[0] == '\0')
         return true;
     int fd = open_socket("replay.listen", c->replay.listen, c->replay.mode, listener_stream);
-<<<<<<< HEAD
     const struct replay_health health = {is_ready, a};
-    return fd >= 0 && (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, c, &a->metrics, &health));
-=======
     return fd >= 0 &&
-           (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics));
->>>>>>> main
+           (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics, &health));
 }
 
 static bool start_exporter(struct agent *a)

@@ -321,13 +321,8 @@ void replay_reconfigure(struct replay *r, const struct config *c)
     start_expiry(r);
 }
 
-<<<<<<< HEAD
-struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, const struct config *c,
-                          struct metrics *metrics, const struct replay_health *health)
-=======
 struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, struct sealer *sealer,
-                          const struct config *c, struct metrics *metrics)
->>>>>>> main
+                          const struct config *c, struct metrics *metrics, const struct replay_health *health)
 {
     struct replay *r = calloc(1, sizeof *r);
     if (!r)

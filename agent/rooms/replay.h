@@ -3,18 +3,12 @@
  * replay id).
  *
  * The agent that decided has it in memory (bounded by replay.memory and replay.keep); any other fetches the
-<<<<<<< HEAD
- * record from Redis. A record that is gone, or is not the one meant, is refused with 503 problem+json and
- * never forwarded. A replay carries `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the
+ * record from Redis. A record that is gone, is not the one meant, or cannot be opened is refused with 503
+ * problem+json and never forwarded. What is sealed is kept sealed, and opened for each answer. A replay carries `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the
  * place of what was stored under these names.
  *
  * HAProxy's check asks for REPLAY_HEALTH without that header (any status 2xx or 3xx is well: HAProxy's Configuration
  * Manual, `option httpchk`). */
-=======
- * record from Redis. A record that is gone, is not the one meant, or cannot be opened is refused with 503
- * problem+json and never forwarded. What is sealed is kept sealed, and opened for each answer. A replay carries `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the
- * place of what was stored under these names. */
->>>>>>> main
 #ifndef REPLAY_H
 #define REPLAY_H
 
@@ -29,7 +23,6 @@ struct replay;
 /* What a kept answer costs beyond the bytes of its record; counts against replay.memory. */
 enum { REPLAY_OVERHEAD = 96 };
 
-<<<<<<< HEAD
 #define REPLAY_HEALTH "/health/readiness"
 
 /* What the check is told. */
@@ -40,13 +33,9 @@ struct replay_health {
 };
 
 /* listen_fd is owned from now on; health is copied. */
-struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, const struct config *c,
-                          struct metrics *metrics, const struct replay_health *health);
-=======
-/* listen_fd is owned from now on. */
 struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, struct sealer *sealer,
-                          const struct config *c, struct metrics *metrics);
->>>>>>> main
+                          const struct config *c, struct metrics *metrics,
+                          const struct replay_health *health);
 /* Before redis_free(), or after it: then nothing is being fetched any more. */
 void replay_free(struct replay *r);
 void replay_reconfigure(struct replay *r, const struct config *c);

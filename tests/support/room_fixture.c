@@ -97,15 +97,10 @@ void room_start(struct room *r, const char *more)
     g->acks = acks_new(g->loop, g->redis, c, g->metrics);
     g->completion = completion_new(g->loop, g->redis, c, g->metrics);
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
-<<<<<<< HEAD
     static const struct replay_health health = {is_ready, NULL};
-    g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis, c,
-                           g->metrics, &health);
-=======
     g->sealer = sealer_new(g->loop, c, g->metrics);
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis,
-                           g->sealer, c, g->metrics);
->>>>>>> main
+                           g->sealer, c, g->metrics, &health);
     int fd = listen_on(r->address, r->redis.server.dir, "spop");
     r->sessions = sessions_new(g, &fd, 1);
     assert_true(g->guard && g->acks && g->completion && g->inflight && g->sealer && g->replay && r->sessions);

@@ -98,13 +98,9 @@ static inline int setup(void **state)
     strcpy(c->problems.base, "https://example.org/problems#");
     redis_fixture_connect(&w.redis);
     redis_fixture_until_ready(&w.redis, 1);
-<<<<<<< HEAD
-    w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, c, &w.redis.metrics, &health);
-=======
     w.sealer = sealer_new(w.redis.loop, c, &w.redis.metrics);
-    w.replay =
-        replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, w.sealer, c, &w.redis.metrics);
->>>>>>> main
+    w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, w.sealer, c, &w.redis.metrics,
+                          &health);
     raw_connect_unix(&w.client, w.redis.loop, w.path);
     return w.replay ? 0 : -1;
 }

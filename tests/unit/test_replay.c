@@ -360,13 +360,8 @@ static void test_max_connections(void **state)
     replay_free(w.replay);
     raw_unlisten(w.path);
     w.redis.config->replay.max_connections = 2;
-<<<<<<< HEAD
-    w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, w.redis.config,
-                          &w.redis.metrics, &health);
-=======
     w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, w.sealer, w.redis.config,
-                          &w.redis.metrics);
->>>>>>> main
+                          &w.redis.metrics, &health);
     keep(1, "body");
     for (unsigned i = 0; i < 3; i++) {
         raw_connect_unix(&c[i], w.redis.loop, w.path);

@@ -47,13 +47,9 @@ static int setup(void **state)
     log_setup(LOG_TEXT, LOG_ERROR);
     redis_fixture_start(&redis);
     redis_fixture_connect(&redis);
-<<<<<<< HEAD
-    replay =
-        replay_new(redis.loop, raw_listen_unix(path), redis.redis, redis.config, &redis.metrics, &health);
-=======
     sealer = sealer_new(redis.loop, redis.config, &redis.metrics);
-    replay = replay_new(redis.loop, raw_listen_unix(path), redis.redis, sealer, redis.config, &redis.metrics);
->>>>>>> main
+    replay = replay_new(redis.loop, raw_listen_unix(path), redis.redis, sealer, redis.config, &redis.metrics,
+                        &health);
     snprintf(server, sizeof server, "    server agent unix@%s\n", path);
     const char *const config[] = {haproxy_server_tables, front, server};
     assert_non_null(replay);
