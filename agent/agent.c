@@ -30,6 +30,7 @@ struct agent {
     struct ev_loop *loop;
     struct config *config;
     struct metrics metrics;
+    struct limit_counts limits;
     struct gate gate;
     struct sessions *sessions;
     struct notices *notices;
@@ -89,6 +90,8 @@ static bool start_gate(struct agent *a)
     static const struct redis_events events = {on_redis_ready, on_redis_lost};
     struct config *c = a->config;
     struct gate *g = &a->gate;
+    a->metrics.limits = &a->limits;
+    limit_counts_attach(&a->limits, c);
     g->loop = a->loop;
     g->config = c;
     g->metrics = &a->metrics;
@@ -188,6 +191,7 @@ bool agent_reload(struct agent *a, struct config *c)
         return false;
     }
     struct config *old = a->config;
+    limit_counts_attach(&a->limits, c);
     a->config = a->gate.config = config_hold(c);
     log_setup(c->log.format, c->log.level);
     redis_reconfigure(a->gate.redis, c);

@@ -30,5 +30,6 @@ local tell = turn(r, DONE, NUL)
 call('RENAME', KEYS[2], KEYS[1])
 call('SETRANGE', KEYS[1], '0', head(r))
 call('PEXPIRE', KEYS[1], stay_ms(r))
+settle_slots(r)
 if tell then tell_waiters(KEYS[1], DONE) end
 return 'S'

@@ -12,9 +12,11 @@ local now = now_us()
 -- The lease alone is written: the rest of the record may be longer than what was read of it.
 local function renew(key, pending, r)
   local stay = format('%.0f', running_ms(r.lock_ms))
-  call('SETRANGE', key, '20', pack('<I8', now + r.lock_ms * 1000))
+  r.lease = now + r.lock_ms * 1000
+  call('SETRANGE', key, '20', pack('<I8', r.lease))
   call('PEXPIRE', key, stay, 'GT')
   if r.state == ANSWERED then call('PEXPIRE', pending, stay) end
+  settle_slots(r)
 end
 
 local function extend(key, pending, token)

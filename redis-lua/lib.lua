@@ -7,6 +7,8 @@
 --   0       1     2     3   4     12  20          28      32    36     38          54 55
 --   version state flags why fence rid lease_until lock_ms ttl_s status fingerprint np process, payload
 --                           `- owner -'
+-- Where flags has SLOTS, between process and payload: how many, and of each limit that it holds a slot of, the 18
+-- bytes (TAG, digest) of the name of its sorted set.
 -- The token (version in the upper half of its first byte, flags in the lower):
 --   0        1   3             19    27  35          39     43
 --   ver|flags TAG record digest fence rid fingerprint policy ttl
@@ -30,4 +32,5 @@ local NONE, OTHER, FOREIGN = 'none', 'other', 'foreign' -- the columns that are 
 local FLAGS_AT, LEASE_AT = '2', '20'
 -- A claim stays its owner's for so much of a lock after its lease: a heartbeat, lock / GRACE.
 local GRACE = 3
-local HOLD, LAPSE, PARTIAL, WAITERS = 1, 2, 4, 8
+local HOLD, LAPSE, PARTIAL, WAITERS, SLOTS, BARE = 1, 2, 4, 8, 16, 32
+local TOKEN_BARE = 2 -- among the token's flags

@@ -31,11 +31,14 @@ local function parse(raw)
   local r, np, _ = {raw = raw}, nil, nil
   _, r.state, r.flags, r.why, r.owner, r.lease, r.lock_ms, r.ttl_s, r.status, r.print, np = unpack(HEAD, raw)
   r.fence = unpack('<I8', r.owner)
-  if not string.find('FRAHDT', r.state, 1, true) or r.fence >= BEYOND_EXACT or #raw < HEAD_LEN + np then
+  local at = HEAD_LEN + np -- where the process ends
+  local slots = has(r.flags, SLOTS) and 1 + 18 * (byte(raw, at + 1) or 0) or 0
+  if not string.find('FRAHDT', r.state, 1, true) or r.fence >= BEYOND_EXACT or #raw < at + slots then
     return nil, sub(raw, 1, 1)
   end
-  r.process = sub(raw, HEAD_LEN + 1, HEAD_LEN + np)
-  r.payload = sub(raw, HEAD_LEN + np + 1)
+  r.process = sub(raw, HEAD_LEN + 1, at)
+  r.slots = sub(raw, at + 1, at + slots)
+  r.payload = sub(raw, at + slots + 1)
   return r
 end
 
@@ -69,9 +72,11 @@ local function turn(r, state, why, lapse)
   local live = state == RUNNING or state == ANSWERED
   local tell = has(r.flags, WAITERS) and not live
   r.state, r.why = state, why
-  r.flags = band(r.flags, HOLD + PARTIAL + (live and WAITERS or 0)) + (lapse and LAPSE or 0)
+  local ended = state == DONE or state == TOMB
+  r.flags = band(r.flags, HOLD + PARTIAL + BARE + (ended and 0 or SLOTS) + (live and WAITERS or 0)) +
+    (lapse and LAPSE or 0)
   if state ~= ANSWERED and state ~= TOMB then r.payload = '' end
-  if state == DONE or state == TOMB then r.process = '' end
+  if ended then r.process = '' end
   if not live then r.lease = 0 end
   return tell
 end
@@ -80,10 +85,18 @@ local function tell_waiters(key, state)
   call('PUBLISH', 'once:w:' .. sub(key, -32), state)
 end
 
--- The same, written: the record's TTL begins anew with every state.
+-- include lib_slots
+
+-- The same, written: the record's TTL begins anew with every state. One that only holds slots ends with them.
 local function move(key, r, state, why, lapse)
   local tell = turn(r, state, why or NUL, lapse)
-  call('SET', key, head(r) .. r.process .. r.payload, 'PX', stay_ms(r))
+  if has(r.flags, BARE) and state ~= RUNNING and state ~= ANSWERED then
+    call('UNLINK', key)
+  else
+    local slots = has(r.flags, SLOTS) and r.slots or ''
+    call('SET', key, head(r) .. r.process .. slots .. r.payload, 'PX', stay_ms(r))
+  end
+  settle_slots(r)
   if tell then tell_waiters(key, state) end
 end
 
@@ -93,15 +106,16 @@ local function rebuild(token, ttl_s)
   local lock_s = math.max(1, code % 32 * 2 ^ floor(code / 32))
   return {state = NONE, flags = band(byte(token), HOLD) + PARTIAL, why = NUL, owner = sub(token, 20, 35),
     lease = 0, lock_ms = lock_s * 1000, ttl_s = ttl_s, status = 0,
-    print = sub(token, 36, 39) .. string.rep(NUL, 12), process = '', payload = ''}
+    print = sub(token, 36, 39) .. string.rep(NUL, 12), process = '', slots = '', payload = ''}
 end
 
--- Which column of the table of words the record is in, seen from a token, and the record.
+-- Which column of the table of words the record is in, seen from a token, and the record. One that only held slots is
+-- gone when it has ended, as others are DONE: nothing is rebuilt of it.
 local function column(key, token, ttl_s)
   if #token ~= 44 or floor(byte(token) / 16) ~= VERSION then return FOREIGN end
   local r = open(key)
   if r == false then return FOREIGN end
-  if not r then return NONE, rebuild(token, ttl_s) end
+  if not r then return has(byte(token), TOKEN_BARE) and DONE or NONE, rebuild(token, ttl_s) end
   if r.owner ~= sub(token, 20, 35) then return OTHER, r end
   return r.state, r
 end

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapters/conffile_inner.h"
 #include "adapters/conftext.h"
 #include "domain/options.h"
 
@@ -53,56 +54,11 @@ static bool is_list(const config_setting_t *s)
     return config_setting_is_list(s) || config_setting_is_array(s);
 }
 
-/* The words of a list, parted by commas; so no word may have one. */
-static int join_words(struct reader *r, const config_setting_t *s, char *err, size_t errlen)
-{
-    struct buf word;
-    int rc = 0;
-    buf_init(&word);
-    for (int i = 0; rc == 0 && i < config_setting_length(s); i++) {
-        const char *text = config_setting_get_string_elem(s, i);
-        if (!text) {
-            snprintf(err, errlen, "a list of texts in quotes is wanted");
-            rc = -1;
-        } else if ((rc = conftext_expand(text, &word, err, errlen)) == 0) {
-            buf_str(&r->value, i ? "," : "");
-            buf_str(&r->value, (const char *)word.data);
-        }
-    }
-    buf_free(&word);
-    buf_u8(&r->value, 0);
-    return rc;
-}
-
-/* The value as it is written, into r->value; what form it has. -1 with the reason in err. */
-static int take_value(struct reader *r, const config_setting_t *s, char *err, size_t errlen)
-{
-    char number[64];
-    buf_reset(&r->value);
-    switch (config_setting_type(s)) {
-    case CONFIG_TYPE_STRING:
-        return conftext_expand(config_setting_get_string(s), &r->value, err, errlen) ? -1 : (int)FORM_TEXT;
-    case CONFIG_TYPE_INT:
-    case CONFIG_TYPE_INT64: snprintf(number, sizeof number, "%lld", config_setting_get_int64(s)); break;
-    case CONFIG_TYPE_FLOAT: snprintf(number, sizeof number, "%g", config_setting_get_float(s)); break;
-    case CONFIG_TYPE_BOOL:
-        buf_str(&r->value, config_setting_get_bool(s) ? "true" : "false");
-        buf_u8(&r->value, 0);
-        return FORM_BOOL;
-    case CONFIG_TYPE_LIST:
-    case CONFIG_TYPE_ARRAY: return join_words(r, s, err, errlen) ? -1 : (int)FORM_LIST;
-    default: snprintf(err, errlen, "a value is wanted, not a group"); return -1;
-    }
-    buf_str(&r->value, number);
-    buf_u8(&r->value, 0);
-    return FORM_NUMBER;
-}
-
 static void read_option(struct reader *r, const struct scope *in, const struct option *o,
                         const config_setting_t *s)
 {
     char err[512], word[SHOWN_MAX];
-    int form = take_value(r, s, err, sizeof err);
+    int form = conffile_value(s, &r->value, err, sizeof err);
     if (form < 0 || r->value.failed) {
         conffile_mistake(r, s, "option '%s%s': %s", in->prefix, o->path, form < 0 ? err : "out of memory");
         return;
@@ -127,17 +83,18 @@ static bool is_section(const struct option *table, const char *path)
 }
 
 typedef void read_below_fn(struct reader *r, config_setting_t *s, void *base);
-static read_below_fn read_haproxy, read_policies, read_idempotency, read_limits;
+static read_below_fn read_haproxy, read_policies, read_idempotency, read_limits, read_tiers;
 
 /* The scopes that are no sections of one table. */
 static const struct below {
     const char *scope;
     read_below_fn *read;
 } below_scopes[] = {
-    {"haproxy",              read_haproxy    },
-    {"policies",             read_policies   },
-    {"policies.idempotency", read_idempotency},
-    {"policies.limits",      read_limits     },
+    {"haproxy",               read_haproxy    },
+    {"policies",              read_policies   },
+    {"policies.idempotency",  read_idempotency},
+    {"policies.limits",       read_limits     },
+    {"policies.limits.tiers", read_tiers      },
 };
 
 static read_below_fn *below(const char *scope, const char *name)
@@ -268,6 +225,16 @@ static void read_idempotency(struct reader *r, config_setting_t *s, void *base)
         read_scope(r, &(struct scope){"policies.idempotency", "idempotency.", &p->idempotency}, s);
 }
 
+static void read_limit(struct reader *r, config_setting_t *e, struct limit *l)
+{
+    unsigned before = r->mistakes;
+    read_scope(r, &(struct scope){"policies.limits", "", l}, e);
+    if (r->mistakes == before && (*l->pace.rate != '\0') == (l->concurrent > 0))
+        conffile_mistake(r, e, "%s",
+                         *l->pace.rate ? "only one of rate and concurrent is possible"
+                                       : "rate (\"100/min\") or concurrent (10) is wanted");
+}
+
 static void read_limits(struct reader *r, config_setting_t *s, void *base)
 {
     struct policy *p = base;
@@ -277,7 +244,21 @@ static void read_limits(struct reader *r, config_setting_t *s, void *base)
         if (!e)
             continue;
         size_t at = enter(r, "limit", e, i);
-        read_scope(r, &(struct scope){"policies.limits", "", &p->limits[i]}, e);
+        read_limit(r, e, &p->limits[i]);
+        r->where[at] = '\0';
+    }
+}
+
+static void read_tiers(struct reader *r, config_setting_t *s, void *base)
+{
+    struct limit *l = base;
+    l->ntiers = list_count(r, s, CONFIG_TIERS_MAX);
+    for (unsigned i = 0; i < l->ntiers; i++) {
+        config_setting_t *e = list_group(r, s, i);
+        if (!e)
+            continue;
+        size_t at = enter(r, "tier", e, i);
+        read_scope(r, &(struct scope){"policies.limits.tiers", "", &l->tiers[i]}, e);
         r->where[at] = '\0';
     }
 }
@@ -333,6 +314,10 @@ static void on_rule(void *arg, const struct config_place *at, const char *text)
     if (at->limit >= 0) {
         s = element(s, "limits", at->limit);
         enter(r, "limit", s, (unsigned)at->limit);
+    }
+    if (at->tier >= 0) {
+        s = element(s, "tiers", at->tier);
+        enter(r, "tier", s, (unsigned)at->tier);
     }
     s = conffile_deepest(s, at->option);
     if (at->option)

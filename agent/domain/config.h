@@ -2,7 +2,7 @@
 /* The configuration as the agent uses it: plain values, filled from the option tables (domain/options).
  *
  *   config ─┬─ log, spop, replay, http, notices, redis, breaker, problems, inflight, completion   one struct
- * each ├─ haproxy[]    runtime sockets └─ policies[] ─┬─ idempotency └─ limits[]
+ * each ├─ haproxy[]    runtime sockets └─ policies[] ─┬─ idempotency └─ limits[] ── tiers[]
  *
  * One configuration lives as long as somebody holds it: a transaction that began under the old one ends under
  * it. */
@@ -22,8 +22,10 @@ enum {
     CONFIG_POLICIES_MAX = 64,
     CONFIG_LIMITS_MAX = 8,
     CONFIG_TERMS_MAX = 4,
+    CONFIG_TIERS_MAX = 8, /* of one limit */
     CONFIG_DROP_MAX = 64,
     CONFIG_RECORD_DEFAULT_S = 86400, /* record TTL where the policy of a token is not known here */
+    CONFIG_SLOTS_RECORD_S = 600,     /* of a record that only holds slots: outlives a pause of all agents */
 };
 
 typedef char config_name[CONFIG_NAME_MAX + 1];
@@ -47,6 +49,9 @@ enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE };
 enum on_unknown { ON_UNKNOWN_RELEASE, ON_UNKNOWN_HOLD };
 enum on_data_loss { ON_DATA_LOSS_CONTINUE, ON_DATA_LOSS_REFUSE };
 enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
+enum algorithm { ALGORITHM_BUCKET, ALGORITHM_WINDOW };
+enum limit_charge { CHARGE_FORWARDED, CHARGE_ALL };
+enum limit_fields { FIELDS_IETF, FIELDS_X, FIELDS_BOTH, FIELDS_NONE };
 enum log_format { LOG_TEXT, LOG_JSON };
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 
@@ -68,24 +73,49 @@ struct idempotency {
     bool fail_open;      /* forwarded unprotected when Redis cannot confirm the claim */
 };
 
-struct limit {
-    config_name name;
+/* How many requests in which time. Units of increment and capacity: a token bucket's are ticks of 100 ns,
+ * whole, rounded up (docs/wire.md); a sliding window's are requests, 1 and the quota. */
+struct pace {
     config_text rate;  /* "100/min" */
-    config_text key;   /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
-    bool fail_open;    /* passes when Redis cannot decide */
     uint32_t burst;    /* requests; 0 in the file means: as many as the rate's number */
     uint32_t quota;    /* the rate's number */
     uint32_t window_s; /* the rate's time */
-    double increment;  /* ticks of 100 ns for one request, whole, rounded up (docs/wire.md) */
+    double increment;  /* of one request of cost 1 */
     double capacity;   /* burst * increment */
+};
+
+struct tier {
+    config_name name;
+    struct pace pace;
+};
+
+struct limit {
+    config_name name;
+    config_text key; /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
+    enum algorithm algorithm;
+    uint32_t concurrent; /* requests in flight; 0: it is a rate */
+    struct pace pace;    /* of requests of no tier that is listed */
+    config_name tier;    /* name of the argument that chooses a tier; empty: there are none */
+    config_name cost;    /* name of the argument that says what a request costs; empty: 1 */
+    bool fail_open;      /* passes when Redis cannot decide */
+    bool shadow;         /* counts, and never refuses */
+    enum limit_charge charge;
+    enum limit_fields fields;
+    uint32_t ipv4_prefix, ipv6_prefix; /* bits of an address that count */
+    unsigned ntiers;
+    struct tier tiers[CONFIG_TIERS_MAX];
+    double most; /* largest capacity of all tiers */
     unsigned nterms;
     config_name terms[CONFIG_TERMS_MAX]; /* compiled from key */
+    unsigned counter;                    /* its row (domain/limit_counts) */
 };
 
 struct policy {
     config_name name;
-    uint32_t hash; /* policy_hash(name) */
+    uint32_t hash;    /* policy_hash(name) */
+    uint32_t lease_s; /* of slots where there is no idempotency */
     struct idempotency idempotency;
+    bool counts_all; /* one of its limits says charge = "all" */
     unsigned nlimits;
     struct limit limits[CONFIG_LIMITS_MAX];
 };
@@ -175,7 +205,7 @@ void config_drop(struct config *c);
 
 /* Where a mistake is: -1, or NULL, where that does not apply. */
 struct config_place {
-    int policy, limit;
+    int policy, limit, tier;
     const char *option; /* path as it stands in the file: "redis.deadline", "idempotency.lock", "rate" */
 };
 typedef void config_mistake_fn(void *arg, const struct config_place *at, const char *text);

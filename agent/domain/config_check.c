@@ -4,6 +4,7 @@
  *
  *   lock     >= redis.deadline + 3 polls + 1s    a claim outlives its own decision and a missed poll
  *   lock / 3 >  redis.reconnect                  an agent is back before a claim is anybody's
+ *                                                (both: lease of a policy with slots and no idempotency too)
  *   record   >  lock + lock / 3                  a lapsed claim is still a known key
  *   2 * ack_timeout < redis.deadline             only with ack_replicas: two groups, one after another
  *   burst * window / quota <= 30 days            a group's TTL is 32 bits of ms (docs/wire.md, claim)
@@ -65,15 +66,15 @@ static void put_seconds(struct text *t, const char *before, uint64_t s)
     text_str(t, "s");
 }
 
-static void check_lock(struct check *k, const struct idempotency *i)
+static void check_lock(struct check *k, const char *option, uint32_t lock_s)
 {
     const struct config *c = k->config;
     uint64_t polls = POLLS * (uint64_t)c->inflight.poll_ms;
     uint64_t need = c->redis.deadline_ms + polls + MARGIN_MS;
-    if ((uint64_t)i->lock_s * 1000 >= need)
+    if ((uint64_t)lock_s * 1000 >= need)
         return;
-    struct text *t = begin(k, "idempotency.lock");
-    put_seconds(t, "", i->lock_s);
+    struct text *t = begin(k, option);
+    put_seconds(t, "", lock_s);
     put_ms(t, " is too short: redis.deadline (", c->redis.deadline_ms);
     put_ms(t, "), three times inflight.poll (", polls);
     put_seconds(t, ") and 1s must fit: at least ", (need + 999) / 1000);
@@ -81,13 +82,13 @@ static void check_lock(struct check *k, const struct idempotency *i)
 }
 
 /* Only a polled claim has a heartbeat that could come too late. */
-static void check_heartbeat(struct check *k, const struct idempotency *i)
+static void check_heartbeat(struct check *k, const char *option, uint32_t lock_s)
 {
     uint64_t pause = k->config->redis.reconnect_ms;
-    if (i->inflight != INFLIGHT_POLL || pause * 3 < (uint64_t)i->lock_s * 1000)
+    if (pause * 3 < (uint64_t)lock_s * 1000)
         return;
-    struct text *t = begin(k, "idempotency.lock");
-    put_seconds(t, "", i->lock_s);
+    struct text *t = begin(k, option);
+    put_seconds(t, "", lock_s);
     put_ms(t, " is too short: a third of it must be longer than redis.reconnect (", pause);
     put_seconds(t, "): at least ", pause * 3 / 1000 + 1);
     report(k);
@@ -123,8 +124,9 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     i->lock_s = token_ttl_seconds(token_ttl_code(i->lock_s));
     status_set_parse(i->store, &i->stored, &bad);
     status_set_parse(i->definite, &i->known, &bad);
-    check_lock(k, i);
-    check_heartbeat(k, i);
+    check_lock(k, "idempotency.lock", i->lock_s);
+    if (i->inflight == INFLIGHT_POLL)
+        check_heartbeat(k, "idempotency.lock", i->lock_s);
     check_record(k, i);
     check_definite(k, i);
     if (i->inflight == INFLIGHT_POLL && k->config->nhaproxy == 0)
@@ -136,6 +138,20 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     if (!*k->config->replay.listen)
         say(k, "idempotency",
             "stored answers are served by the replay listener: replay.listen must not be empty");
+}
+
+/* Slots without idempotency: HAProxy's table alone keeps them. */
+static void check_lease(struct check *k, struct policy *p)
+{
+    p->lease_s = token_ttl_seconds(token_ttl_code(p->lease_s));
+    if (p->idempotency.enabled || !policy_has_slots(p))
+        return;
+    check_lock(k, "lease", p->lease_s);
+    check_heartbeat(k, "lease", p->lease_s);
+    if (k->config->nhaproxy == 0)
+        say(k, "limits",
+            "\"concurrent\" needs HAProxy's runtime socket, or a slot would be given back by its lease only: "
+            "haproxy = ( { socket = \"/run/spoa-once/haproxy.sock\"; } );");
 }
 
 /* Each of these means nothing without another one. */
@@ -168,24 +184,82 @@ static void compile_terms(struct limit *l)
     }
 }
 
+/* A window's unit is the request; burst has no meaning there. False: the rate is missing. */
+static bool compile_pace(struct pace *p, enum algorithm algorithm)
+{
+    if (unit_rate(p->rate, &p->quota, &p->window_s))
+        return false;
+    uint64_t window = (uint64_t)p->window_s * TICKS_PER_SECOND;
+    if (p->burst == 0)
+        p->burst = p->quota;
+    uint64_t increment = (window + p->quota - 1) / p->quota; /* whole ticks, rounded up */
+    p->increment = algorithm == ALGORITHM_WINDOW ? 1 : (double)increment;
+    p->capacity = p->burst * p->increment;
+    return true;
+}
+
+static void check_pace(struct check *k, struct limit *l, struct pace *p)
+{
+    bool windowed = l->algorithm == ALGORITHM_WINDOW;
+    if (windowed && p->burst != 0)
+        say(k, "burst",
+            "means nothing with algorithm = \"sliding-window\": the rate's number is all there is");
+    if (!compile_pace(p, l->algorithm))
+        return;
+    if (p->capacity > l->most)
+        l->most = p->capacity;
+    if (windowed && p->window_s != l->pace.window_s && l->pace.window_s > 0)
+        say(k, "rate", "a sliding window has one time for all of its tiers, that of the limit's own rate");
+    if (windowed || (uint64_t)p->burst * p->window_s <= (uint64_t)p->quota * RATE_WINDOW_MAX)
+        return;
+    text_dec(begin(k, "burst"), p->burst);
+    text_str(&k->text, " is too large: at ");
+    text_str(&k->text, p->rate);
+    text_str(&k->text, " it takes more than 30 days to come back");
+    report(k);
+}
+
+static void check_tiers(struct check *k, struct limit *l)
+{
+    if (*l->tier && l->ntiers == 0)
+        say(k, "tier", "chooses one of `tiers`, and there are none");
+    if (!*l->tier && l->ntiers > 0)
+        say(k, "tiers", "`tier` is wanted too: the name of the message argument that chooses one");
+    for (unsigned i = 0; i < l->ntiers; i++) {
+        k->at.tier = (int)i;
+        for (unsigned n = 0; n < i; n++)
+            if (*l->tiers[i].name && strcmp(l->tiers[n].name, l->tiers[i].name) == 0)
+                say(k, "name", "this limit has a tier of that name already");
+        check_pace(k, l, &l->tiers[i].pace);
+    }
+    k->at.tier = -1;
+}
+
+/* What is in flight has no rate, and each request is one. */
+static void check_concurrent(struct check *k, const struct limit *l)
+{
+    static const char not_here[] = "belongs to a rate; a limit that is \"concurrent\" has none";
+    if (l->pace.burst > 0)
+        say(k, "burst", not_here);
+    if (l->algorithm != ALGORITHM_BUCKET)
+        say(k, "algorithm", not_here);
+    if (*l->tier || l->ntiers > 0)
+        say(k, "tier", not_here);
+    if (*l->cost)
+        say(k, "cost", not_here);
+    if (l->charge == CHARGE_ALL)
+        say(k, "charge", not_here);
+}
+
 static void check_limit(struct check *k, struct limit *l)
 {
     compile_terms(l);
-    if (unit_rate(l->rate, &l->quota, &l->window_s))
+    if (l->concurrent > 0) {
+        check_concurrent(k, l);
         return;
-    uint64_t window = (uint64_t)l->window_s * TICKS_PER_SECOND;
-    if (l->burst == 0)
-        l->burst = l->quota;
-    uint64_t increment = (window + l->quota - 1) / l->quota; /* whole ticks, rounded up */
-    l->increment = (double)increment;
-    l->capacity = l->burst * l->increment;
-    if ((uint64_t)l->burst * l->window_s <= (uint64_t)l->quota * RATE_WINDOW_MAX)
-        return;
-    text_dec(begin(k, "burst"), l->burst);
-    text_str(&k->text, " is too large: at ");
-    text_str(&k->text, l->rate);
-    text_str(&k->text, " it takes more than 30 days to come back");
-    report(k);
+    }
+    check_pace(k, l, &l->pace);
+    check_tiers(k, l);
 }
 
 static void check_limit_name(struct check *k, const struct policy *p, unsigned n)
@@ -220,17 +294,19 @@ static void check_policy_name(struct check *k, unsigned n)
 static void check_policy(struct check *k, unsigned n)
 {
     struct policy *p = &k->config->policies[n];
-    k->at = (struct config_place){.policy = (int)n, .limit = -1};
+    k->at = (struct config_place){.policy = (int)n, .limit = -1, .tier = -1};
     p->hash = policy_hash(p->name);
     check_policy_name(k, n);
     if (p->idempotency.enabled)
         check_idempotency(k, &p->idempotency);
+    check_lease(k, p);
     if (*p->name && !p->idempotency.enabled && p->nlimits == 0)
         say(k, NULL, "has neither idempotency nor limits: it would do nothing");
     for (unsigned i = 0; i < p->nlimits; i++) {
         k->at.limit = (int)i;
         check_limit_name(k, p, i);
         check_limit(k, &p->limits[i]);
+        p->counts_all = p->counts_all || p->limits[i].charge == CHARGE_ALL;
     }
 }
 
@@ -293,7 +369,7 @@ static void check_listen(struct check *k)
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
 {
     struct check k = {
-        .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1}
+        .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1, .tier = -1}
     };
     if (c->spop.maxrewrite >= c->spop.max_frame)
         say(&k, "spop.maxrewrite",

@@ -52,10 +52,14 @@ static bool has_ended(const struct response_facts *f, size_t buffer_limit)
            body_fits(f->body_len, (int64_t)f->headers.len, buffer_limit);
 }
 
-enum response_word evidence_of_response(const struct policy *p, const struct response_facts *f,
-                                        size_t buffer_limit, bool *keep)
+enum response_word evidence_of_response(const struct policy *p, const struct token *t,
+                                        const struct response_facts *f, size_t buffer_limit, bool *keep)
 {
     *keep = false;
+    /* Its slot is free when the answer has ended; nothing of it is stored. */
+    if (t->flags & TOKEN_BARE)
+        return f->status >= FINAL_MIN && (is_whole(f) || has_ended(f, buffer_limit)) ? RESPONSE_UNSTORABLE
+                                                                                     : RESPONSE_ANSWERED;
     /* 101: a tunnel runs on for as long as it likes, its key is not free before its end. */
     if (!p || f->status < FINAL_MIN || f->status > FINAL_MAX)
         return RESPONSE_ANSWERED;
@@ -91,14 +95,14 @@ void evidence_of_end(const struct policy *p, const struct token *t, unsigned gpt
     bool hold = t->flags & TOKEN_HOLD;
     char letter = evidence_letter(p, hold, gpt0);
     *w = (struct word){.script = SCRIPT_RESOLVE, .token = *t, .status = gpt0, .letter = letter};
-    w->ttl_s = p ? p->idempotency.record_s : EVIDENCE_TTL_UNKNOWN;
+    w->ttl_s = policy_record_s(p, t->flags & TOKEN_BARE);
     if (e == ENDING_NEVER_SENT) {
         w->script = SCRIPT_RELEASE;
         w->letter = 'n';
     } else if (e == ENDING_CUT && !hold) {
         w->script = SCRIPT_RELEASE;
         w->letter = 'c';
-    } else if (e == ENDING_CLEAN && letter == 'T') {
+    } else if (e == ENDING_CLEAN && letter == 'T' && !(t->flags & TOKEN_BARE)) {
         w->script = SCRIPT_COMPLETE; /* of what `answered` kept; nothing kept: a tombstone, as by resolve */
         w->letter = '\0';
     }

@@ -6,6 +6,7 @@
  *     status not storable under the policy               unstorable
  *     storable, whole by Content-Length or bodiless      complete; too large: answered
  *     storable, else                                     answered, kept if waited for and the buffer had room
+ *     of a bare token (it only holds slots)              unstorable if whole, else answered
  *
  *   ended                 release                        hold
  *     never sent          release n                      release n
@@ -30,16 +31,13 @@ enum response_word {
                           later */
 };
 /* policy NULL: unknown here; then ANSWERED without a body. buffer_limit as in plan_request(). */
-enum response_word evidence_of_response(const struct policy *p, const struct response_facts *f,
-                                        size_t buffer_limit, bool *keep);
+enum response_word evidence_of_response(const struct policy *p, const struct token *t,
+                                        const struct response_facts *f, size_t buffer_limit, bool *keep);
 
 /* What a status means for a key, as the letter of `unstorable` and `resolve`: 'T', 'F' or 'H'. hold: the
  * token's flag, for the policy at the time of the claim decides. Status 0 (none seen): 'F', 'H' under hold.
  * policy NULL: 'T' for any status. */
 char evidence_letter(const struct policy *p, bool hold, unsigned status);
-
-/* For how long a record is rebuilt whose policy is unknown here. */
-enum { EVIDENCE_TTL_UNKNOWN = CONFIG_RECORD_DEFAULT_S };
 
 /* Fills the word for an execution that has ended: gpt0 of its entry (0 or the status), what a notice said. */
 void evidence_of_end(const struct policy *p, const struct token *t, unsigned gpt0, enum ending e,

@@ -13,7 +13,8 @@ enum {
     IN_REQUEST = 1 << MESSAGE_REQUEST,
     IN_RESPONSE = 1 << MESSAGE_RESPONSE,
     IN_REFUSED = 1 << MESSAGE_REFUSED,
-    IN_ASKING = IN_REQUEST | IN_REFUSED, /* both carry the request's arguments */
+    IN_CHARGE = 1 << MESSAGE_CHARGE,
+    IN_ASKING = IN_REQUEST | IN_REFUSED | IN_CHARGE, /* all carry the request's arguments */
 };
 
 enum argument_type { ARG_STRING, ARG_BINARY, ARG_INTEGER, ARG_BOOLEAN, ARG_IP };
@@ -79,6 +80,7 @@ static const struct {
     [MESSAGE_REQUEST] = {"once-request",  MESSAGE_REQUEST },
     [MESSAGE_RESPONSE] = {"once-response", MESSAGE_RESPONSE},
     [MESSAGE_REFUSED] = {"once-refused",  MESSAGE_REFUSED },
+    [MESSAGE_CHARGE] = {"once-charge",   MESSAGE_CHARGE  },
 };
 
 enum message_kind message_kind(struct spop_slice name)
@@ -230,9 +232,9 @@ static enum facts_result read_arguments(struct spop_cursor *payload, struct spop
 enum facts_result facts_read_request(struct spop_cursor *payload, struct spop_message *m,
                                      struct request_facts *f, struct facts_error *bad)
 {
-    unsigned in = message_kind(m->name) == MESSAGE_REFUSED ? IN_REFUSED : IN_REQUEST;
+    unsigned in = 1u << message_kind(m->name) & IN_ASKING;
     *f = (struct request_facts){0};
-    return read_arguments(payload, m, in, (char *)f, f, bad);
+    return read_arguments(payload, m, in ? in : (unsigned)IN_REQUEST, (char *)f, f, bad);
 }
 
 enum facts_result facts_read_response(struct spop_cursor *payload, struct spop_message *m,

@@ -9,7 +9,7 @@
 
 enum { FACTS_EXTRA_MAX = 16 };
 
-enum message_kind { MESSAGE_REQUEST, MESSAGE_RESPONSE, MESSAGE_REFUSED, MESSAGE_UNKNOWN };
+enum message_kind { MESSAGE_REQUEST, MESSAGE_RESPONSE, MESSAGE_REFUSED, MESSAGE_CHARGE, MESSAGE_UNKNOWN };
 enum message_kind message_kind(struct spop_slice name);
 const char *message_name(enum message_kind kind); /* not of MESSAGE_UNKNOWN */
 

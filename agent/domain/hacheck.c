@@ -90,6 +90,14 @@ const struct haconf_line *hacheck_global(const struct hacheck *k, const char *pa
     return found;
 }
 
+bool hacheck_has_word(const struct haconf_line *l, const char *word)
+{
+    for (unsigned i = 1; l && i < l->n; i++)
+        if (strcmp(l->word[i], word) == 0)
+            return true;
+    return false;
+}
+
 bool hacheck_has_notices(const struct hacheck *k, const struct haconf_section *gate)
 {
     const struct haconf_line *l = haconf_last(k->site, gate, "log-format *");
@@ -141,7 +149,7 @@ static bool find_gates(struct hacheck *k)
 {
     struct hacheck_list *lists[] = {&k->gates, &k->backends, &k->hops};
     for (unsigned i = 0; i < 3; i++)
-        if (!(lists[i]->at = calloc(k->site->nsections + 1, sizeof *lists[i]->at)))
+        if (!(lists[i]->at = calloc(k->site->nsections + 1, sizeof(void *))))
             return false;
     for (unsigned i = 0; i < k->site->nsections; i++)
         if (is_gate(k, &k->site->sections[i]))

@@ -84,6 +84,8 @@ static const struct {
     {"once_tracked", "acl once_tracked var(txn.once.token),table_conn_cur(once_inflight) gt 0"},
     {"once_refused", "acl once_refused var(txn.once_refused) -m bool"                         },
     {"once_settled", "acl once_settled var(txn.once.settled) -m bool"                         },
+    {"once_open",    "acl once_open var(txn.once_open) -m bool"                               },
+    {"once_nobody",  "acl once_nobody var(txn.once.err),lower,add(0) -m int 1 2 256 257 258"  },
 };
 
 /* Words that end a request's way, and are no part of the gate. */

@@ -56,6 +56,8 @@ const struct haconf_line *hacheck_global(const struct hacheck *k, const char *pa
 const struct haconf_section *hacheck_engine(const struct hacheck *k, const char *engine);
 /* The backend that the engine sends to; NULL. */
 const struct haconf_section *hacheck_agents(const struct hacheck *k, const char *engine);
+/* Is the word there? */
+bool hacheck_has_word(const struct haconf_line *l, const char *word);
 /* Does the frontend send notices? */
 bool hacheck_has_notices(const struct hacheck *k, const struct haconf_section *gate);
 
@@ -64,7 +66,8 @@ typedef void hacheck_fn(struct hacheck *k);
 hacheck_fn hacheck_gate, hacheck_step, hacheck_acl, hacheck_order, hacheck_late_facts, hacheck_late_refusal,
     hacheck_allow, hacheck_slot2, hacheck_slot1, hacheck_replay_route;
 hacheck_fn hacheck_bad_option, hacheck_notices_option, hacheck_retry, hacheck_hop_retry, hacheck_mark,
-    hacheck_mark_first, hacheck_dynamic, hacheck_skipped, hacheck_response_wait, hacheck_hop_timeout;
+    hacheck_mark_first, hacheck_dynamic, hacheck_skipped, hacheck_response_wait, hacheck_hop_timeout,
+    hacheck_hop_socket;
 hacheck_fn hacheck_table_there, hacheck_table_key, hacheck_table_word, hacheck_table_store,
     hacheck_table_expire, hacheck_table_size;
 hacheck_fn hacheck_engines, hacheck_spoe_option, hacheck_prefix, hacheck_variables, hacheck_groups,
@@ -73,7 +76,8 @@ hacheck_fn hacheck_engines, hacheck_spoe_option, hacheck_prefix, hacheck_variabl
 hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, hacheck_lock, hacheck_response,
     hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
     hacheck_socket_many;
-hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_hold;
+hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_hold, hacheck_hop,
+    hacheck_fail_open, hacheck_fail_closed;
 
 /* Steps of the gate (hacheck_gate.c), the `which` of hacheck_step. */
 enum hacheck_gate_step {

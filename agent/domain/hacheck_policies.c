@@ -27,47 +27,71 @@ static void copy(char out[CONFIG_NAME_MAX + 1], const char *text, size_t len)
     out[len] = '\0';
 }
 
+enum { PATH_CAP = 256 };
+enum column { KEYS, VALUES };
+
+struct map_walk {
+    const char *at; /* in the map's text */
+    unsigned line;
+};
+
+/* The word in that column of the map's next line; false: no more. */
+static bool map_next(struct map_walk *w, enum column column, char name[CONFIG_NAME_MAX + 1])
+{
+    static const char blanks[] = " \t\r";
+    while (*w->at) {
+        const char *word = w->at + strspn(w->at, blanks), *end = w->at + strcspn(w->at, "\n");
+        w->at = end + (*end == '\n');
+        w->line++;
+        if (*word == '#' || word >= end)
+            continue;
+        if (column == VALUES) {
+            word += strcspn(word, " \t\r\n");
+            word += strspn(word, blanks);
+        }
+        copy(name, word, strcspn(word, " \t\r\n"));
+        return true;
+    }
+    return false;
+}
+
 /* Each second column of a map, at its own line. */
 static void names_of_map(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                          const char *path, each_name *fn)
 {
-    static const char blanks[] = " \t\r";
-    const char *text = k->in->map ? k->in->map(k->in->arg, path) : NULL;
-    if (!text) {
+    struct map_walk w = {k->in->map ? k->in->map(k->in->arg, path) : NULL, 0};
+    char name[CONFIG_NAME_MAX + 1];
+    if (!w.at)
         fn(k, gate, l, NULL);
-        return;
+    while (w.at && map_next(&w, VALUES, name)) {
+        struct haconf_line where = {path, w.line, false, l->n, l->word};
+        fn(k, gate, &where, name);
     }
-    for (unsigned number = 1; *text; number++) {
-        size_t len = strcspn(text, "\n");
-        const char *at = text + strspn(text, blanks);
-        if (*at != '#' && at < text + len) {
-            char name[CONFIG_NAME_MAX + 1];
-            at += strcspn(at, " \t\r\n");
-            at += strspn(at, blanks);
-            copy(name, at, strcspn(at, " \t\r\n"));
-            struct haconf_line where = {path, number, false, l->n, l->word};
-            fn(k, gate, &where, name);
-        }
-        text += len + (text[len] == '\n');
-    }
+}
+
+/* The file of "..,map(FILE)" or "..,map(FILE,default)"; where the name ends, NULL: it is too long. */
+static const char *map_file(const char *open, char path[PATH_CAP])
+{
+    size_t len = strcspn(open + 1, ",)");
+    if (len >= PATH_CAP)
+        return NULL;
+    memcpy(path, open + 1, len);
+    path[len] = '\0';
+    return open + 1 + len;
 }
 
 /* Names in one expression: "str(payments)", "path,map_beg(/etc/policies.map,default)". */
 static void names_of(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                      const char *expression, each_name *fn)
 {
-    char path[256], name[CONFIG_NAME_MAX + 1];
+    char path[PATH_CAP], name[CONFIG_NAME_MAX + 1];
     const char *map = strstr(expression, ",map"), *open = map ? strchr(map, '(') : NULL;
     if (open) {
-        size_t len = strcspn(open + 1, ",)");
-        if (len >= sizeof path)
+        if (!(open = map_file(open, path)))
             return;
-        memcpy(path, open + 1, len);
-        path[len] = '\0';
         names_of_map(k, gate, l, path, fn);
-        if (open[1 + len] != ',')
+        if (*open != ',')
             return;
-        open += 1 + len;
     } else if (strncmp(expression, "str(", 4) == 0) {
         open = expression + 3;
     } else {
@@ -131,7 +155,7 @@ static const char *argument(const struct hacheck *k, const char *name)
 static void need_argument(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                           const struct policy *p, const char *name)
 {
-    static const char *const own[] = {"none", "ip", "global", "policy"};
+    static const char *const own[] = {"", "none", "ip", "global", "policy"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(name, own[i]) == 0)
             return;
@@ -154,6 +178,10 @@ static void principal(struct hacheck *k, const struct haconf_section *gate, cons
     for (unsigned i = 0; p && i < p->nlimits; i++)
         for (unsigned t = 0; t < p->limits[i].nterms; t++)
             need_argument(k, gate, l, p, p->limits[i].terms[t]);
+    for (unsigned i = 0; p && i < p->nlimits; i++) {
+        need_argument(k, gate, l, p, p->limits[i].tier);
+        need_argument(k, gate, l, p, p->limits[i].cost);
+    }
 }
 
 void hacheck_principal(struct hacheck *k)
@@ -174,4 +202,130 @@ static void hold(struct hacheck *k, const struct haconf_section *gate, const str
 void hacheck_hold(struct hacheck *k)
 {
     all_names(k, hold);
+}
+
+/* Does it take HTTP/2 or HTTP/3? (TLS without `alpn` does, from 2.8 on.) */
+static bool multiplexed(const struct haconf_line *bind)
+{
+    const char *alpn = haconf_after(bind, "alpn"), *proto = haconf_after(bind, "proto");
+    if (haconf_matches(bind, "bind quic*") || (proto && strcmp(proto, "h2") == 0))
+        return true;
+    if (alpn || proto)
+        return alpn && strstr(alpn, "h2");
+    return hacheck_has_word(bind, "ssl") && !hacheck_has_word(bind, "no-alpn");
+}
+
+static void hop(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+                const char *name)
+{
+    const struct policy *p = name ? known(k, name) : NULL;
+    struct haconf_walk w = haconf_walk(k->site, gate);
+    if (!p || !p->idempotency.enabled || haconf_first(k->site, gate, "use_backend once_hop"))
+        return;
+    for (const struct haconf_line *bind; (bind = haconf_next(&w));)
+        if (haconf_matches(bind, "bind *") && multiplexed(bind)) {
+            hacheck_say(k, l, "HTTP/2 ('bind %s', line %u) reaches policy '%s' without a hop", bind->word[1],
+                        bind->number, name);
+            return;
+        }
+}
+
+void hacheck_hop(struct hacheck *k)
+{
+    all_names(k, hop);
+}
+
+/* Does it pass whatever Redis says? As plan_fails_open, for all of it. */
+static bool fails_open(const struct policy *p)
+{
+    bool open = !p->idempotency.enabled || p->idempotency.fail_open;
+    for (unsigned i = 0; i < p->nlimits; i++)
+        open = open && p->limits[i].fail_open;
+    return open;
+}
+
+static const char policy_map[] = "var(txn.once_policy),map(";
+
+static bool sets_open(const struct haconf_line *l)
+{
+    return haconf_matches(l, "http-request set-var(txn.once_open* *") && l->n > 2 &&
+           strcmp(l->word[2], "bool(false)") != 0;
+}
+
+static bool listed(const struct haconf_line *l, unsigned at, const char *name)
+{
+    for (; at < l->n && strcmp(l->word[at], "}") != 0; at++)
+        if (strcmp(l->word[at], name) == 0)
+            return true;
+    return false;
+}
+
+/* A map that cannot be read may have every name. */
+static bool is_key(const struct hacheck *k, const char *open, const char *name)
+{
+    char path[PATH_CAP], key[CONFIG_NAME_MAX + 1];
+    struct map_walk w = {k->in->map && map_file(open, path) ? k->in->map(k->in->arg, path) : NULL, 0};
+    if (!w.at)
+        return true;
+    while (map_next(&w, KEYS, key))
+        if (strcmp(key, name) == 0)
+            return true;
+    return false;
+}
+
+/* Does a line of txn.once_open let requests of this policy pass? Two conditions are understood, any other may hold for all of them:
+ *     if { var(txn.once_policy) -m str NAME .. }     if { var(txn.once_policy),map(FILE) -m found } */
+static bool opens(const struct hacheck *k, const struct haconf_line *l, const char *name)
+{
+    unsigned at = haconf_condition(l) + 1;
+    if (at + 4 >= l->n || strcmp(l->word[at - 1], "if") != 0 || strcmp(l->word[at], "{") != 0 ||
+        hacheck_has_word(l, "||") || hacheck_has_word(l, "or") || strcmp(l->word[at + 2], "-m") != 0)
+        return true;
+    if (strcmp(l->word[at + 1], "var(txn.once_policy)") == 0 && strcmp(l->word[at + 3], "str") == 0 &&
+        *l->word[at + 4] != '-')
+        return listed(l, at + 4, name);
+    if (strncmp(l->word[at + 1], policy_map, sizeof policy_map - 1) == 0 &&
+        strcmp(l->word[at + 3], "found") == 0)
+        return is_key(k, l->word[at + 1] + sizeof policy_map - 2, name);
+    return true;
+}
+
+static void let_pass(struct hacheck *k, const struct haconf_line *l)
+{
+    if (haconf_matches(l, "http-request unset-var(txn.once_refused)") &&
+        !hacheck_condition_is(l, "once_open !once_verdict once_nobody"))
+        hacheck_say(k, l, "'%s' has another condition than 'once_open !once_verdict once_nobody'",
+                    l->word[1]);
+    for (unsigned n = 0; k->in->policies_known && sets_open(l) && n < k->agent->npolicies; n++)
+        if (!fails_open(&k->agent->policies[n]) && opens(k, l, k->agent->policies[n].name))
+            hacheck_say(k, l, "policy '%s' is let pass", k->agent->policies[n].name);
+}
+
+void hacheck_fail_open(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->gates.n; i++) {
+        struct haconf_walk w = haconf_walk(k->site, k->gates.at[i]);
+        for (const struct haconf_line *l; (l = haconf_next(&w));)
+            let_pass(k, l);
+    }
+}
+
+/* A policy with a lock is left to its owner: without an agent its keys are not even looked at. */
+static void closed(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+                   const char *name)
+{
+    const struct policy *p = name ? known(k, name) : NULL;
+    struct haconf_walk w = haconf_walk(k->site, gate);
+    if (!p || p->idempotency.enabled || p->nlimits == 0 || !fails_open(p))
+        return;
+    for (const struct haconf_line *open; (open = haconf_next(&w));)
+        if (sets_open(open) && opens(k, open, name))
+            return;
+    hacheck_say(k, l, "policy '%s' says fail_open in all its limits, and txn.once_open is not set for it",
+                name);
+}
+
+void hacheck_fail_closed(struct hacheck *k)
+{
+    all_names(k, closed);
 }

@@ -187,3 +187,15 @@ void hacheck_hop_timeout(struct hacheck *k)
             outlasts(k, l, ms);
     }
 }
+
+void hacheck_hop_socket(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->hops.n; i++) {
+        struct haconf_walk w = haconf_walk(k->site, k->hops.at[i]);
+        for (const struct haconf_line *l; (l = haconf_next(&w));) {
+            const char *address = haconf_matches(l, "server * *") ? l->word[2] : "/";
+            if (*address != '/' && strncmp(address, "unix@", 5) != 0 && strncmp(address, "abns", 4) != 0)
+                hacheck_say(k, l, "server '%s' of the hop is no unix socket", l->word[1]);
+        }
+    }
+}

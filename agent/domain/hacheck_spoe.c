@@ -220,23 +220,15 @@ void hacheck_spop_check(struct hacheck *k)
     }
 }
 
-static bool has_word(const struct haconf_line *l, const char *word)
-{
-    for (unsigned i = 1; l && i < l->n; i++)
-        if (strcmp(l->word[i], word) == 0)
-            return true;
-    return false;
-}
-
 static void unchecked_servers(struct hacheck *k, const struct haconf_section *s)
 {
     bool checked = false;
     struct haconf_walk w = haconf_walk(k->site, s);
     for (const struct haconf_line *l; (l = haconf_next(&w));) {
         if (strcmp(l->word[0], "default-server") == 0)
-            checked = has_word(l, "check") || (checked && !has_word(l, "no-check"));
-        else if (haconf_matches(l, "server *") && !has_word(l, "check") &&
-                 (!checked || has_word(l, "no-check")))
+            checked = hacheck_has_word(l, "check") || (checked && !hacheck_has_word(l, "no-check"));
+        else if (haconf_matches(l, "server *") && !hacheck_has_word(l, "check") &&
+                 (!checked || hacheck_has_word(l, "no-check")))
             hacheck_say(k, l, "server '%s' of the agents is not checked", l->word[1]);
     }
 }
@@ -262,7 +254,7 @@ void hacheck_replay_check(struct hacheck *k)
         hacheck_say(k, option ? option : haconf_head(k->site, s),
                     "backend 'once_replay' does not say 'option httpchk'");
     for (size_t i = 0; i < sizeof retried / sizeof *retried; i++)
-        if (!has_word(retry, retried[i]))
+        if (!hacheck_has_word(retry, retried[i]))
             hacheck_say(k, retry ? retry : haconf_head(k->site, s),
                         "backend 'once_replay' does not say 'retry-on %s'", retried[i]);
     unchecked_servers(k, s);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "domain/facts.h"
+#include "domain/policy.h"
 #include "domain/units.h"
 
 enum { POLLS = 3, BUFSIZE = 16384, MAXREWRITE = 1024, FRAME_PREFIX = 4 };
@@ -100,13 +101,14 @@ void hacheck_server_timeout(struct hacheck *k)
     }
 }
 
-/* Of all policies that hold a lock the shortest. */
+/* Of all policies whose executions hold a lock, or slots, the one that holds it for the shortest time. */
 static const struct policy *shortest_lock(const struct config *c)
 {
     const struct policy *found = NULL;
     for (unsigned i = 0; i < c->npolicies; i++) {
         const struct policy *p = &c->policies[i];
-        if (p->idempotency.enabled && (!found || p->idempotency.lock_s < found->idempotency.lock_s))
+        if ((p->idempotency.enabled || policy_has_slots(p)) &&
+            (!found || policy_lock_s(p) < policy_lock_s(found)))
             found = p;
     }
     return found;
@@ -118,12 +120,13 @@ void hacheck_lock(struct hacheck *k)
     const struct haconf_line *l;
     uint64_t server, polls = POLLS * (uint64_t)k->agent->inflight.poll_ms;
     const struct haconf_section *agents = server_timeout(k, "once", &l, &server);
-    if (p && agents && server > 0 && server + polls >= (uint64_t)p->idempotency.lock_s * 1000)
+    if (p && agents && server > 0 && server + polls >= (uint64_t)policy_lock_s(p) * 1000)
         hacheck_say(
             k, l,
             "the 'timeout server' of backend '%s' (%llums) and three polls (%llums) do not fit into the "
-            "lock of policy '%s' (%us)",
-            agents->name, print_ms(server), print_ms(polls), p->name, (unsigned)p->idempotency.lock_s);
+            "%s of policy '%s' (%us)",
+            agents->name, print_ms(server), print_ms(polls), p->idempotency.enabled ? "lock" : "lease",
+            p->name, (unsigned)policy_lock_s(p));
 }
 
 /* A size of global; what it is without a line. */

@@ -116,5 +116,7 @@ void metrics_write(const struct metrics *m, struct buf *out)
             put_header(out, r->name, r->kind, r->help);
         put_sample(out, r->name, r->labels, m->value[i]);
     }
+    if (m->limits)
+        limit_counts_write(m->limits, out);
     put_latency(out, m);
 }

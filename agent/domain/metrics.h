@@ -5,7 +5,7 @@
 #ifndef METRICS_H
 #define METRICS_H
 
-#include "domain/buf.h"
+#include "domain/limit_counts.h"
 
 #define METRIC_TABLE(X)                                                                                      \
     X(CLAIM_GO, counter, "spoa_once_claims_total", "outcome=\"go\"", "Decisions of the gate by outcome.")    \
@@ -32,6 +32,8 @@
       "Response messages by the word that followed.")                                                        \
     X(RESPONSE_UNSTORABLE, counter, "spoa_once_responses_total", "word=\"unstorable\"", "")                  \
     X(RESPONSE_ANSWERED, counter, "spoa_once_responses_total", "word=\"answered\"", "")                      \
+    X(RESPONSE_SLOT, counter, "spoa_once_responses_total", "word=\"slot\"", "")                              \
+    X(RESPONSE_SLOT_KEPT, counter, "spoa_once_responses_total", "word=\"slot-kept\"", "")                    \
     X(RESPONSE_UNCONFIRMED, counter, "spoa_once_responses_unconfirmed_total", "",                            \
       "Response messages answered before Redis confirmed the outcome.")                                      \
     X(REFUSED, counter, "spoa_once_refused_total", "", "Messages refused: HAProxy gave up on a claim.")      \
@@ -148,6 +150,7 @@ struct metrics {
     uint64_t value[METRICS];
     uint64_t latency[METRIC_LATENCY_BUCKETS]; /* not cumulated; metrics_write() cumulates */
     uint64_t latency_sum_us;
+    struct limit_counts *limits; /* NULL: none */
 };
 
 static inline void metrics_add(struct metrics *m, enum metric id)

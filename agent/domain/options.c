@@ -76,9 +76,8 @@ static int put_text(const struct option *o, void *field, const char *value, stru
 static int put_name(const struct option *o, void *field, const char *value, struct spop_slice *bad)
 {
     size_t len = strlen(value);
-    (void)o;
     (void)bad;
-    if (!is_name((struct spop_slice){value, len}))
+    if (!(len == 0 && o->flags & OPTION_OPTIONAL) && !is_name((struct spop_slice){value, len}))
         return -1;
     memcpy(field, value, len + 1);
     return 0;
@@ -140,7 +139,7 @@ static int put_uri(const struct option *o, void *field, const char *value, struc
 static int put_rate(const struct option *o, void *field, const char *value, struct spop_slice *bad)
 {
     uint32_t quota, window_s;
-    return unit_rate(value, &quota, &window_s) ? -1 : put_text(o, field, value, bad);
+    return *value && unit_rate(value, &quota, &window_s) ? -1 : put_text(o, field, value, bad);
 }
 
 static int put_statuses(const struct option *o, void *field, const char *value, struct spop_slice *bad)

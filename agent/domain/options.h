@@ -4,7 +4,7 @@
  *
  *   path            within its scope: "redis.deadline", and "lock" in scope "policies.idempotency"
  *   type            how the value is written in the file and kept in the struct
- *   offset          into struct config, haproxy[], struct policy, struct idempotency, struct limit
+ *   offset          into struct config, haproxy[], struct policy, struct idempotency, struct limit, struct tier
  *   deflt, min, max in people's units; NULL: none
  *   flags           what may be done with it
  *   help            one line */
@@ -58,7 +58,7 @@ struct option {
 
 /* The tables: NULL-terminated by path. scope is the heading in the reference. */
 struct option_table {
-    const char *scope; /* "", "haproxy", "policies", "policies.idempotency", "policies.limits" */
+    const char *scope; /* "", "haproxy", "policies", "policies.idempotency", "policies.limits" .. */
     const char *about; /* how the section is written */
     const struct option *options;
 };

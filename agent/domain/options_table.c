@@ -7,7 +7,8 @@
  *   haproxy = ( { socket = "/run/..."; } );         haproxy     one element of config.haproxy
  *   policies = ( { name = "payments";               policies    struct policy
  *       idempotency = { lock = "30s"; };            idempotency struct idempotency
- *       limits = ( { rate = "6/min"; } ); } );      limits      struct limit
+ *       limits = ( { rate = "6/min";                limits      struct limit
+ *           tiers = ( { rate = "9/min"; } ); } ); } );   tiers  struct tier
  */
 #include "domain/options.h"
 
@@ -35,6 +36,9 @@ static const char *const log_levels[] = {"error", "warning", "notice", "info", "
 static const char *const fingerprints[] = {"raw", "headers", "none", NULL};
 static const char *const on_unknowns[] = {"release", "hold", NULL};
 static const char *const on_data_losses[] = {"continue", "refuse", NULL};
+static const char *const algorithms[] = {"token-bucket", "sliding-window", NULL};
+static const char *const charges[] = {"forwarded", "all", NULL};
+static const char *const limit_fields[] = {"ietf", "x-ratelimit", "both", "none", NULL};
 static const char *const inflight_modes[] = {"poll", "lease", NULL};
 
 /* ACCEPTANCE I5: what belongs to one connection, one moment or one try, and what would hand one client's
@@ -170,6 +174,10 @@ static const struct option policy_options[] = {
     PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD,
           "What HAProxy names in the argument policy. Part of every record's key: a renamed policy begins "
           "anew."),
+    RANGE(
+        "lease", SEC, lease_s, "30s", "2s", "3968s", RELOAD,
+        "How long a slot of a concurrency limit lives without a heartbeat; with idempotency its lock counts "
+        "instead."),
     {.path = NULL},
 };
 
@@ -207,20 +215,53 @@ static const struct option idempotency_options[] = {
 #define BASE struct limit
 static const struct option limit_options[] = {
     PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD, "Shown in RateLimit-Policy and in problems."),
-    PLAIN("rate", RATE, rate, NULL, REQUIRED | RELOAD,
-          "Requests per time: s, min, hour, day, or a number of them."),
-    RANGE("burst", COUNT, burst, "0", "0", "1000000", RELOAD,
-          "Requests at once; 0: as many as the rate's number."),
+    CHOICE("algorithm", algorithm, "token-bucket", algorithms, RELOAD,
+           "\"token-bucket\": a burst, then evenly. \"sliding-window\": never more than the rate's number in "
+           "any "
+           "stretch of its time. A change begins anew."),
+    PLAIN("rate", RATE, pace.rate, "", OPTIONAL | RELOAD,
+          "Requests per time: s, min, hour, day, or a number of them. Either this or concurrent."),
+    RANGE("concurrent", COUNT, concurrent, "0", "0", "100000", RELOAD,
+          "Requests in flight at one time, instead of a rate; 0: it is a rate."),
+    RANGE("burst", COUNT, pace.burst, "0", "0", "1000000", RELOAD,
+          "Requests at once; 0: as many as the rate's number. Not with a sliding window."),
     PLAIN("key", TERMS, key, NULL, REQUIRED | RELOAD,
-          "What is counted apart: \"global\", \"policy\", \"ip\" (IPv6 by /64), names of message arguments; "
-          "several: \"ip, user\"."),
+          "What is counted apart: \"global\", \"policy\", \"ip\", names of message arguments; several: \"ip, "
+          "user\"."),
+    RANGE("ipv4_prefix", COUNT, ipv4_prefix, "32", "1", "32", RELOAD,
+          "Bits of an IPv4 address that count for \"ip\"."),
+    RANGE("ipv6_prefix", COUNT, ipv6_prefix, "64", "33", "128", RELOAD,
+          "The same of an IPv6 address; beyond 64 a client can choose them itself."),
+    PLAIN("tier", NAME, tier, "", OPTIONAL | RELOAD,
+          "Message argument whose value chooses one of `tiers`; any other value: this rate and burst."),
+    PLAIN("cost", NAME, cost, "", OPTIONAL | RELOAD,
+          "Message argument with what the request costs, a whole number; missing: 1, 0: it only looks."),
+    CHOICE("charge", charge, "forwarded", charges, RELOAD,
+           "\"forwarded\": what goes to the backend counts. \"all\": each request, replays and refusals too, "
+           "and "
+           "over the limit none of them is answered; only a 429 and a 503 count nothing."),
+    PLAIN("shadow", BOOL, shadow, "false", RELOAD,
+          "Counts and reports (metrics), never refuses, shows no field."),
+    CHOICE("fields", fields, "ietf", limit_fields, RELOAD,
+           "What answers show: RateLimit and RateLimit-Policy, X-RateLimit-*, both, or none of them."),
     PLAIN("fail_open", BOOL, fail_open, "false", RELOAD,
           "When Redis cannot decide: the request passes uncounted, if all limits of its policy say so."),
     {.path = NULL},
 };
 
+#undef BASE
+#define BASE struct tier
+static const struct option tier_options[] = {
+    PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD, "Value of the argument that chooses this tier."),
+    PLAIN("rate", RATE, pace.rate, NULL, REQUIRED | RELOAD,
+          "Instead of the limit's; of a sliding window with the same time."),
+    RANGE("burst", COUNT, pace.burst, "0", "0", "1000000", RELOAD,
+          "Instead of the limit's; 0: as many as the rate's number."),
+    {.path = NULL},
+};
+
 const struct option_table option_tables[] = {
-    {.scope = "",                 .about = "`section = { option = value; };`", .options = config_options},
+    {.scope = "",                     .about = "`section = { option = value; };`", .options = config_options},
     {.scope = "haproxy",
      .about =
          "A list, one group for each HAProxy: `haproxy = ( { socket = \"/run/spoa-once/haproxy.sock\"; } );`", .options = haproxy_options},
@@ -233,5 +274,8 @@ const struct option_table option_tables[] = {
     {.scope = "policies.limits",
      .about = "A list in a policy: `limits = ( { name = \"client\"; rate = \"6/min\"; key = \"ip\"; } );`",
      .options = limit_options},
-    {.scope = NULL  },
+    {.scope = "policies.limits.tiers",
+     .about = "A list in a limit: `tier = \"plan\"; tiers = ( { name = \"gold\"; rate = \"1000/min\"; } );`",
+     .options = tier_options},
+    {.scope = NULL},
 };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* One reader for each outcome, driven by a table. A reply is taken only if every byte of it is accounted for:
  *
- *   kind now(8) rest
- *   1    8      as the table says
- */
+ *   kind now(8) levels                                      rest
+ *   1    8      of each limit: level(8), wait(8)*, back(8)*  as the table says
+ *
+ *   * wait: where the limit refuses or is a shadow; back: of a sliding window */
 #include "domain/outcome.h"
 
 #include <string.h>
@@ -68,27 +69,58 @@ static struct spop_slice take_rest(struct reader *r)
     return s;
 }
 
+static bool take_slots(struct reader *r, const struct plan *p, struct outcome *o)
+{
+    for (unsigned i = 0; i < p->nslots; i++) {
+        uint64_t in_use;
+        if (!take_uint(r, 4, &in_use))
+            return false;
+        o->in_use[i] = (uint32_t)in_use;
+    }
+    return true;
+}
+
+bool outcome_full(const struct plan *p, const struct outcome *o, unsigned slot)
+{
+    const struct limit *l = p->slots[slot].limit;
+    return o->kind == OUTCOME_LIMITED && !l->shadow && o->in_use[slot] >= l->concurrent;
+}
+
+static bool read_level(struct reader *r, const struct limit *l, struct outcome *o, unsigned i)
+{
+    if (!take_double(r, &o->level[i]))
+        return false;
+    if ((o->kind == OUTCOME_LIMITED || l->shadow) && !take_double(r, &o->wait_us[i]))
+        return false;
+    o->back[i] = o->level[i];
+    return l->algorithm != ALGORITHM_WINDOW || take_double(r, &o->back[i]);
+}
+
+static bool read_levels(struct reader *r, const struct plan *p, struct outcome *o)
+{
+    bool slots = o->kind == OUTCOME_GO || o->kind == OUTCOME_LIMITED;
+    o->has_levels = p->nlimits > 0 || (slots && p->nslots > 0);
+    for (unsigned i = 0; i < p->nlimits; i++)
+        if (!read_level(r, p->limits[i].limit, o, i))
+            return false;
+    return !slots || take_slots(r, p, o);
+}
+
 static bool read_go(struct reader *r, const struct plan *p, struct outcome *o)
 {
-    if (!take_uint(r, 8, &o->fence) || (o->fence == 0) == p->has_record)
-        return false;
-    o->has_levels = p->nlimits > 0;
-    for (unsigned i = 0; i < p->nlimits; i++)
-        if (!take_double(r, &o->level[i]))
-            return false;
-    return true;
+    return take_uint(r, 8, &o->fence) && (o->fence != 0) == p->has_record;
 }
 
 static bool read_limited(struct reader *r, const struct plan *p, struct outcome *o)
 {
-    bool waits = false;
-    o->has_levels = true;
-    for (unsigned i = 0; i < p->nlimits; i++) {
-        if (!take_double(r, &o->wait_us[i]) || !take_double(r, &o->level[i]))
-            return false;
-        waits = waits || o->wait_us[i] > 0;
-    }
-    return waits;
+    (void)r;
+    for (unsigned i = 0; i < p->nlimits; i++)
+        if (o->wait_us[i] > 0 && !p->limits[i].limit->shadow)
+            return true;
+    for (unsigned i = 0; i < p->nslots; i++)
+        if (outcome_full(p, o, i))
+            return true;
+    return false;
 }
 
 static bool read_yours(struct reader *r, const struct plan *p, struct outcome *o)
@@ -155,22 +187,29 @@ static bool read_nothing(struct reader *r, const struct plan *p, struct outcome 
 }
 
 /* needs_record: a plan of limits alone cannot get this. */
+enum levels { LEVELS_NEVER, LEVELS_ALWAYS, LEVELS_IF_ALL };
 static const struct {
     enum outcome_kind kind;
     bool needs_record;
+    enum levels levels; /* IF_ALL: where a limit counts all requests */
     bool (*read)(struct reader *r, const struct plan *p, struct outcome *o);
 } readers[] = {
-    {OUTCOME_GO,       false, read_go      },
-    {OUTCOME_YOURS,    true,  read_yours   },
-    {OUTCOME_REPLAY,   true,  read_replay  },
-    {OUTCOME_MISMATCH, true,  read_mismatch},
-    {OUTCOME_BUSY,     true,  read_busy    },
-    {OUTCOME_TOMB,     true,  read_tomb    },
-    {OUTCOME_UNKNOWN,  true,  read_unknown },
-    {OUTCOME_LIMITED,  false, read_limited },
-    {OUTCOME_LATE,     false, read_nothing },
-    {OUTCOME_FOREIGN,  true,  read_mismatch},
+    {OUTCOME_GO,       false, LEVELS_ALWAYS, read_go      },
+    {OUTCOME_YOURS,    true,  LEVELS_NEVER,  read_yours   },
+    {OUTCOME_REPLAY,   true,  LEVELS_IF_ALL, read_replay  },
+    {OUTCOME_MISMATCH, true,  LEVELS_IF_ALL, read_mismatch},
+    {OUTCOME_BUSY,     true,  LEVELS_IF_ALL, read_busy    },
+    {OUTCOME_TOMB,     true,  LEVELS_IF_ALL, read_tomb    },
+    {OUTCOME_UNKNOWN,  true,  LEVELS_IF_ALL, read_unknown },
+    {OUTCOME_LIMITED,  false, LEVELS_ALWAYS, read_limited },
+    {OUTCOME_LATE,     false, LEVELS_NEVER,  read_nothing },
+    {OUTCOME_FOREIGN,  true,  LEVELS_NEVER,  read_mismatch},
 };
+
+static bool carries_levels(enum levels when, const struct plan *p)
+{
+    return when == LEVELS_ALWAYS || (when == LEVELS_IF_ALL && p->counts_all);
+}
 
 int outcome_read(const char *reply, size_t len, const struct plan *p, struct outcome *o)
 {
@@ -185,6 +224,8 @@ int outcome_read(const char *reply, size_t len, const struct plan *p, struct out
             continue;
         o->kind = readers[i].kind;
         if (readers[i].needs_record && !p->has_record)
+            return -1;
+        if (carries_levels(readers[i].levels, p) && !read_levels(&r, p, o))
             return -1;
         return readers[i].read(&r, p, o) && r.left == 0 ? 0 : -1;
     }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* What one request asks for, decided before Redis is asked; each step may end it with a refusal:
  *
- *   policy ──► method ──► key ──► principal ──► owner ──► fingerprint ──► limits, grouped by subject
+ *   policy ──► method ──► key ──► principal ──► owner ──► fingerprint ──► limits, grouped by subject ──► slots: owner
  *   unknown:   other:     none:   none: deny    none:     not whole:      none and no key: PASS
  *   deny       no record  deny*                 deny      deny            else: CLAIM
  *
- *   * only if the policy requires one; else the request has no record */
+ *   * only if the policy requires one; else the request has no record
+ *
+ * A request that is refused for what it says still goes on to the limits where one of them counts all. */
 #include "domain/plan.h"
 
 #include "domain/digest.h"
@@ -21,6 +23,7 @@ static const char detail_rid[] = "HAProxy did not send the argument rid.";
 static const char detail_lost[] = "HAProxy asks again under the same rid.";
 static const char detail_process[] = "HAProxy did not send the argument process, or one over 128 bytes.";
 static const char detail_term[] = "HAProxy did not send an argument by which a limit counts.";
+static const char detail_cost[] = "HAProxy sent a cost that is no whole number.";
 static const char detail_missing[] = "Send a key of your choice, and the same key with every retry.";
 static const char detail_invalid[] = "A key has 1 to 255 characters, no control characters, and no quotes "
                                      "unless it is a quoted string.";
@@ -53,7 +56,7 @@ static bool plan_key(struct plan *out, const struct request_facts *f)
  * random: under the old one the agent that was lost may still give the key back. */
 static bool plan_owner(struct plan *out, const struct request_facts *f)
 {
-    bool polled = out->policy->idempotency.inflight == INFLIGHT_POLL;
+    bool polled = policy_polls(out->policy);
     if (f->rid.len == 0)
         return deny(out, PROBLEM_UNAVAILABLE, detail_rid);
     if (f->process.len > PLAN_PROCESS_MAX || (polled && f->process.len == 0))
@@ -64,6 +67,7 @@ static bool plan_owner(struct plan *out, const struct request_facts *f)
     out->has_lost = f->lost.len > 0;
     if (out->has_lost)
         digest_short("rid", f->lost.ptr, f->lost.len, out->lost, sizeof out->lost);
+    out->lost_id = out->id;
     if (f->process.len > 0)
         memcpy(out->process, f->process.ptr, f->process.len);
     out->process[f->process.len] = '\0';
@@ -102,20 +106,77 @@ static void plan_limit(struct plan *out, const struct plan_limit *l)
         at = out->nlimits;
     memmove(&out->limits[at + 1], &out->limits[at], (out->nlimits - at) * sizeof *out->limits);
     out->limits[at] = *l;
+    out->counts_all = out->counts_all || l->limit->charge == CHARGE_ALL;
     out->nlimits++;
+}
+
+/* The tier that the request names, else the limit's own rate. */
+static const struct pace *pace_of(const struct limit *l, const struct request_facts *f)
+{
+    char scratch[24];
+    struct spop_slice name = l->ntiers > 0 ? facts_text(f, l->tier, scratch) : (struct spop_slice){0};
+    for (unsigned i = 0; i < l->ntiers; i++)
+        if (slice_is(name, l->tiers[i].name))
+            return &l->tiers[i].pace;
+    return &l->pace;
+}
+
+/* A missing cost is 1. false: it is no whole number, and 0 is left in *cost. */
+static bool cost_of(const struct limit *l, const struct request_facts *f, uint32_t *cost)
+{
+    char scratch[24];
+    struct spop_slice text = *l->cost ? facts_text(f, l->cost, scratch) : (struct spop_slice){0};
+    uint64_t v = 0;
+    if (!text.ptr)
+        return true;
+    *cost = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        v = v * 10 + (uint64_t)(text.ptr[i] - '0');
+        v = v < UINT32_MAX ? v : UINT32_MAX; /* more than any limit has */
+    }
+    *cost = (uint32_t)v;
+    return text.len > 0;
 }
 
 /* false: denied. One bucket for all whose argument is not sent would be a limit that nobody meant. */
 static bool plan_limits(struct plan *out, const struct request_facts *f)
 {
     for (unsigned i = 0; i < out->policy->nlimits; i++) {
-        struct plan_limit l = {.limit = &out->policy->limits[i]};
-        out->lacks = subject_lacks(l.limit, f);
-        if (out->lacks)
-            return deny(out, PROBLEM_UNAVAILABLE, detail_term);
+        struct plan_limit l = {.limit = &out->policy->limits[i], .cost = 1};
+        const char *lacks = subject_lacks(l.limit, f), *detail = detail_term;
+        if (!lacks && !cost_of(l.limit, f, &l.cost)) {
+            lacks = l.limit->cost;
+            detail = detail_cost;
+        }
+        if (lacks)
+            out->lacks = lacks;
+        if (lacks && !l.limit->shadow)
+            return deny(out, PROBLEM_UNAVAILABLE, detail);
+        if (lacks && detail == detail_term)
+            continue;
+        l.pace = pace_of(l.limit, f);
         subject_limit(out->policy, l.limit, f, &l.subject);
-        plan_limit(out, &l);
+        if (l.limit->concurrent > 0)
+            out->slots[out->nslots++] = l;
+        else
+            plan_limit(out, &l);
     }
+    return true;
+}
+
+/* What is in flight must be named even where nothing is to be replayed: only so can its slot be given back by
+ * whoever sees its end. */
+static bool plan_bare(struct plan *out, const struct request_facts *f)
+{
+    if (out->has_record || out->nslots == 0)
+        return true;
+    if (!plan_owner(out, f))
+        return false;
+    subject_execution(&out->slots[0].subject, out->rid, &out->id);
+    subject_execution(&out->slots[0].subject, out->lost, &out->lost_id);
+    out->has_record = out->bare = true;
     return true;
 }
 
@@ -128,15 +189,44 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
         deny(out, PROBLEM_UNAVAILABLE, detail_policy);
         return;
     }
-    if (!plan_record(out, f, buffer_limit) || !plan_limits(out, f))
+    bool refused = !plan_record(out, f, buffer_limit);
+    if (refused && (out->problem == PROBLEM_UNAVAILABLE || !out->policy->counts_all))
         return;
-    out->kind = out->has_record || out->nlimits > 0 ? PLAN_CLAIM : PLAN_PASS;
+    if (!plan_limits(out, f))
+        return;
+    if (refused) {
+        out->has_record = false;
+        out->count_only = out->counts_all;
+        out->nslots = 0; /* it will not be in flight */
+    } else if (plan_bare(out, f)) {
+        out->kind = out->has_record || out->nlimits > 0 ? PLAN_CLAIM : PLAN_PASS;
+    }
+}
+
+void plan_charge(const struct config *c, const struct request_facts *f, struct plan *out)
+{
+    memset(out, 0, sizeof *out);
+    out->policy = policy_find(c, f->policy);
+    if (!out->policy) {
+        deny(out, PROBLEM_UNAVAILABLE, detail_policy);
+    } else if (plan_limits(out, f) && out->counts_all) {
+        out->kind = PLAN_CLAIM;
+        out->count_only = true;
+        out->nslots = 0;
+    }
+}
+
+bool plan_never_passes(const struct plan_limit *l)
+{
+    return l->cost * l->pace->increment > l->pace->capacity;
 }
 
 bool plan_fails_open(const struct plan *p)
 {
-    bool open = !p->has_record || p->policy->idempotency.fail_open;
+    bool open = !p->has_record || p->bare || p->policy->idempotency.fail_open;
     for (unsigned i = 0; i < p->nlimits; i++)
-        open = open && p->limits[i].limit->fail_open;
+        open = open && (p->limits[i].limit->fail_open || p->limits[i].limit->shadow);
+    for (unsigned i = 0; i < p->nslots; i++)
+        open = open && (p->slots[i].limit->fail_open || p->slots[i].limit->shadow);
     return open;
 }

@@ -40,6 +40,31 @@ const struct policy *policy_by_hash(const struct config *c, uint32_t hash)
     return NULL;
 }
 
+uint32_t policy_lock_s(const struct policy *p)
+{
+    return p->idempotency.enabled ? p->idempotency.lock_s : p->lease_s;
+}
+
+uint32_t policy_record_s(const struct policy *p, bool bare)
+{
+    if (bare)
+        return CONFIG_SLOTS_RECORD_S;
+    return p && p->idempotency.enabled ? p->idempotency.record_s : CONFIG_RECORD_DEFAULT_S;
+}
+
+bool policy_polls(const struct policy *p)
+{
+    return !p->idempotency.enabled || p->idempotency.inflight == INFLIGHT_POLL;
+}
+
+bool policy_has_slots(const struct policy *p)
+{
+    for (unsigned i = 0; i < p->nlimits; i++)
+        if (p->limits[i].concurrent > 0)
+            return true;
+    return false;
+}
+
 static void status_put(struct status_set *s, unsigned first, unsigned last, bool in)
 {
     for (unsigned i = first - STATUS_FIRST; i <= last - STATUS_FIRST; i++) {

@@ -20,6 +20,15 @@ int status_set_parse(const char *text, struct status_set *s, struct spop_slice *
  * made up beside them (520, 522, 524, 599 ..). Not 501 and 505: the server has not even begun (RFC 9110, 15.6). */
 bool status_may_be_unknown(unsigned status);
 
+/* How long an execution lives without a heartbeat: `lock`, or `lease` of a policy without idempotency. */
+uint32_t policy_lock_s(const struct policy *p);
+/* Record TTL of an execution; bare: its record only holds slots. p NULL: unknown here. */
+uint32_t policy_record_s(const struct policy *p, bool bare);
+/* Does HAProxy's table keep its executions alive? (A policy without idempotency has no other way.) */
+bool policy_polls(const struct policy *p);
+/* Does one of its limits count what is in flight? */
+bool policy_has_slots(const struct policy *p);
+
 /* Is this method protected? ("any", or in the list.) */
 bool policy_protects(const struct idempotency *i, struct spop_slice method);
 

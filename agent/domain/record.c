@@ -47,8 +47,14 @@ int record_open(const void *bytes, size_t len, struct record *r)
     r->status = (uint16_t)le_get(in + AT_STATUS, 2);
     memcpy(r->fingerprint, in + AT_FINGERPRINT, sizeof r->fingerprint);
     const char *process = (const char *)in + RECORD_HEAD + 1;
+    size_t slots = 0;
+    if (r->flags & RECORD_SLOTS)
+        slots = rest > np ? 1 + (size_t)RECORD_SLOT * (uint8_t)process[np] : 1;
+    if (slots > rest - np)
+        return -1;
     r->process = (struct spop_slice){process, np};
-    r->payload = (struct spop_slice){process + np, rest - np};
+    r->slots = (struct spop_slice){process + np, slots};
+    r->payload = (struct spop_slice){process + np + slots, rest - np - slots};
     return 0;
 }
 

@@ -10,6 +10,8 @@
 
 enum { RECORD_VERSION = PROTOCOL_VERSION, RECORD_HEAD = 54 };
 
+enum { RECORD_SLOT = 18 }; /* TAG and digest of the sorted set of a slot */
+
 enum record_state {
     RECORD_FREE = 'F',
     RECORD_RUNNING = 'R',
@@ -19,7 +21,14 @@ enum record_state {
     RECORD_TOMB = 'T',
 };
 
-enum { RECORD_HOLD = 1, RECORD_LAPSE = 2, RECORD_PARTIAL = 4, RECORD_WAITERS = 8 };
+enum {
+    RECORD_HOLD = 1,
+    RECORD_LAPSE = 2,
+    RECORD_PARTIAL = 4,
+    RECORD_WAITERS = 8,
+    RECORD_SLOTS = 16,
+    RECORD_BARE = 32
+};
 
 struct record {
     uint8_t state, flags, why;
@@ -29,6 +38,7 @@ struct record {
     uint16_t status;
     uint8_t fingerprint[16];
     struct spop_slice process, payload;
+    struct spop_slice slots; /* with RECORD_SLOTS: how many, then RECORD_SLOT bytes for each; else empty */
 };
 
 /* 0, or -1: too short, unknown version, unknown state. Slices point into bytes. */

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "domain/policy.h"
+#include "domain/record.h"
 #include "scripts_lua.h"
 
 _Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a row in SCRIPT_TABLE");
@@ -17,9 +19,17 @@ enum {
     CLAIM_FIXED = 51, /* bytes of the claim's first argument without the process */
     GROUP_FIXED = 5,  /* of one group */
     LIMIT_FIXED = 25, /* of one limit in it */
-    LIMIT_BUCKET = 1, /* kind */
-    TELL_ME = 8,      /* the claim's flag */
+    LIMIT_BUCKET = 1, /* kinds */
+    LIMIT_WINDOW = 2,
+    LIMIT_SHADOW = 16, /* marks on them */
+    LIMIT_EACH = 32,
+    SLOT_FIXED = 23, /* of one slot */
+    TELL_ME = 8,     /* the claim's flags */
+    COUNT_ONLY = 16,
+    COUNTS_ALL = 32,
+    CLAIM_BARE = 64,
     TICKS_PER_MS = 10000,
+    TICKS_PER_S = 10000000,
     PENDING_MS = 60000,     /* a pending value that is renamed at once */
     GROUP_SLACK_MS = 60000, /* a group outlives its last TAT by this: the clock may step back a little */
 };
@@ -74,7 +84,7 @@ static void put_number(struct buf *out, uint64_t v)
     buf_str(out, "\r\n");
 }
 
-/* kind: 'r' record, 'l' limit group. Both keys are 46 bytes long. */
+/* kind: 'r' record, 'l' limit group, 'c' slots. All these keys are 46 bytes long. */
 static void put_key(struct buf *out, const struct record_id *id, char kind)
 {
     buf_str(out, "$46\r\nonce:{");
@@ -116,15 +126,37 @@ static unsigned group_count(const struct plan *p)
     return groups;
 }
 
+/* Ticks after which nothing is left of what the limit has counted. */
+static double span_of(const struct plan_limit *l)
+{
+    return l->limit->algorithm == ALGORITHM_WINDOW ? (double)l->pace->window_s * TICKS_PER_S : l->limit->most;
+}
+
 /* A group's value says nothing any more when its largest bucket has refilled. */
 static uint32_t group_ttl_ms(const struct plan *p, unsigned from, unsigned n)
 {
     double ticks = 0;
     for (unsigned i = from; i < from + n; i++)
-        if (p->limits[i].limit->capacity > ticks)
-            ticks = p->limits[i].limit->capacity;
+        if (span_of(&p->limits[i]) > ticks)
+            ticks = span_of(&p->limits[i]);
     double ms = ticks / TICKS_PER_MS + GROUP_SLACK_MS;
     return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+static void put_limit(struct buf *out, const struct plan_limit *l)
+{
+    bool window = l->limit->algorithm == ALGORITHM_WINDOW;
+    buf_u8(out, (uint8_t)((window ? LIMIT_WINDOW : LIMIT_BUCKET) | (l->limit->shadow ? LIMIT_SHADOW : 0) |
+                          (l->limit->charge == CHARGE_ALL ? LIMIT_EACH : 0)));
+    if (window) {
+        buf_f64(out, span_of(l));
+        buf_f64(out, l->pace->capacity);
+        buf_f64(out, l->cost);
+    } else {
+        buf_f64(out, l->cost * l->pace->increment);
+        buf_f64(out, l->pace->capacity);
+        buf_f64(out, l->limit->most);
+    }
 }
 
 static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
@@ -134,30 +166,47 @@ static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
         n = group_size(p, i);
         buf_le(out, group_ttl_ms(p, i, n), 4);
         buf_u8(out, (uint8_t)n);
-        for (unsigned k = i; k < i + n; k++) {
-            buf_u8(out, LIMIT_BUCKET);
-            buf_f64(out, p->limits[k].limit->increment);
-            buf_f64(out, p->limits[k].limit->capacity);
-            buf_f64(out, 0);
-        }
+        for (unsigned k = i; k < i + n; k++)
+            put_limit(out, &p->limits[k]);
     }
     buf_str(out, "\r\n");
+}
+
+static void put_slots(struct buf *out, const struct plan *p)
+{
+    put_len(out, (size_t)p->nslots * SLOT_FIXED);
+    for (unsigned i = 0; i < p->nslots; i++) {
+        const struct plan_limit *s = &p->slots[i];
+        buf_le(out, s->limit->concurrent, 4);
+        buf_u8(out, s->limit->shadow);
+        buf_put(out, s->subject.tag, sizeof s->subject.tag);
+        buf_put(out, s->subject.digest, sizeof s->subject.digest);
+    }
+    buf_str(out, "\r\n");
+}
+
+static unsigned claim_flags(const struct plan *p)
+{
+    unsigned flags = (p->count_only ? COUNT_ONLY : 0) | (p->counts_all ? COUNTS_ALL : 0);
+    if (p->bare)
+        return flags | CLAIM_BARE;
+    return flags | (p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? RECORD_HOLD : 0);
 }
 
 static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
                       bool tell_me)
 {
-    const struct idempotency *i = &p->policy->idempotency;
     size_t np = strlen(p->process);
+    unsigned flags = claim_flags(p) | (tell_me ? TELL_ME : 0);
     put_len(out, CLAIM_FIXED + np);
     buf_u8(out, p->has_record);
     buf_f64(out, (double)deadline_us);
     buf_f64(out, (double)contact_us);
     buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_put(out, p->rid, sizeof p->rid);
-    buf_le(out, (uint64_t)i->lock_s * 1000, 4);
-    buf_le(out, i->record_s, 4);
-    buf_u8(out, (uint8_t)((i->on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0) | (tell_me ? TELL_ME : 0)));
+    buf_le(out, (uint64_t)policy_lock_s(p->policy) * 1000, 4);
+    buf_le(out, policy_record_s(p->policy, p->bare), 4);
+    buf_u8(out, (uint8_t)flags);
     buf_u8(out, (uint8_t)np);
     buf_put(out, p->process, np);
     buf_str(out, "\r\n");
@@ -166,9 +215,9 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
 void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
                   bool tell_me)
 {
-    unsigned groups = group_count(p), keys = groups + p->has_record;
+    unsigned groups = group_count(p), keys = groups + p->has_record + p->nslots;
     buf_str(out, "*");
-    buf_dec(out, 5 + keys);
+    buf_dec(out, 6 + keys);
     buf_str(out, EVALSHA(claim));
     buf_dec(out, keys);
     buf_str(out, "\r\n");
@@ -176,8 +225,11 @@ void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, u
         put_key(out, &p->limits[i].subject, 'l');
     if (p->has_record)
         put_key(out, &p->id, 'r');
+    for (unsigned i = 0; i < p->nslots; i++)
+        put_key(out, &p->slots[i].subject, 'c');
     put_claim(out, p, deadline_us, contact_us, tell_me);
     put_groups(out, p, groups);
+    put_slots(out, p);
 }
 
 /* While something runs, its pending value lives as long as a lease and its grace; extend renews it. */
@@ -287,11 +339,13 @@ void script_get(struct buf *out, const struct record_id *id)
 void script_token(const struct plan *p, uint64_t fence, struct token *t)
 {
     *t = (struct token){
-        .flags = p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD : 0,
+        .flags = p->bare                                                ? TOKEN_BARE
+                 : p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? TOKEN_HOLD
+                                                                        : 0,
         .id = p->id,
         .fence = fence,
         .policy = p->policy->hash,
-        .ttl = token_ttl_code(p->policy->idempotency.lock_s),
+        .ttl = token_ttl_code(policy_lock_s(p->policy)),
     };
     memcpy(t->rid, p->rid, sizeof t->rid);
     memcpy(t->fingerprint, p->fingerprint, sizeof t->fingerprint);

@@ -4,6 +4,7 @@
  *   record   policy, principal's name, its text, key          TAG: of the principal's text, else of the key
  *   limit    scope, name, then name and text of each term     TAG: of the principal if it is a term, else of
  *                                                                  the first term with a text, else of the name
+ *   window  as limit, and its name: alone in its group
  *
  * One client's keys share a TAG, so that its claim and its limits are in one slot of a Redis cluster. */
 #include "domain/subject.h"
@@ -12,19 +13,21 @@
 
 #include <string.h>
 
-enum { SCRATCH = 24 }; /* what facts_text() wants */
-
-struct spop_slice subject_address(const struct spop_value *src)
+struct spop_slice subject_address(const struct spop_value *src, unsigned ipv4_prefix, unsigned ipv6_prefix,
+                                  char scratch[SUBJECT_SCRATCH])
 {
     static const char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (char)0xff, (char)0xff};
     struct spop_slice a = src->bytes;
     if (src->type != SPOP_IPV4 && src->type != SPOP_IPV6)
         return (struct spop_slice){0};
-    if (a.len != 16)
-        return a;
-    if (memcmp(a.ptr, mapped, sizeof mapped) == 0)
-        return (struct spop_slice){a.ptr + 12, 4};
-    return (struct spop_slice){a.ptr, 8};
+    if (a.len == 16 && memcmp(a.ptr, mapped, sizeof mapped) == 0)
+        a = (struct spop_slice){a.ptr + 12, 4};
+    unsigned bits = a.len == 4 ? ipv4_prefix : ipv6_prefix;
+    size_t len = (bits + 7) / 8;
+    memcpy(scratch, a.ptr, len);
+    if (bits % 8 > 0)
+        scratch[len - 1] = (char)((unsigned char)scratch[len - 1] & 0xff00u >> bits % 8);
+    return (struct spop_slice){scratch, len};
 }
 
 static bool same(const char *a, const char *b)
@@ -32,10 +35,14 @@ static bool same(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
-/* Text of a principal or a term: `ip`, or an argument's name. */
-static struct spop_slice text_of(const struct request_facts *f, const char *name, char scratch[SCRATCH])
+/* Text of a principal, or of a limit's term: `ip`, or an argument's name. l NULL: the usual prefixes. */
+static struct spop_slice text_of(const struct request_facts *f, const struct limit *l, const char *name,
+                                 char scratch[SUBJECT_SCRATCH])
 {
-    return same(name, "ip") ? subject_address(&f->src) : facts_text(f, name, scratch);
+    if (!same(name, "ip"))
+        return facts_text(f, name, scratch);
+    return subject_address(&f->src, l ? l->ipv4_prefix : SUBJECT_IPV4_PREFIX,
+                           l ? l->ipv6_prefix : SUBJECT_IPV6_PREFIX, scratch);
 }
 
 static void field(struct digest *d, struct spop_slice s)
@@ -53,8 +60,8 @@ bool subject_record(const struct policy *p, const struct request_facts *f, struc
 {
     const char *principal = p->idempotency.principal;
     bool none = same(principal, "none");
-    char scratch[SCRATCH];
-    struct spop_slice who = none ? (struct spop_slice){0} : text_of(f, principal, scratch);
+    char scratch[SUBJECT_SCRATCH];
+    struct spop_slice who = none ? (struct spop_slice){0} : text_of(f, NULL, principal, scratch);
     struct digest d;
     if (!none && who.len == 0)
         return false;
@@ -92,14 +99,15 @@ static const char *tag_term(const struct policy *p, const struct limit *l, bool 
     return first;
 }
 
-static struct spop_slice term_text(const struct policy *p, const struct request_facts *f, const char *term,
-                                   char scratch[SCRATCH])
+static struct spop_slice term_text(const struct policy *p, const struct limit *l,
+                                   const struct request_facts *f, const char *term,
+                                   char scratch[SUBJECT_SCRATCH])
 {
     if (same(term, "global"))
         return (struct spop_slice){0};
     if (same(term, "policy"))
         return slice_of(p->name);
-    return text_of(f, term, scratch);
+    return text_of(f, l, term, scratch);
 }
 
 const char *subject_lacks(const struct limit *l, const struct request_facts *f)
@@ -119,15 +127,24 @@ void subject_limit(const struct policy *p, const struct limit *l, const struct r
     bool global = is_global(l);
     const char *name = global ? l->name : p->name;
     const char *tagged = tag_term(p, l, global);
-    char scratch[SCRATCH];
+    bool window = l->algorithm == ALGORITHM_WINDOW;
+    char scratch[SUBJECT_SCRATCH];
     struct digest d;
-    digest_begin(&d, sizeof id->digest, "limit");
+    digest_begin(&d, sizeof id->digest, window ? "window" : "limit");
     field(&d, slice_of(global ? "global" : "policy"));
     field(&d, slice_of(name));
     for (unsigned i = 0; i < l->nterms; i++) {
         field(&d, slice_of(l->terms[i]));
-        field(&d, term_text(p, f, l->terms[i], scratch));
+        field(&d, term_text(p, l, f, l->terms[i], scratch));
     }
+    if (window)
+        field(&d, slice_of(l->name));
     digest_end(&d, id->digest);
-    tag(id, tagged ? text_of(f, tagged, scratch) : slice_of(name));
+    tag(id, tagged ? text_of(f, l, tagged, scratch) : slice_of(name));
+}
+
+void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id)
+{
+    memcpy(id->tag, slot->tag, sizeof id->tag);
+    digest_short("slots", rid, 8, id->digest, sizeof id->digest);
 }

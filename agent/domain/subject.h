@@ -7,12 +7,15 @@
  *            TAG    = of the text of one term: the policy's principal (not where the limit is global), else
  *                     the first about the client; none is about the client: of that name
  *
+ *   window   the same as limits, `window` for `limit`, and the limit's name: a sliding window has its own group
+ *   slots    as limits; an execution that only holds slots is named by its rid, in the TAG of the first of them
+ *
  * So limits with equal terms in one policy share a group, a limit with the term `global` is shared by all
  * policies that have one of that name, and a client's limits lie in the slot of its records. An argument
  * without a text (no user, no source address) counts as the empty text: the anonymous share one bucket.
  *
- * Addresses: IPv6 counts by /64, the part that a client cannot choose; an IPv4 address mapped into IPv6
- * (a listener on `::`) is that IPv4 address. */
+ * Addresses: IPv6 counts by /64, the part that a client cannot choose, or by a limit's own prefix; an IPv4
+ * address mapped into IPv6 (a listener on `::`) is that IPv4 address. */
 #ifndef SUBJECT_H
 #define SUBJECT_H
 
@@ -30,7 +33,12 @@ const char *subject_lacks(const struct limit *l, const struct request_facts *f);
 void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
                    struct record_id *id);
 
-/* The part of an address that names a client; points into the value. Empty: no address. */
-struct spop_slice subject_address(const struct spop_value *src);
+/* The record of an execution without a key. */
+void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id);
+
+/* The first bits of an address, the rest of their last byte zero; in scratch. Empty: no address. */
+enum { SUBJECT_IPV4_PREFIX = 32, SUBJECT_IPV6_PREFIX = 64, SUBJECT_SCRATCH = 24 };
+struct spop_slice subject_address(const struct spop_value *src, unsigned ipv4_prefix, unsigned ipv6_prefix,
+                                  char scratch[SUBJECT_SCRATCH]);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TOKEN_BYTES = 44, TOKEN_TEXT = 59, REPLAY_TEXT = 35, TOKEN_HOLD = 1 };
+enum { TOKEN_BYTES = 44, TOKEN_TEXT = 59, REPLAY_TEXT = 35, TOKEN_HOLD = 1, TOKEN_BARE = 2 };
 
 /* Names a record: TAG (slot) and digest. */
 struct record_id {
@@ -21,7 +21,7 @@ struct record_id {
 };
 
 struct token {
-    uint8_t flags; /* TOKEN_HOLD */
+    uint8_t flags; /* TOKEN_HOLD; TOKEN_BARE: no key, its record only holds slots */
     struct record_id id;
     uint64_t fence;
     uint8_t rid[8];

@@ -52,6 +52,8 @@ static const struct answer {
     {OUTCOME_FOREIGN,  "foreign",   PROBLEM_UNAVAILABLE,     0, "What is stored under this key cannot be read."  },
 };
 
+static const char detail_never[] = "The request costs more than its limit allows at once: it never passes.";
+
 static const struct answer *answer_of(enum outcome_kind k)
 {
     const size_t n = sizeof answers / sizeof *answers;
@@ -131,9 +133,11 @@ static void set_go(struct spop_writer *w, const struct plan *p, const struct out
     text_init(&execution, memory, sizeof memory);
     text_hex(&execution, id, sizeof id);
     set_bytes(w, VARIABLE_TOKEN, token, TOKEN_TEXT);
+    set_bytes(w, VARIABLE_EXECUTION, execution.at, execution.len);
+    if (p->bare)
+        return;
     set_integer(w, VARIABLE_FENCE, o->fence);
     set_bytes(w, VARIABLE_KEY, p->key, p->key_len);
-    set_bytes(w, VARIABLE_EXECUTION, execution.at, execution.len);
 }
 
 /* false: the record is none that we can read. */
@@ -157,7 +161,21 @@ struct hits {
 static const char *hit_name(const void *arg, unsigned i)
 {
     const struct hits *h = arg;
-    return h->outcome->wait_us[i] > 0 ? h->plan->limits[i].limit->name : NULL;
+    const struct plan *p = h->plan;
+    if (i < p->nlimits)
+        return ratelimit_hit(p, h->outcome, i) ? p->limits[i].limit->name : NULL;
+    i -= p->nlimits;
+    return outcome_full(p, h->outcome, i) ? p->slots[i].limit->name : NULL;
+}
+
+/* Returns the seconds of Retry-After; 0: it never passes, and the detail has said so. */
+static uint64_t put_limited(struct text *body, const struct plan *p, const struct outcome *o)
+{
+    uint64_t ms = ratelimit_wait_ms(p, o);
+    if (ms > 0)
+        problem_integer(body, "retry_ms", (int64_t)ms);
+    problem_list(body, "limits", hit_name, &(struct hits){p, o}, p->nlimits + p->nslots);
+    return (ms + 999) / 1000;
 }
 
 static void set_denied(struct spop_writer *w, const char *base, const struct plan *p, const struct outcome *o,
@@ -166,12 +184,12 @@ static void set_denied(struct spop_writer *w, const char *base, const struct pla
     char memory[PROBLEM_BODY];
     uint64_t retry_s = a->retry_s;
     struct text body;
-    problem_begin(&body, memory, base, a->problem, a->detail);
+    const char *detail = a->detail;
+    if (a->kind == OUTCOME_LIMITED && ratelimit_wait_ms(p, o) == 0)
+        detail = detail_never;
+    problem_begin(&body, memory, base, a->problem, detail);
     if (a->kind == OUTCOME_LIMITED) {
-        uint64_t ms = ratelimit_wait_ms(p, o);
-        retry_s = ms > 0 ? (ms + 999) / 1000 : 1;
-        problem_integer(&body, "retry_ms", (int64_t)ms);
-        problem_list(&body, "limits", hit_name, &(struct hits){p, o}, p->nlimits);
+        retry_s = put_limited(&body, p, o);
     } else if ((a->kind == OUTCOME_TOMB || a->kind == OUTCOME_UNKNOWN) && o->status > 0) {
         problem_integer(&body, "original_status", o->status);
     }
@@ -185,11 +203,19 @@ static void set_ratelimit(struct spop_writer *w, const struct plan *p, const str
     char memory[RATELIMIT_FIELD];
     struct text t;
     text_init(&t, memory, sizeof memory);
+    struct ratelimit_x x;
     ratelimit_write(&t, p, o);
-    set_bytes(w, VARIABLE_RATELIMIT, t.at, t.len);
+    if (t.len > 0)
+        set_bytes(w, VARIABLE_RATELIMIT, t.at, t.len);
     text_cut(&t, 0);
     ratelimit_policy_write(&t, p);
-    set_bytes(w, VARIABLE_RATELIMIT_POLICY, t.at, t.len);
+    if (t.len > 0)
+        set_bytes(w, VARIABLE_RATELIMIT_POLICY, t.at, t.len);
+    if (ratelimit_x(p, o, &x)) {
+        set_integer(w, VARIABLE_X_LIMIT, x.limit);
+        set_integer(w, VARIABLE_X_REMAINING, x.remaining);
+        set_integer(w, VARIABLE_X_RESET, x.reset);
+    }
 }
 
 void verdict_outcome(struct spop_writer *w, const char *base, const struct plan *p, const struct outcome *o)
@@ -204,7 +230,7 @@ void verdict_outcome(struct spop_writer *w, const char *base, const struct plan 
         if (p->has_record)
             set_go(w, p, o);
     }
-    if (o->has_levels && p->nlimits > 0)
+    if (o->has_levels && p->nlimits + p->nslots > 0)
         set_ratelimit(w, p, o);
 }
 

@@ -28,6 +28,9 @@
     X(RETRY_AFTER, "retry_after", integer)                                                                   \
     X(RATELIMIT, "ratelimit", string)                                                                        \
     X(RATELIMIT_POLICY, "ratelimit_policy", string)                                                          \
+    X(X_LIMIT, "x_limit", integer)                                                                           \
+    X(X_REMAINING, "x_remaining", integer)                                                                   \
+    X(X_RESET, "x_reset", integer)                                                                           \
     X(UNPROTECTED, "unprotected", boolean)                                                                   \
     X(REASON, "reason", string)                                                                              \
     X(SETTLED, "settled", boolean)                                                                           \

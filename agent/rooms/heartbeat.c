@@ -12,7 +12,8 @@
 #include "rooms/monotonic.h"
 
 enum { CODES = 256 };
-/* Policies that we do not know may have short locks: nothing that runs stays unseen for longer. */
+/* Another agent's policy may have a shorter lock than any of this file: half of the shortest that there is (options: 2 s).
+ * A listing costs HAProxy some 1.3 us for each running request. */
 #define LIST_EVERY 1.0
 /* A reply later than this is no longer waited for. */
 #define PATIENCE 1.0
@@ -62,9 +63,9 @@ static void see_policies(struct heartbeat *h)
 {
     memset(h->seen, 0, sizeof h->seen);
     for (unsigned i = 0; i < h->config->npolicies; i++) {
-        const struct idempotency *id = &h->config->policies[i].idempotency;
-        if (id->enabled)
-            h->seen[token_ttl_code(id->lock_s)] = true;
+        const struct policy *p = &h->config->policies[i];
+        if (p->idempotency.enabled || policy_has_slots(p))
+            h->seen[token_ttl_code(policy_lock_s(p))] = true;
     }
 }
 
@@ -91,9 +92,9 @@ double heartbeat_shortest(const struct heartbeat *h)
 {
     double shortest = LONGEST;
     for (unsigned i = 0; i < h->config->npolicies; i++) {
-        const struct idempotency *id = &h->config->policies[i].idempotency;
-        double heartbeat = 2 * interval(token_ttl_code(id->lock_s));
-        if (id->enabled && heartbeat < shortest)
+        const struct policy *p = &h->config->policies[i];
+        double heartbeat = 2 * interval(token_ttl_code(policy_lock_s(p)));
+        if ((p->idempotency.enabled || policy_has_slots(p)) && heartbeat < shortest)
             shortest = heartbeat;
     }
     return shortest;
@@ -172,12 +173,6 @@ static bool make_room(struct heartbeat *h, size_t n)
     return true;
 }
 
-static uint32_t record_ttl(const struct heartbeat *h, uint32_t policy)
-{
-    const struct policy *p = policy_by_hash(h->config, policy);
-    return p && p->idempotency.record_s ? p->idempotency.record_s : EVIDENCE_TTL_UNKNOWN;
-}
-
 unsigned heartbeat_running(struct heartbeat *h, struct listing *l)
 {
     unsigned ours = 0;
@@ -195,7 +190,7 @@ unsigned heartbeat_running(struct heartbeat *h, struct listing *l)
         if (e.gpt0 >= LISTING_SETTLED)
             continue; /* its record has an end already, only its bytes are still on their way */
         h->seen[r->token.ttl] = true;
-        r->ttl_s = record_ttl(h, r->token.policy);
+        r->ttl_s = policy_record_s(policy_by_hash(h->config, r->token.policy), r->token.flags & TOKEN_BARE);
         n += h->now_due[r->token.ttl];
     }
     if (n > 0)

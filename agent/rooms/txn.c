@@ -121,10 +121,11 @@ void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_
     txn_end(t, NULL);
 }
 
-void txn_release_rid(struct txn *t, const uint8_t rid[8], ev_tstamp not_before)
+void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t rid[8], ev_tstamp not_before)
 {
-    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = t->plan.policy->idempotency.record_s};
+    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = CONFIG_RECORD_DEFAULT_S};
     script_token(&t->plan, 0, &w.token);
+    w.token.id = *id;
     memcpy(w.token.rid, rid, sizeof w.token.rid);
     completion_put(t->gate->completion, &w, not_before, NULL, NULL);
 }
@@ -183,6 +184,7 @@ static int dispatch(struct txn *t, struct spop_cursor *payload, struct spop_mess
     case MESSAGE_RESPONSE: result = take_response(t, payload, m); break;
     case MESSAGE_REQUEST: result = take_request(t, payload, m, txn_request); break;
     case MESSAGE_REFUSED: result = take_request(t, payload, m, txn_refused); break;
+    case MESSAGE_CHARGE: result = take_request(t, payload, m, txn_charge); break;
     case MESSAGE_UNKNOWN: break; /* find_message() has passed it over */
     }
     return result == FACTS_MALFORMED ? -1 : 0;
@@ -193,7 +195,8 @@ static int find_message(struct txn *t, struct spop_cursor *payload, struct spop_
 {
     int rc;
     while ((rc = spop_next_message(payload, m)) == 1 && message_kind(m->name) == MESSAGE_UNKNOWN) {
-        bad_message(t, m->name, "no such message: once-request, once-response and once-refused are known");
+        bad_message(t, m->name,
+                    "no such message: once-request, once-response, once-refused and once-charge are known");
         if (facts_skip(payload, m) < 0)
             return -1;
     }

@@ -2,7 +2,7 @@
 /* What the files of the transaction room share: the object, and how it ends.
  *
  *   txn.c     the object, the message's dispatch      txn_request.c    request messages: the claim
- *   txn_report.c    response and refused messages */
+ *   txn_report.c    response and refused messages       txn_limits.c     limits, counted */
 #ifndef TXN_INNER_H
 #define TXN_INNER_H
 
@@ -24,11 +24,10 @@ struct txn {
     bool full;             /* spop.max_pending others wait already: it must not wait */
     /* request */
     struct plan plan;
-    double deadline; /* monotonic_now(): until when a `go` may be said */
-    bool looked;     /* HAProxy's table has been asked about what keeps the key busy */
-    uint64_t fence;  /* of the record whose rest is being fetched, or of the grant that replicas must have */
-    enum outcome_kind granted; /* that one: GO or YOURS, and its levels */
-    double level[CONFIG_LIMITS_MAX];
+    double deadline;     /* monotonic_now(): until when a `go` may be said */
+    bool looked;         /* HAProxy's table has been asked about what keeps the key busy */
+    uint64_t fence;      /* of the record whose rest is being fetched */
+    struct outcome seen; /* the grant that replicas must have, or what is looked up; without slices */
     struct acks_waiter waiter;
     /* response */
     struct completion_ticket *ticket;
@@ -46,15 +45,24 @@ void txn_end_empty(struct txn *t);
 /* ACK with a refusal. */
 void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_s);
 
-/* Whatever claim was made under that rid is nobody's: released when Redis is asked next, or behind not_before
+/* Whatever claim was made on that record under that rid is nobody's: released when Redis is asked next, or behind not_before
  * (ev_time()). */
-void txn_release_rid(struct txn *t, const uint8_t rid[8], ev_tstamp not_before);
+void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t rid[8], ev_tstamp not_before);
 
 /* Bytes of head and body that this HAProxy can buffer: tune.bufsize (its frames are 4 bytes smaller) less
  * tune.maxrewrite (spop.maxrewrite; half of it where that is not known). Only before the message's callback returns. */
 size_t txn_buffer(const struct txn *t);
 
+/* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */
+void txn_limits_said(struct txn *t, const struct outcome *o);
+void txn_limits_uncounted(struct txn *t);
+/* It is refused, counted or not: for what it says itself, or by HAProxy, which gets no verdict then. */
+void txn_counted(struct txn *t);
+/* 503, to be tried again in a second; where it was only to be counted, txn_counted(). */
+void txn_unavailable(struct txn *t, const char *detail);
+
 void txn_request(struct txn *t, const struct request_facts *f);
+void txn_charge(struct txn *t, const struct request_facts *f);
 void txn_refused(struct txn *t, const struct request_facts *f);
 void txn_response(struct txn *t, const struct response_facts *f);
 

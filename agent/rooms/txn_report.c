@@ -78,17 +78,20 @@ static void choose_word(struct txn *t, const struct policy *p, const struct resp
 {
     static const enum metric metric[] = {METRIC_RESPONSE_COMPLETE, METRIC_RESPONSE_UNSTORABLE,
                                          METRIC_RESPONSE_ANSWERED};
+    static const enum metric bare_metric[] = {
+        [RESPONSE_UNSTORABLE] = METRIC_RESPONSE_SLOT, [RESPONSE_ANSWERED] = METRIC_RESPONSE_SLOT_KEPT};
     static const enum script_id script[] = {SCRIPT_COMPLETE, SCRIPT_UNSTORABLE, SCRIPT_ANSWERED};
     bool keep = false;
     size_t buffer = txn_buffer(t);
-    enum response_word said = evidence_of_response(p, f, buffer, &keep);
-    metrics_add(t->gate->metrics, metric[said]);
+    bool bare = w->token.flags & TOKEN_BARE;
+    enum response_word said = evidence_of_response(p, &w->token, f, buffer, &keep);
+    metrics_add(t->gate->metrics, (bare ? bare_metric : metric)[said]);
     w->script = script[said];
     w->status = (unsigned)f->status;
-    w->ttl_s = p ? p->idempotency.record_s : CONFIG_RECORD_DEFAULT_S;
+    w->ttl_s = policy_record_s(p, bare);
     if (said == RESPONSE_UNSTORABLE)
         w->letter = evidence_letter(p, w->token.flags & TOKEN_HOLD, w->status);
-    else
+    else if (!bare)
         take_location(t, headers_find(f->headers, "location"), w);
     if (said == RESPONSE_COMPLETE || keep)
         pack(t, f, w);
@@ -108,6 +111,11 @@ void txn_response(struct txn *t, const struct response_facts *f)
         return;
     }
     choose_word(t, policy_by_hash(t->config, w.token.policy), f, &w);
+    if ((w.token.flags & TOKEN_BARE) && !t->settles) {
+        /* Nothing to record: while its answer goes on it stands in HAProxy's table, and keeps its slot. */
+        answer(t, true);
+        return;
+    }
     t->ticket = completion_put(t->gate->completion, &w, 0, on_told, t);
     if (t->full && t->ticket) {
         metrics_add(t->gate->metrics, METRIC_SPOP_FULL);
@@ -133,9 +141,9 @@ void txn_refused(struct txn *t, const struct request_facts *f)
     plan_request(t->config, f, buffer, &t->plan);
     if (t->plan.kind == PLAN_CLAIM && t->plan.has_record) {
         ev_tstamp at = f->err != 0 ? ev_time() + t->config->redis.deadline_ms / 1000.0 : 0;
-        txn_release_rid(t, t->plan.rid, at);
+        txn_release_rid(t, &t->plan.id, t->plan.rid, at);
         if (t->plan.has_lost)
-            txn_release_rid(t, t->plan.lost, at);
+            txn_release_rid(t, &t->plan.lost_id, t->plan.lost, at);
     }
     txn_end_empty(t);
 }

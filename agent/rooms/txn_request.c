@@ -14,6 +14,7 @@
 
 #include "adapters/log.h"
 #include "domain/outcome.h"
+#include "domain/policy.h"
 #include "domain/record.h"
 #include "domain/verdict.h"
 #include "rooms/monotonic.h"
@@ -31,6 +32,17 @@ static const enum metric outcome_metrics[256] = {
     [OUTCOME_LATE] = METRIC_CLAIM_LATE,       [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
 };
 
+/* Does the record protect a key, or only hold slots? */
+static bool keyed(const struct plan *p)
+{
+    return p->has_record && !p->bare;
+}
+
+static uint32_t record_s(const struct txn *t)
+{
+    return policy_record_s(t->plan.policy, t->plan.bare);
+}
+
 static void warn(struct txn *t, const char *event, const char *why)
 {
     static struct log_gate gate;
@@ -44,18 +56,19 @@ static void warn(struct txn *t, const char *event, const char *why)
 static void unavailable(struct txn *t, const char *detail)
 {
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
-    txn_deny(t, PROBLEM_UNAVAILABLE, detail, 1);
+    txn_unavailable(t, detail);
 }
 
 /* Redis did not decide: the same, unless the policy says otherwise. */
 static void undecided(struct txn *t, const char *detail)
 {
-    if (!plan_fails_open(&t->plan)) {
+    if (t->plan.count_only || !plan_fails_open(&t->plan)) {
         unavailable(t, detail);
         return;
     }
+    txn_limits_uncounted(t);
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
-    metrics_add(t->gate->metrics, t->plan.has_record ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
+    metrics_add(t->gate->metrics, keyed(&t->plan) ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
     warn(t, "failed-open", detail);
     verdict_fail_open(txn_ack(t));
     txn_end(t, NULL);
@@ -75,7 +88,7 @@ static void redis_refused(struct txn *t, const struct redis_reply *reply)
 static void release_unknown_grant(struct txn *t)
 {
     if (t->plan.has_record)
-        txn_release_rid(t, t->plan.rid, ev_time() + t->deadline - monotonic_now() + DRIFT);
+        txn_release_rid(t, &t->plan.id, t->plan.rid, ev_time() + t->deadline - monotonic_now() + DRIFT);
 }
 
 /* Sends `command`; false: it cannot be sent, or it is too late. */
@@ -88,7 +101,7 @@ static bool ask(struct txn *t, redis_reply_fn *fn)
 
 static void go(struct txn *t, const struct outcome *o)
 {
-    struct grant grant = {.deadline = t->deadline, .ttl_s = t->plan.policy->idempotency.record_s};
+    struct grant grant = {.deadline = t->deadline, .ttl_s = record_s(t)};
     if (!t->plan.has_record) {
         verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
         txn_end(t, NULL);
@@ -108,8 +121,8 @@ static void go(struct txn *t, const struct outcome *o)
 /* A grant that a failover could lose is none. */
 static void unacknowledged(struct txn *t)
 {
-    struct grant grant = {.ttl_s = t->plan.policy->idempotency.record_s};
-    script_token(&t->plan, t->fence, &grant.token);
+    struct grant grant = {.ttl_s = record_s(t)};
+    script_token(&t->plan, t->seen.fence, &grant.token);
     gate_take_back(t->gate, &grant);
     metrics_add(t->gate->metrics, METRIC_ACKS_REFUSED);
     undecided(t, "The decision is not safe yet");
@@ -118,27 +131,21 @@ static void unacknowledged(struct txn *t)
 static void on_acked(void *arg, bool acknowledged)
 {
     struct txn *t = arg;
-    struct outcome o = {.kind = t->granted, .fence = t->fence};
-    if (!acknowledged) {
+    if (acknowledged)
+        go(t, &t->seen);
+    else
         unacknowledged(t);
-        return;
-    }
-    o.has_levels = t->granted == OUTCOME_GO && t->plan.nlimits > 0;
-    memcpy(o.level, t->level, sizeof o.level);
-    go(t, &o);
 }
 
-/* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover.
- */
+/* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover. A
+ * failover that forgets a slot only lets one more in. */
 static void grant(struct txn *t, const struct outcome *o)
 {
-    if (!t->plan.has_record || !acks_wanted(t->gate->acks)) {
+    if (!keyed(&t->plan) || !acks_wanted(t->gate->acks)) {
         go(t, o);
         return;
     }
-    t->granted = o->kind;
-    t->fence = o->fence;
-    memcpy(t->level, o->level, sizeof t->level);
+    t->seen = *o;
     if (!acks_wait(t->gate->acks, &t->waiter, on_acked, t))
         unacknowledged(t);
 }
@@ -187,16 +194,24 @@ static void fetch_record(struct txn *t, const struct outcome *o)
 
 static bool needs_poller(const struct plan *p)
 {
-    return p->has_record && p->policy->idempotency.inflight == INFLIGHT_POLL;
+    return p->has_record && policy_polls(p->policy);
 }
 
 static void claim(struct txn *t);
 
 static void busy(struct txn *t)
 {
-    const struct outcome o = {.kind = OUTCOME_BUSY};
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &o);
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &t->seen);
     txn_end(t, NULL);
+}
+
+/* The limits that count all have counted this request: its second claim must not be charged to them again. */
+static void claim_again(struct txn *t)
+{
+    for (unsigned i = 0; i < t->plan.nlimits; i++)
+        if (t->plan.limits[i].limit->charge == CHARGE_ALL)
+            t->plan.limits[i].cost = 0;
+    claim(t);
 }
 
 static void on_looked(void *arg, bool ended)
@@ -205,7 +220,7 @@ static void on_looked(void *arg, bool ended)
     if (!t->owner) /* nobody is to be told: nothing is claimed */
         txn_end_empty(t);
     else if (ended && monotonic_now() < t->deadline)
-        claim(t);
+        claim_again(t);
     else
         busy(t);
 }
@@ -218,6 +233,7 @@ static bool look(struct txn *t, const struct outcome *o)
     if (t->looked || !needs_poller(&t->plan))
         return false;
     t->looked = true;
+    t->seen = *o;
     script_token_busy(&t->plan, o, &token);
     return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
 }
@@ -232,10 +248,18 @@ static void open_location(struct txn *t, struct outcome *o)
 
 static void decide(struct txn *t, struct outcome *o)
 {
-    metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
+    if (!(t->plan.count_only && o->kind == OUTCOME_GO))
+        metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
     redis_saw_clock(t->gate->redis, o->now_us);
+    txn_limits_said(t, o);
     switch (o->kind) {
     case OUTCOME_GO:
+        if (t->plan.count_only) {
+            txn_counted(t);
+            return;
+        }
+        grant(t, o);
+        return;
     case OUTCOME_YOURS: grant(t, o); return;
     case OUTCOME_LATE: undecided(t, "The decision came too late"); return;
     case OUTCOME_REPLAY:
@@ -287,7 +311,7 @@ static bool guarded(struct txn *t)
 {
     static const char lost[] = "The store has forgotten earlier requests; an operator must look.";
     struct gate *g = t->gate;
-    enum guard_trust trust = t->plan.has_record ? guard_trusts(g->guard) : GUARD_TRUSTED;
+    enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard) : GUARD_TRUSTED;
     if (trust == GUARD_LOST) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
         txn_deny(t, PROBLEM_DATA_LOST, lost, 1);
@@ -347,13 +371,14 @@ static bool in_time(struct txn *t, const struct request_facts *f, const char **w
     double timeout = (double)f->timeout / 1000;
     double age = f->sent ? ev_time() - (double)f->sent / 1e6 : 0;
     double budget = t->config->redis.deadline_ms / 1000.0;
-    const struct idempotency *i = &t->plan.policy->idempotency;
     if (f->timeout && budget >= timeout) {
         *why = "redis.deadline is not below the processing timeout of the engine `once`";
         return false;
     }
-    if (f->timeout && t->plan.has_record && i->lock_s <= timeout + 3 * t->config->inflight.poll_ms / 1000.0) {
-        *why = "the policy's lock is not above the processing timeout of the engine `once` and three polls";
+    double polls = 3 * t->config->inflight.poll_ms / 1000.0;
+    if (f->timeout && t->plan.has_record && policy_lock_s(t->plan.policy) <= timeout + polls) {
+        *why = "the policy's lock, or its lease, is not above the processing timeout of the engine `once` "
+               "and three polls";
         return false;
     }
     if (f->timeout && age >= timeout) {
@@ -373,7 +398,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
     metrics_add(t->gate->metrics, METRIC_REQUEST_CLAIMED);
     if (t->plan.has_lost) { /* goes ahead of the claim, on the same connection */
         metrics_add(t->gate->metrics, METRIC_REQUEST_AGAIN);
-        txn_release_rid(t, t->plan.lost, 0);
+        txn_release_rid(t, &t->plan.lost_id, t->plan.lost, 0);
     }
     if (t->full) {
         metrics_add(t->gate->metrics, METRIC_SPOP_FULL);
@@ -383,7 +408,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
     }
     if (!in_time(t, f, &why)) {
         warn(t, "claim-refused", why);
-        txn_deny(t, PROBLEM_UNAVAILABLE, "The decision cannot be made in time", 1);
+        txn_unavailable(t, "The decision cannot be made in time");
         return;
     }
     if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
@@ -398,6 +423,8 @@ void txn_request(struct txn *t, const struct request_facts *f)
 {
     size_t buffer = txn_buffer(t);
     plan_request(t->config, f, buffer, &t->plan);
+    if (t->plan.lacks && t->plan.kind != PLAN_DENY)
+        warn(t, "limit-uncounted", "a shadow limit wants this argument, as a whole number if it is a cost");
     switch (t->plan.kind) {
     case PLAN_PASS:
         metrics_add(t->gate->metrics, METRIC_REQUEST_PASSED);
@@ -405,6 +432,10 @@ void txn_request(struct txn *t, const struct request_facts *f)
         txn_end(t, NULL);
         return;
     case PLAN_DENY:
+        if (t->plan.count_only) {
+            start_claim(t, f);
+            return;
+        }
         metrics_add(t->gate->metrics, METRIC_REQUEST_DENIED);
         if (t->plan.problem == PROBLEM_UNAVAILABLE)
             warn(t, "request-refused", t->plan.detail ? t->plan.detail : "the message is incomplete");
@@ -412,4 +443,16 @@ void txn_request(struct txn *t, const struct request_facts *f)
         return;
     case PLAN_CLAIM: start_claim(t, f);
     }
+}
+
+/* Over a limit, HAProxy gets the 429 to say instead of its own refusal; else no verdict at all. */
+void txn_charge(struct txn *t, const struct request_facts *f)
+{
+    plan_charge(t->config, f, &t->plan);
+    if (t->plan.kind == PLAN_DENY)
+        warn(t, "request-uncounted", t->plan.detail);
+    if (t->plan.kind == PLAN_CLAIM)
+        start_claim(t, f);
+    else
+        txn_end_empty(t);
 }

@@ -59,7 +59,8 @@ static void check_taken(struct config *c, struct config *again)
         if (p->idempotency.enabled)
             check_same(option_table_of("policies.idempotency"), &p->idempotency, &q->idempotency);
         for (unsigned k = 0; k < p->nlimits; k++) {
-            assert(p->limits[k].increment >= 1 && p->limits[k].capacity >= p->limits[k].increment);
+            assert(p->limits[k].pace.increment >= 1 &&
+                   p->limits[k].pace.capacity >= p->limits[k].pace.increment);
             check_same(option_table_of("policies.limits"), &p->limits[k], &q->limits[k]);
         }
     }

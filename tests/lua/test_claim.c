@@ -64,7 +64,7 @@ static void same_rid_is_yours(void **state)
     assert_int_equal(g->outcome.fence, fence);
     g->plan.id.digest[0]++; /* another key: the limit was charged once so far */
     assert_int_equal(gate_claim_as(g, 'q'), 'G');
-    assert_in_range((uint64_t)(g->outcome.level[0] / g->policy.limits[0].increment * 1000), 1900, 2000);
+    assert_in_range((uint64_t)(g->outcome.level[0] / g->policy.limits[0].pace.increment * 1000), 1900, 2000);
 }
 
 /* It asks again when its lease has lapsed: no other claim may be granted beside it. */

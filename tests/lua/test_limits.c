@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "domain/ratelimit_fields.h"
 #include "tests/support/gate_fixture.h"
 
 static const uint64_t EPOCH_US = 1672531200000000; /* 2023-01-01 UTC */
@@ -41,8 +42,7 @@ static double tat_of(struct gate *g, unsigned limit, unsigned cell)
 /* Requests that are left, as a client is told. */
 static unsigned remaining(const struct gate *g, unsigned limit)
 {
-    const struct limit *l = g->plan.limits[limit].limit;
-    return (unsigned)((l->capacity - g->outcome.level[limit]) / l->increment);
+    return (unsigned)ratelimit_remaining(g->plan.limits[limit].pace, g->outcome.level[limit]);
 }
 
 static void only_limits(struct gate *g)
@@ -101,8 +101,9 @@ static void agrees_with_the_formula(void **state)
     struct gate *g = *state;
     only_limits(g);
     gate_limit(g, 2000, 1, 1);
-    g->policy.limits[0].capacity = 7 * g->policy.limits[0].increment;
-    double tat = 0, increment = g->policy.limits[0].increment, capacity = g->policy.limits[0].capacity;
+    g->policy.limits[0].pace.capacity = 7 * g->policy.limits[0].pace.increment;
+    double tat = 0, increment = g->policy.limits[0].pace.increment,
+           capacity = g->policy.limits[0].pace.capacity;
     unsigned granted = 0, refused = 0;
     for (unsigned i = 0; i < 3000; i++) {
         char kind = gate_claim(g);
@@ -207,14 +208,14 @@ static void costs(void **state)
     struct gate *g = *state;
     only_limits(g);
     gate_limit(g, 6, 60, 1);
-    g->policy.limits[0].increment = 6e8;
+    g->policy.limits[0].pace.increment = 6e8;
     assert_int_equal(gate_claim(g), 'G'); /* exactly the burst */
     double tat = tat_of(g, 0, 0);
-    g->policy.limits[0].increment = 0;
+    g->policy.limits[0].pace.increment = 0;
     assert_int_equal(gate_claim(g), 'G');
     assert_true(tat_of(g, 0, 0) == tat);
     redis_server_do(&g->redis, "FLUSHALL");
-    g->policy.limits[0].increment = 6e8 + 1;
+    g->policy.limits[0].pace.increment = 6e8 + 1;
     assert_int_equal(gate_claim(g), 'L');
     assert_true(g->outcome.wait_us[0] == 1);
 }

@@ -89,16 +89,52 @@ char gate_claim_as(struct gate *g, uint8_t rid)
     return gate_claim(g);
 }
 
+static void put_limit(struct gate *g, struct limit *l, uint8_t subject)
+{
+    struct plan_limit *p = &g->plan.limits[g->plan.nlimits++];
+    *p = (struct plan_limit){.limit = l, .pace = &l->pace, .cost = 1};
+    memcpy(p->subject.tag, "\xab\x01", 2);
+    memset(p->subject.digest, subject, sizeof p->subject.digest);
+}
+
 void gate_limit(struct gate *g, unsigned n, unsigned seconds, uint8_t subject)
 {
     struct limit *l = &g->policy.limits[g->policy.nlimits++];
-    *l = (struct limit){.quota = n, .window_s = seconds, .burst = n};
-    l->increment = (double)((seconds * UINT64_C(10000000) + n - 1) / n);
-    l->capacity = n * l->increment;
-    struct plan_limit *p = &g->plan.limits[g->plan.nlimits++];
+    *l = (struct limit){
+        .pace = {.quota = n, .window_s = seconds, .burst = n}
+    };
+    l->pace.increment = (double)((seconds * UINT64_C(10000000) + n - 1) / n);
+    l->pace.capacity = l->most = n * l->pace.increment;
+    put_limit(g, l, subject);
+}
+
+void gate_window(struct gate *g, unsigned n, unsigned seconds, uint8_t subject)
+{
+    struct limit *l = &g->policy.limits[g->policy.nlimits++];
+    *l = (struct limit){
+        .algorithm = ALGORITHM_WINDOW, .most = n, .pace = {.quota = n, .window_s = seconds, .burst = n}
+    };
+    l->pace.increment = 1;
+    l->pace.capacity = n;
+    put_limit(g, l, subject);
+}
+
+void gate_slot(struct gate *g, unsigned most, uint8_t subject)
+{
+    struct limit *l = &g->policy.limits[g->policy.nlimits++];
+    *l = (struct limit){.concurrent = most};
+    struct plan_limit *p = &g->plan.slots[g->plan.nslots++];
     p->limit = l;
     memcpy(p->subject.tag, "\xab\x01", 2);
     memset(p->subject.digest, subject, sizeof p->subject.digest);
+}
+
+void gate_bare(struct gate *g)
+{
+    g->policy.idempotency = (struct idempotency){.enabled = false};
+    g->policy.lease_s = LOCK_S;
+    g->plan.bare = true;
+    memset(g->plan.fingerprint, 0, sizeof g->plan.fingerprint);
 }
 
 struct token gate_token(const struct gate *g)
@@ -155,6 +191,12 @@ const char *gate_limit_key(const struct gate *g, unsigned limit)
     return key_text(&g->plan.limits[limit].subject, 'l', text);
 }
 
+const char *gate_slot_key(const struct gate *g, unsigned slot)
+{
+    static char text[80];
+    return key_text(&g->plan.slots[slot].subject, 'c', text);
+}
+
 bool gate_look(struct gate *g, struct record *r)
 {
     buf_reset(&g->out);
@@ -192,6 +234,7 @@ void gate_plant(struct gate *g, const struct record *r, unsigned ttl_ms)
     buf_put(b, r->fingerprint, sizeof r->fingerprint);
     buf_u8(b, (uint8_t)r->process.len);
     buf_put(b, r->process.ptr, r->process.len);
+    buf_put(b, r->slots.ptr, r->slots.len);
     buf_put(b, r->payload.ptr, r->payload.len);
     gate_plant_raw(g, b->data, b->len, ttl_ms);
 }

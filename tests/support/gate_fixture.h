@@ -39,6 +39,13 @@ char gate_claim_with(struct gate *g, uint64_t deadline_us, uint64_t contact_us, 
 char gate_claim_as(struct gate *g, uint8_t rid);
 /* Adds a limit to plan and policy: n requests per seconds, burst as many; subject made of this byte. */
 void gate_limit(struct gate *g, unsigned n, unsigned seconds, uint8_t subject);
+/* The same with a sliding window; no other limit may have its subject. */
+void gate_window(struct gate *g, unsigned n, unsigned seconds, uint8_t subject);
+
+/* Adds a limit of so many in flight; subject made of this byte. */
+void gate_slot(struct gate *g, unsigned most, uint8_t subject);
+/* From now on claims have no key: their records only hold slots. */
+void gate_bare(struct gate *g);
 
 /* The token of the granted claim, and a word about it. */
 struct token gate_token(const struct gate *g);
@@ -56,6 +63,7 @@ long long gate_pttl(struct gate *g);
 const char *gate_record_key(const struct gate *g);
 const char *gate_pending_key(const struct gate *g, uint64_t fence);
 const char *gate_limit_key(const struct gate *g, unsigned limit);
+const char *gate_slot_key(const struct gate *g, unsigned slot);
 uint64_t gate_now_us(struct gate *g);
 /* How many waiters were told since the last call; *state: what the last one was told. */
 unsigned gate_told(struct gate *g, char *state);

@@ -115,8 +115,25 @@ int haproxy_server_start(struct haproxy_server *h, bool master, const char *cons
     return -1;
 }
 
+/* Has the process a handler for this signal? (proc(5), status: SigCgt) */
+static bool catches(pid_t pid, int signal)
+{
+    char path[32], line[256];
+    unsigned long long caught = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "SigCgt: %llx", &caught) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return caught >> (signal - 1) & 1;
+}
+
 void haproxy_server_reload(const struct haproxy_server *h)
 {
+    for (unsigned i = 0; i < 500 && !catches(h->pid, SIGUSR2); i++)
+        nap_ms(10);
     kill(h->pid, SIGUSR2);
 }
 

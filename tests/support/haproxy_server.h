@@ -25,7 +25,8 @@ extern const char haproxy_server_tables[];
 int haproxy_server_init(struct haproxy_server *h);
 /* Starts it and waits until it answers at its runtime socket. 0, or -1 (its own words are on stderr). */
 int haproxy_server_start(struct haproxy_server *h, bool master, const char *const *config, unsigned parts);
-/* SIGUSR2 to the master: a new worker, the old one stops softly. */
+/* SIGUSR2 to the master: a new worker, the old one stops softly. A master that has just started ignores it, although its worker
+ * answers already: waits until it does not. */
 void haproxy_server_reload(const struct haproxy_server *h);
 /* Ends it (SIGTERM, then SIGKILL); the directory stays. */
 void haproxy_server_stop(struct haproxy_server *h);

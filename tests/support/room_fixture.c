@@ -32,7 +32,18 @@ static const char base[] =
     "\"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; };\n"
     "    limits = ( { name = \"all\"; rate = \"3/hour\"; key = \"global\"; } ); },\n"
-    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); } );\n"
+    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); },\n"
+    "  { name = \"each\"; idempotency = { principal = \"none\"; fingerprint = \"none\"; inflight = "
+    "\"lease\";\n"
+    "      lock = \"30s\"; record = \"2h\"; required = true; };\n"
+    "    limits = ( { name = \"address\"; rate = \"3/hour\"; key = \"ip\"; charge = \"all\"; fail_open = "
+    "true; },\n"
+    "      { name = \"forwarded\"; rate = \"9/hour\"; key = \"ip\"; fail_open = true; },\n"
+    "      { name = \"shadow\"; rate = \"1/hour\"; key = \"ip\"; shadow = true; } ); },\n"
+    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); },\n"
+    "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
+    "      lock = \"30s\"; record = \"2h\"; };\n"
+    "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
     "%s";
 
 static void fail_config(void *arg, const char *file, unsigned line, const char *text)

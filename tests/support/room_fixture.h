@@ -5,8 +5,8 @@
  *                                        └───► completion, inflight, replay (all real)
  *
  * The configuration is a file as an operator writes it (room_config below), then what the test adds.
- * Policies: payments (release), held (hold), both (a key and a limit), quotes (a limit only). None asks for a
- * poller. */
+ * Policies: payments (release), held (hold), both (a key and a limit), each (a key, limits of each kind), quotes (a
+ * limit only), slots (one in flight; only a PUT has a key). None asks for a poller. */
 #ifndef ROOM_FIXTURE_H
 #define ROOM_FIXTURE_H
 

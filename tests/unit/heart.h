@@ -58,13 +58,16 @@ static inline struct policy policy_payments(void)
 static inline struct limit limit_of(const char *name, uint32_t quota, uint32_t window_s, const char *term1,
                                     const char *term2)
 {
-    struct limit l = {.quota = quota, .window_s = window_s, .burst = quota};
+    struct limit l = {
+        .pace = {.quota = quota, .window_s = window_s, .burst = quota},
+          .ipv4_prefix = 32, .ipv6_prefix = 64
+    };
     strcpy(l.name, name);
     strcpy(l.terms[l.nterms++], term1);
     if (term2)
         strcpy(l.terms[l.nterms++], term2);
-    l.increment = (double)(((uint64_t)window_s * 10000000 + quota - 1) / quota);
-    l.capacity = l.increment * l.burst;
+    l.pace.increment = (double)(((uint64_t)window_s * 10000000 + quota - 1) / quota);
+    l.pace.capacity = l.most = l.pace.increment * l.pace.burst;
     return l;
 }
 

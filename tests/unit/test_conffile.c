@@ -157,11 +157,12 @@ static void test_everything(void **state)
     assert_true(status_in(&i->stored, 500) && status_in(&i->known, 503));
     assert_false(c->policies[1].idempotency.enabled);
     const struct limit *l = c->policies[0].limits;
-    assert_int_equal(l[0].burst, 6);
-    assert_int_equal(l[0].quota, 6);
-    assert_int_equal(l[0].window_s, 60);
-    assert_true(l[0].increment == 100000000.0 && l[0].capacity == 600000000.0);
-    assert_true(l[1].increment == 1428572.0 && l[1].capacity == 20 * 1428572.0); /* 10^7 / 7 rounded up */
+    assert_int_equal(l[0].pace.burst, 6);
+    assert_int_equal(l[0].pace.quota, 6);
+    assert_int_equal(l[0].pace.window_s, 60);
+    assert_true(l[0].pace.increment == 100000000.0 && l[0].pace.capacity == 600000000.0);
+    assert_true(l[1].pace.increment == 1428572.0 &&
+                l[1].pace.capacity == 20 * 1428572.0); /* 10^7 / 7 rounded up */
     assert_int_equal(l[1].nterms, 2);
     assert_string_equal(l[1].terms[0], "global");
     assert_string_equal(l[1].terms[1], "user");
@@ -182,7 +183,7 @@ static void test_example(void **state)
     struct config *c = load(text, &t);
     if (!c)
         fail_msg("%s", t.text);
-    assert_int_equal(c->npolicies, 3);
+    assert_int_equal(c->npolicies, 5);
     config_drop(c);
 }
 
@@ -320,8 +321,7 @@ static void test_missing(void **state)
     BAD("log = { };\n", "0: option 'policies': at least one policy is wanted");
     BAD("policies = ( );\n", "1: option 'policies': at least one policy is wanted");
     BAD("policies = (\n { limits = ( {\n } ); } );\n", "2: policy 1: limit 1: option 'name' is missing",
-        "2: policy 1: limit 1: option 'rate' is missing", "2: policy 1: limit 1: option 'key' is missing",
-        "2: policy 1: option 'name' is missing");
+        "2: policy 1: limit 1: option 'key' is missing", "2: policy 1: option 'name' is missing");
     BAD("policies = ( { name = \"p\"; } );\n", "1: policy 'p': has neither idempotency nor limits");
     BAD("haproxy = ( { } );\n"
         "policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"1/s\"; key = \"ip\"; } ); } );\n",
@@ -396,6 +396,40 @@ static void test_names_that_clash(void **state)
         "2: policy 'policy-191511': option 'name': has the same hash as 'policy-150965'");
 }
 
+#define SLOTS(policy, limit)                                                                                 \
+    "policies = ( { name = \"p\";" policy " limits = (\n { name = \"l\"; key = \"ip\";" limit " } ); } );\n"
+
+/* Limits on what is in flight: either a rate or a number; lease and runtime socket as a lock needs them. */
+static void test_slots(void)
+{
+    struct config *c = good(HAPROXY SLOTS(" lease = \"33s\";", " concurrent = 10; fail_open = true;"));
+    assert_int_equal(c->policies[0].limits[0].concurrent, 10);
+    assert_true(c->policies[0].limits[0].fail_open);
+    assert_int_equal(c->policies[0].lease_s, 34);
+    config_drop(c);
+    BAD(HAPROXY SLOTS("", ""), "3: policy 'p': limit 'l': rate (\"100/min\") or concurrent (10) is wanted");
+    BAD(HAPROXY SLOTS("", " concurrent = 0;"), "3: policy 'p': limit 'l': rate (\"100/min\") or concurrent");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; rate = \"1/s\";"),
+        "3: policy 'p': limit 'l': only one of rate and concurrent is possible");
+    BAD(HAPROXY SLOTS("", " concurrent = 100001;"),
+        "3: policy 'p': limit 'l': option 'concurrent': value '100001'");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; burst = 5;"),
+        "3: policy 'p': limit 'l': option 'burst': belongs to a rate");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; charge = \"all\"; cost = \"c\"; algorithm = \"sliding-window\";"),
+        "3: policy 'p': limit 'l': option 'algorithm': belongs to a rate",
+        "3: policy 'p': limit 'l': option 'cost': belongs to a rate",
+        "3: policy 'p': limit 'l': option 'charge': belongs to a rate");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; tier = \"t\"; tiers = ( { name = \"x\"; rate = \"1/s\"; } );"),
+        "3: policy 'p': limit 'l': option 'tier': belongs to a rate");
+    BAD(SLOTS("", " concurrent = 1;"),
+        "1: policy 'p': option 'limits': \"concurrent\" needs HAProxy's runtime socket");
+    BAD(HAPROXY SLOTS(" lease = \"2s\";", " concurrent = 1;"),
+        "2: policy 'p': option 'lease': 2s is too short");
+    BAD(HAPROXY "redis = { reconnect = \"1s\"; };\n" SLOTS(" lease = \"3s\";", " concurrent = 1;"),
+        "3: policy 'p': option 'lease': 3s is too short: a third of it must be longer");
+    config_drop(good(SLOTS(" lease = \"2s\";", " rate = \"1/s\";"))); /* a rate holds nothing */
+}
+
 static void test_rules_between_values(void **state)
 {
     (void)state;
@@ -422,6 +456,7 @@ static void test_rules_between_values(void **state)
     BAD(HAPROXY POLICY(" definite = \"500, 501\";"),
         "4: policy 'p': option 'idempotency.definite': 501: only 5xx, but not 501");
     config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504, 520\";")));
+    test_slots();
     BAD(HAPROXY POLICY("") "replay = { listen = \"\"; };\n",
         "2: policy 'p': option 'idempotency': stored answers");
     BAD(POLICY(""), "1: policy 'p': option 'idempotency.inflight': \"poll\" needs");
@@ -463,6 +498,65 @@ static void test_a_limit_comes_back(void **state)
     BAD("policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"1/day\";\n burst = 31; key = "
         "\"ip\"; } ); } );\n",
         "2: policy 'p': limit 'l': option 'burst': 31 is too large: at 1/day it takes more than 30 days");
+}
+
+#define IN_LIMIT(text)                                                                                       \
+    "policies = ( { name = \"p\"; limits = ( { name = \"l\"; key = \"ip\";\n" text " } ); } );\n"
+
+static void test_limits_of_each_kind(void **state)
+{
+    (void)state;
+    struct config *c = good(IN_LIMIT(
+        "rate = \"6/min\"; burst = 3; tier = \"plan\"; cost = \"weight\"; shadow = true; fields = \"both\";\n"
+        "ipv4_prefix = 24; ipv6_prefix = 48; charge = \"all\";\n"
+        "tiers = ( { name = \"gold\"; rate = \"1000/min\"; }, { name = \"free\"; rate = \"6/hour\"; burst = "
+        "2; } );"));
+    const struct limit *l = &c->policies[0].limits[0];
+    assert_true(c->policies[0].counts_all && l->shadow);
+    assert_int_equal(l->algorithm, ALGORITHM_BUCKET);
+    assert_int_equal(l->charge, CHARGE_ALL);
+    assert_int_equal(l->fields, FIELDS_BOTH);
+    assert_string_equal(l->tier, "plan");
+    assert_string_equal(l->cost, "weight");
+    assert_true(l->ipv4_prefix == 24 && l->ipv6_prefix == 48);
+    assert_int_equal(l->ntiers, 2);
+    assert_string_equal(l->tiers[1].name, "free");
+    assert_true(l->tiers[0].pace.increment == 600000 && l->tiers[0].pace.capacity == 6e8);
+    assert_true(l->tiers[1].pace.increment == 6e9 && l->tiers[1].pace.capacity == 12e9);
+    assert_true(l->most == 12e9 && l->pace.capacity == 3e8);
+    config_drop(c);
+    c = good(IN_LIMIT("algorithm = \"sliding-window\"; rate = \"6/min\"; tier = \"plan\";\n"
+                      "tiers = ( { name = \"gold\"; rate = \"100/60s\"; } );"));
+    l = &c->policies[0].limits[0];
+    assert_int_equal(l->algorithm, ALGORITHM_WINDOW);
+    assert_true(l->pace.increment == 1 && l->pace.capacity == 6 && l->tiers[0].pace.capacity == 100);
+    assert_false(c->policies[0].counts_all);
+    assert_true(l->ipv4_prefix == 32 && l->ipv6_prefix == 64 && l->fields == FIELDS_IETF);
+    config_drop(c);
+}
+
+static void test_limits_that_cannot_be(void **state)
+{
+    (void)state;
+    BAD(IN_LIMIT("algorithm = \"sliding-window\"; rate = \"6/min\";\n burst = 2;"),
+        "3: policy 'p': limit 'l': option 'burst': means nothing with algorithm = \"sliding-window\"");
+    BAD(IN_LIMIT("algorithm = \"sliding-window\"; rate = \"6/min\"; tier = \"t\";\n"
+                 "tiers = ( { name = \"a\";\nrate = \"6/hour\"; } );"),
+        "4: policy 'p': limit 'l': tier 'a': option 'rate': a sliding window has one time");
+    BAD(IN_LIMIT("rate = \"6/min\"; tier = \"t\";"),
+        "2: policy 'p': limit 'l': option 'tier': chooses one of `tiers`");
+    BAD(IN_LIMIT("rate = \"6/min\"; tiers = ( { name = \"a\"; rate = \"1/s\"; },\n"
+                 "{ name = \"a\"; rate = \"1/day\"; burst = 31; },\n { name = \"b\"; }, { rate = \"1/x\"; "
+                 "name = \"c\"; } );"),
+        "4: policy 'p': limit 'l': tier 'b': option 'rate' is missing",
+        "4: policy 'p': limit 'l': tier 'c': option 'rate': value '1/x'",
+        "2: policy 'p': limit 'l': option 'tiers': `tier` is wanted too",
+        "3: policy 'p': limit 'l': tier 'a': option 'name': this limit has a tier of that name already",
+        "3: policy 'p': limit 'l': tier 'a': option 'burst': 31 is too large");
+    BAD(IN_LIMIT("rate = \"6/min\"; ipv6_prefix = 32;"), "2: policy 'p': limit 'l': option 'ipv6_prefix'");
+    BAD(IN_LIMIT("rate = \"6/min\"; tiers = 1;"), "2: policy 'p': limit 'l': 'tiers': a list is wanted");
+    BAD(IN_LIMIT("rate = \"6/min\"; tier = \"t\"; tiers = ( 1 );"),
+        "2: policy 'p': limit 'l': 'tiers': every element");
 }
 
 static void test_environment(void **state)
@@ -677,6 +771,8 @@ int main(void)
         cmocka_unit_test(test_names_that_clash),
         cmocka_unit_test(test_rules_between_values),
         cmocka_unit_test(test_a_limit_comes_back),
+        cmocka_unit_test(test_limits_of_each_kind),
+        cmocka_unit_test(test_limits_that_cannot_be),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_secret_file),
         cmocka_unit_test(test_seal_keys),

@@ -27,7 +27,7 @@ static const char *const names[FILES] = {"haproxy.cfg", "once.spoe.cfg", "agent.
 
 static char dir[64];
 static char paths[FILES][128];
-static char map_path[128];
+static char map_path[128], open_path[128];
 
 static struct said {
     char id[64];
@@ -137,6 +137,9 @@ static const struct hacheck_rule *rule_of(const char *id)
     return r->id ? r : NULL;
 }
 
+#define OPEN   "    http-request set-var(txn.once_open) bool(true) "
+#define QUOTES "key = \"ip\";"
+
 static const struct mutation {
     enum where where;
     const char *old, *new;
@@ -162,6 +165,8 @@ static const struct mutation {
     {SITE, "acl once_gated   var(txn.once_policy) -m found", "acl once_gated   var(txn.once_rid) -m found", "acl", SITE, "acl once_gated", 0, NULL, NULL},
     {SITE, "    acl once_go ", "    acl once_go always_true\n    acl once_go ", "acl", SITE, "acl once_go always_true", 0, NULL, NULL},
     {SITE, "    acl once_tracked var(txn.once.token),table_conn_cur(once_inflight) gt 0\n", "", "acl", SITE, "frontend gateway", 0, NULL, NULL},
+    {SITE, "-m int 1 2 256 257 258", "-m int 1 2 3 256 257 258", "acl", SITE, "acl once_nobody", 0, NULL, NULL},
+    {SITE, "    acl once_open    var(txn.once_open) -m bool\n", "", "acl", SITE, "frontend gateway", 0, NULL, NULL},
     {SITE, "    http-request del-header ^once[-_] -m reg\n", "", "clean-headers", SITE, "frontend gateway", 0, NULL, NULL},
     {SITE, "    http-request set-var(txn.once_rid) uuid() if once_gated\n", "", "rid", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
     {SITE, "%[var(proc.once_start)].%H", "%H", "process", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
@@ -208,6 +213,14 @@ static const struct mutation {
     {SITE, "    log global\n", "    log global\n    retry-on 503\n", "retry-on", SITE, "retry-on 503", 0, "    http-request disable-l7-retry if once_gated !once_replay\n", "    http-request disable-l7-retry if once_gated !once_replay METH_PUT\n"},
     {SITE, "    retry-on none\n", "    retry-on 503\n", "", SITE, "global", 0, NULL, NULL},
     {SITE, "    retry-on none\n", "    retry-on 503\n", "hop-retry", SITE, "retry-on 503", 0, "    http-request disable-l7-retry if { var(txn.once_hop) -m bool }\n", ""},
+    {SITE, "server hop \"unix@${ONCE_RUN}/hop.sock\"", "server hop 127.0.0.1:8085", "hop-socket", SITE, "server hop", 0, NULL, NULL},
+    {SITE, "server hop \"unix@${ONCE_RUN}/hop.sock\"", "server hop abns@hop", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" proto h2\n", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" proto h2\n", "hop", SITE, "str(payments)", 0, "    use_backend once_hop", "    #"},
+    {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" ssl crt x alpn h2,http/1.1\n", "hop", SITE, "str(payments)", 0, "    use_backend once_hop", "    #"},
+    {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" ssl crt x\n", "hop", SITE, "str(payments)", 0, "    use_backend once_hop", "    #"},
+    {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind quic4@:443 ssl crt x alpn h3\n", "hop", SITE, "str(payments)", 0, "    use_backend once_hop", "    #"},
+    {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" ssl crt x alpn http/1.1\n", "", SITE, "global", 0, "    use_backend once_hop", "    #"},
     {SITE, "    http-response sc-set-gpt0(2) status if { var(txn.once.token) -m found }\n", "", "mark", SITE, "\nbackend application", 0, NULL, NULL},
     {SITE, "    http-response sc-set-gpt0(2) status if", "    http-response set-header X-A b\n    http-response sc-set-gpt0(2) status if", "mark-first", SITE, "http-response set-header X-A", 0, NULL, NULL},
     {SITE, "    default_backend application", "    use_backend %[path,map(/x)] if METH_GET\n    default_backend application", "dynamic-backend", SITE, "use_backend %[path", 0, NULL, NULL},
@@ -248,6 +261,8 @@ static const struct mutation {
     {SITE, "    server agent1 \"unix@${ONCE_RUN}/spop.sock\"\n", "", "agents", SITE, "backend once_agents", 0, NULL, NULL},
     {SITE, "timeout server  2s", "timeout server  900ms", "agents-timeout", SITE, "timeout server  900ms", 0, NULL, NULL},
     {SITE, "timeout server  2s", "timeout server  29300ms", "agents-lock", SITE, "timeout server  29300ms", 0, NULL, NULL},
+    {AGENT, "limits = ( { name = \"per-address\"; rate = \"6/min\"", "lease = \"3s\"; limits = ( { name = \"in-flight\"; concurrent = 6", "", SITE, "global", 0, NULL, NULL},
+    {AGENT, "limits = ( { name = \"per-address\"; rate = \"6/min\"", "lease = \"3s\"; limits = ( { name = \"in-flight\"; concurrent = 6", "agents-lock", SITE, "timeout server  2300ms", 0, "timeout server  2s", "timeout server  2300ms"},
     {SITE, "    option spop-check\n", "", "spop-check", SITE, "backend once_agents", 0, NULL, NULL},
     {SITE, "default-server check inter", "default-server inter", "server-check", SITE, "server agent1", 0, NULL, NULL},
     {SITE, "spop.sock\"\n\n", "spop.sock\" no-check\n\n", "server-check", SITE, "server agent1", 0, NULL, NULL},
@@ -264,6 +279,21 @@ static const struct mutation {
     {SITE, "str(quotes)", "\"path,map_beg(${MAP},payments)\"", "", SITE, "global", 0, NULL, NULL},
     {SITE, "str(quotes)", "\"path,map_beg(${MAP},other)\"", "unknown-policy", SITE, "${MAP}", 0, NULL, NULL},
     {SITE, "str(quotes)", "path,map_beg(/nowhere/x.map)", "unknown-policy", SITE, "/nowhere/x.map", 0, NULL, NULL},
+    {SITE, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy) -m str quotes }\n", "fail-open", SITE, OPEN, 0, NULL, NULL},
+    {SITE, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy) -m str other }\n", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "    # attach/frontend.cfg\n", "    http-request set-var(txn.once_open) bool(false)\n", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "if once_open !once_verdict once_nobody", "if once_open !once_verdict", "fail-open", SITE, "unset-var(txn.once_refused)", 0, NULL, NULL},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-closed", SITE, "str(quotes)", 0, NULL, NULL},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "", SITE, "global", 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy) -m str quotes }\n"},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy) -m str payments quotes }\n"},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "if { path /quotes }\n"},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "unless { var(txn.once_policy) -m str payments }\n"},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy) -m str quotes } || METH_GET\n"},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "\n"},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "", SITE, "global", 0, "    # attach/frontend.cfg\n", OPEN "if { \"var(txn.once_policy),map(${OPEN_MAP})\" -m found }\n"},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "if { \"var(txn.once_policy),map(${OPEN_MAP})\" -m str 1 }\n"},
+    {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy),map(/nowhere/x.map) -m found }\n"},
+    {AGENT, "record = \"24h\"", "record = \"24h\"; fail_open = true", "", SITE, "global", 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy) -m str payments }\n"},
     {AGENT, "principal = \"none\"", "principal = \"principal\"", "principal", SITE, "str(payments)", 0, NULL, NULL},
     {AGENT, "key = \"ip\"", "key = \"tenant\"", "principal", SITE, "str(quotes)", 0, NULL, NULL},
     {0},
@@ -388,7 +418,10 @@ static int setup(void **state)
     setenv("ONCE_SPOE", paths[SPOE], 1);
     setenv("ONCE_HTTP", "127.0.0.1:9180", 1);
     setenv("ONCE_REDIS", "127.0.0.1:6379", 1);
+    snprintf(open_path, sizeof open_path, "%s/open.map", dir);
     setenv("MAP", map_path, 1);
+    setenv("OPEN_MAP", open_path, 1);
+    write_file(open_path, "# policies that may pass\nquotes 1\n");
     write_file(map_path, "# policies\n/a payments\n");
     return 0;
 }
@@ -399,6 +432,7 @@ static int teardown(void **state)
     for (int i = 0; i < FILES; i++)
         unlink(paths[i]);
     unlink(map_path);
+    unlink(open_path);
     return rmdir(dir);
 }
 

@@ -547,7 +547,7 @@ static void test_hints(void **state)
     hint_is("", "haporxy", "did you mean 'haproxy'?");
     hint_is("policies", "limit", "did you mean 'limits'?");
     hint_is("policies", "idempotence", "did you mean 'idempotency'?");
-    hint_is("policies", "x", "known here: name, idempotency, limits");
+    hint_is("policies", "x", "known here: name, lease, idempotency, limits");
     hint_is("policies.limits", "bursts", "did you mean 'burst'?");
     hint_is("", "log.colour", "known here: format, level");
     hint_is("haproxy", "", "known here: socket");

@@ -50,7 +50,11 @@ static void check(struct buf *b, const struct plan *p, struct outcome *o, size_t
 
 static struct plan plan_with(bool has_record, unsigned limits)
 {
-    return (struct plan){.kind = PLAN_CLAIM, .has_record = has_record, .nlimits = limits};
+    static const struct limit bucket;
+    struct plan p = {.kind = PLAN_CLAIM, .has_record = has_record, .nlimits = limits};
+    for (unsigned i = 0; i < limits; i++)
+        p.limits[i].limit = &bucket;
+    return p;
 }
 
 static void go(void **state)
@@ -59,9 +63,9 @@ static void go(void **state)
     struct plan p = plan_with(true, 2);
     struct outcome o;
     struct buf b = begin('G');
-    buf_le(&b, 7, 8);
     buf_f64(&b, 1e8);
     buf_f64(&b, 0);
+    buf_le(&b, 7, 8);
     check(&b, &p, &o, 0);
     assert_int_equal(o.fence, 7);
     assert_true(o.has_levels && o.level[0] == 1e8 && o.level[1] == 0);
@@ -191,16 +195,62 @@ static void mismatch_and_foreign(void **state)
     }
 }
 
+/* A window says when its newest request leaves; a shadow says its wait in each reply; where a limit counts all
+ * requests, what the record says comes behind the levels too. */
+static void levels_of_each_kind(void **state)
+{
+    (void)state;
+    static const struct limit window = {.algorithm = ALGORITHM_WINDOW}, shadow = {.shadow = true};
+    struct plan p = plan_with(true, 3);
+    struct outcome o;
+    p.limits[0].limit = &window;
+    p.limits[1].limit = &shadow;
+    struct buf b = begin('G');
+    const double said[] = {3, 6e8, 5e8, 77, 1e8}, refused[] = {9, 5, 6e8, 5e8, 77, 1e8, 0};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        buf_f64(&b, said[i]);
+    buf_le(&b, 7, 8);
+    check(&b, &p, &o, 0);
+    assert_true(o.level[0] == 3 && o.back[0] == 6e8 && o.wait_us[0] == 0);
+    assert_true(o.level[1] == 5e8 && o.back[1] == 5e8 && o.wait_us[1] == 77);
+    assert_true(o.level[2] == 1e8 && o.back[2] == 1e8 && o.wait_us[2] == 0);
+    buf_free(&b);
+    b = begin('L');
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        buf_f64(&b, refused[i]);
+    check(&b, &p, &o, 0);
+    assert_true(o.wait_us[0] == 5 && o.back[0] == 6e8 && o.wait_us[1] == 77);
+    buf_free(&b);
+    b = begin('L'); /* refused by a shadow only */
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        buf_f64(&b, i == 1 ? 0 : refused[i]);
+    assert_int_equal(read_exact(b.data, b.len, &p, &o), -1);
+    buf_free(&b);
+    p.counts_all = true;
+    b = begin('M');
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        buf_f64(&b, said[i]);
+    buf_u8(&b, 'R');
+    check(&b, &p, &o, 0);
+    assert_true(o.has_levels && o.level[0] == 3);
+    buf_free(&b);
+    b = begin('X');
+    buf_u8(&b, 9);
+    check(&b, &p, &o, 0);
+    assert_false(o.has_levels);
+    buf_free(&b);
+}
+
 static void limited(void **state)
 {
     (void)state;
     struct plan p = plan_with(false, 2);
     struct outcome o;
     struct buf b = begin('L');
-    buf_f64(&b, 0);
     buf_f64(&b, 1e8);
-    buf_f64(&b, 250);
+    buf_f64(&b, 0);
     buf_f64(&b, 6e8);
+    buf_f64(&b, 250);
     check(&b, &p, &o, 0);
     assert_true(o.has_levels);
     assert_true(o.wait_us[0] == 0 && o.level[0] == 1e8 && o.wait_us[1] == 250 && o.level[1] == 6e8);
@@ -254,6 +304,7 @@ int main(void)
         cmocka_unit_test(tomb_and_unknown),
         cmocka_unit_test(mismatch_and_foreign),
         cmocka_unit_test(limited),
+        cmocka_unit_test(levels_of_each_kind),
         cmocka_unit_test(refuses_numbers_that_are_none),
         cmocka_unit_test(refuses_other_kinds),
     };

@@ -10,8 +10,10 @@ static void assert_fields(const struct plan *p, const struct outcome *o, const c
 {
     char memory[RATELIMIT_FIELD];
     struct text t;
+    struct outcome bucket = *o; /* full again when its level has drained */
+    memcpy(bucket.back, o->level, sizeof bucket.back);
     text_init(&t, memory, sizeof memory);
-    ratelimit_write(&t, p, o);
+    ratelimit_write(&t, p, &bucket);
     assert_string_equal(memory, limit);
     text_cut(&t, 0);
     ratelimit_policy_write(&t, p);
@@ -25,7 +27,7 @@ static void test_six_a_minute(void **state)
     static const char *const fields[] = {"\"q\";r=5;t=10", "\"q\";r=4;t=20", "\"q\";r=3;t=30",
                                          "\"q\";r=2;t=40", "\"q\";r=1;t=50", "\"q\";r=0;t=60"};
     struct limit l = limit_of("q", 6, 60, "ip", NULL);
-    struct plan p = {.nlimits = 1, .limits = {{.limit = &l}}};
+    struct plan p = {.nlimits = 1, .limits = {{.limit = &l, .pace = &l.pace, .cost = 1}}};
     for (unsigned i = 0; i < 6; i++) {
         struct outcome o = {.level = {(i + 1) * 100000000.0}};
         assert_fields(&p, &o, fields[i], "\"q\";q=6;w=60");
@@ -54,11 +56,11 @@ static void test_remaining(void **state)
         {NAN,       0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_int_equal(ratelimit_remaining(&l, cases[i].level), cases[i].left);
+        assert_int_equal(ratelimit_remaining(&l.pace, cases[i].level), cases[i].left);
     struct limit seven = limit_of("seven", 7, 60, "ip", NULL); /* an increment that was rounded up */
-    assert_int_equal(ratelimit_remaining(&seven, 0), 7);
-    assert_int_equal(ratelimit_remaining(&seven, seven.increment), 6);
-    assert_int_equal(ratelimit_remaining(&seven, seven.capacity - seven.increment), 1);
+    assert_int_equal(ratelimit_remaining(&seven.pace, 0), 7);
+    assert_int_equal(ratelimit_remaining(&seven.pace, seven.pace.increment), 6);
+    assert_int_equal(ratelimit_remaining(&seven.pace, seven.pace.capacity - seven.pace.increment), 1);
     (void)state;
 }
 
@@ -66,7 +68,7 @@ static void test_remaining(void **state)
 static void test_reset(void **state)
 {
     struct limit l = limit_of("q", 6, 60, "ip", NULL);
-    struct plan p = {.nlimits = 1, .limits = {{.limit = &l}}};
+    struct plan p = {.nlimits = 1, .limits = {{.limit = &l, .pace = &l.pace, .cost = 1}}};
     assert_fields(&p, &(struct outcome){.level = {0}}, "\"q\";r=6;t=0", "\"q\";q=6;w=60");
     assert_fields(&p, &(struct outcome){.level = {1}}, "\"q\";r=5;t=1", "\"q\";q=6;w=60");
     assert_fields(&p, &(struct outcome){.level = {10000000}}, "\"q\";r=5;t=1", "\"q\";q=6;w=60");
@@ -91,7 +93,10 @@ static void test_tightest(void **state)
     struct limit a = limit_of("a", 6, 60, "ip", NULL), b = limit_of("b", 100, 60, "user", NULL),
                  c = limit_of("c", 9, 1, "global", NULL);
     struct plan p = {
-        .nlimits = 3, .limits = {{.limit = &a}, {.limit = &b}, {.limit = &c}}
+        .nlimits = 3,
+        .limits = {{.limit = &a, .pace = &a.pace, .cost = 1},
+                   {.limit = &b, .pace = &b.pace, .cost = 1},
+                   {.limit = &c, .pace = &c.pace, .cost = 1}}
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct outcome o = {0};
@@ -120,7 +125,8 @@ static void test_wait(void **state)
     };
     struct limit l = limit_of("a", 6, 60, "ip", NULL);
     struct plan p = {
-        .nlimits = 2, .limits = {{.limit = &l}, {.limit = &l}}
+        .nlimits = 2,
+        .limits = {{.limit = &l, .pace = &l.pace, .cost = 1}, {.limit = &l, .pace = &l.pace, .cost = 1}}
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct outcome o = {
@@ -134,13 +140,15 @@ static void test_wait(void **state)
 /* As many limits, as long names and as large numbers as a configuration may have. */
 static void test_longest(void **state)
 {
-    struct limit l = {.quota = UINT32_MAX, .window_s = UINT32_MAX, .increment = 1, .capacity = 4e9};
+    struct limit l = {
+        .pace = {.quota = UINT32_MAX, .window_s = UINT32_MAX, .increment = 1, .capacity = 4e9}
+    };
     struct plan p = {.nlimits = CONFIG_LIMITS_MAX};
     char memory[RATELIMIT_FIELD];
     struct text t;
     memset(l.name, 'n', CONFIG_NAME_MAX);
     for (unsigned i = 0; i < CONFIG_LIMITS_MAX; i++)
-        p.limits[i].limit = &l;
+        p.limits[i] = (struct plan_limit){.limit = &l, .pace = &l.pace, .cost = 1};
     text_init(&t, memory, sizeof memory);
     ratelimit_policy_write(&t, &p);
     assert_false(t.full);

@@ -100,13 +100,13 @@ static void table_of_scripts(void **state)
 }
 
 static struct limit limits[3] = {
-    {.increment = 1e8, .capacity = 6e8 },
-    {.increment = 5,   .capacity = 3e10},
-    {.increment = 7,   .capacity = 8   }
+    {.pace = {.increment = 1e8, .capacity = 6e8}, .most = 6e8 },
+    {.pace = {.increment = 5, .capacity = 3e10},  .most = 3e10},
+    {.pace = {.increment = 7, .capacity = 8},     .most = 8   }
 };
 static struct policy policy = {
     .hash = 0x04030201,
-    .idempotency = {.lock_s = 33, .record_s = 86400, .on_unknown = ON_UNKNOWN_HOLD},
+    .idempotency = {.enabled = true, .lock_s = 33, .record_s = 86400, .on_unknown = ON_UNKNOWN_HOLD},
 };
 
 /* Limits 0 and 1 of one subject, 2 of another. */
@@ -118,7 +118,7 @@ static struct plan sample_plan(void)
     memset(p.rid, 'r', sizeof p.rid);
     strcpy(p.process, "1.2.h");
     for (unsigned i = 0; i < 3; i++) {
-        p.limits[i] = (struct plan_limit){&limits[i], p.id};
+        p.limits[i] = (struct plan_limit){&limits[i], &limits[i].pace, 1, p.id};
         p.limits[i].subject.digest[0] = i < 2 ? 1 : 2;
     }
     return p;
@@ -131,7 +131,7 @@ static void claim_with_everything(void **state)
     struct buf out = {0}, want = {0};
     script_claim(&out, &p, 1000, 2000, true);
     struct command c = only(&out);
-    assert_int_equal(c.n, 8);
+    assert_int_equal(c.n, 9);
     assert_evalsha(&c, SCRIPT_CLAIM, "3");
     assert_text(&c, 3, "once:{ab01}:l:01d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
     assert_text(&c, 4, "once:{ab01}:l:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
@@ -155,11 +155,46 @@ static void claim_with_everything(void **state)
             buf_u8(&want, 1);
         }
         buf_u8(&want, 1);
-        buf_f64(&want, limits[i].increment);
-        buf_f64(&want, limits[i].capacity);
-        buf_f64(&want, 0);
+        buf_f64(&want, limits[i].pace.increment);
+        buf_f64(&want, limits[i].pace.capacity);
+        buf_f64(&want, limits[i].most);
     }
     assert_arg(&c, 7, want.data, want.len);
+    buf_free(&out);
+    buf_free(&want);
+}
+
+/* Kind and marks, a cost times the increment, the largest tier for the TTL; a window's own three numbers. */
+static void claim_with_limits_of_each_kind(void **state)
+{
+    (void)state;
+    struct plan p = sample_plan();
+    struct pace tier = {.window_s = 60, .increment = 2, .capacity = 30};
+    struct limit shadow = {.shadow = true, .charge = CHARGE_ALL, .most = 5e9};
+    struct limit window = {.algorithm = ALGORITHM_WINDOW, .charge = CHARGE_ALL, .most = 7};
+    struct pace whole = {.window_s = 7200, .increment = 1, .capacity = 7};
+    struct buf out = {0}, want = {0};
+    p.nlimits = 2;
+    p.has_record = false;
+    p.counts_all = p.count_only = true;
+    p.limits[0] = (struct plan_limit){&shadow, &tier, 9, p.limits[0].subject};
+    p.limits[1] = (struct plan_limit){&window, &whole, 3, p.limits[2].subject};
+    script_claim(&out, &p, 0, 0, false);
+    struct command c = only(&out);
+    assert_int_equal(c.arg[5].ptr[49] & 0x30, 0x30); /* flags: count only, counts all */
+    buf_le(&want, 500000 + 60000, 4);
+    buf_u8(&want, 1);
+    buf_u8(&want, 1 + 16 + 32);
+    buf_f64(&want, 18);
+    buf_f64(&want, 30);
+    buf_f64(&want, 5e9);
+    buf_le(&want, 7200000 + 60000, 4);
+    buf_u8(&want, 1);
+    buf_u8(&want, 2 + 32);
+    buf_f64(&want, 72e9);
+    buf_f64(&want, 7);
+    buf_f64(&want, 3);
+    assert_arg(&c, 6, want.data, want.len);
     buf_free(&out);
     buf_free(&want);
 }
@@ -172,21 +207,63 @@ static void claim_of_each_shape(void **state)
     p.nlimits = 0;
     script_claim(&out, &p, 0, 0, false);
     struct command c = only(&out);
-    assert_int_equal(c.n, 6);
+    assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
     assert_text(&c, 3, RECORD_KEY);
     assert_int_equal(c.arg[5].len, 0);
+    assert_int_equal(c.arg[6].len, 0);
     buf_reset(&out);
     p.has_record = false;
     p.nlimits = 1;
     p.process[0] = '\0';
     script_claim(&out, &p, 0, 0, false);
     c = only(&out);
-    assert_int_equal(c.n, 6);
+    assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
     assert_int_equal(c.arg[4].len, 51);
     assert_int_equal(c.arg[5].len, 30);
     buf_free(&out);
+}
+
+/* A request that only holds slots: its record is bare, and lives for ten minutes. */
+static void claim_of_slots(void **state)
+{
+    (void)state;
+    static const struct limit ten = {.concurrent = 10}, few = {.concurrent = 70000};
+    static const struct policy alone = {.hash = 1, .lease_s = 33};
+    struct plan p = sample_plan();
+    struct buf out = {0}, want = {0};
+    struct token t;
+    p.policy = &alone;
+    p.bare = true;
+    p.nlimits = 0;
+    p.nslots = 2;
+    p.slots[0] = (struct plan_limit){.limit = &ten, .subject = p.id};
+    p.slots[1] = (struct plan_limit){.limit = &few, .subject = p.id};
+    p.slots[1].subject.digest[0] = 2;
+    script_claim(&out, &p, 0, 0, false);
+    struct command c = only(&out);
+    assert_int_equal(c.n, 9);
+    assert_evalsha(&c, SCRIPT_CLAIM, "3");
+    assert_text(&c, 3, RECORD_KEY);
+    assert_text(&c, 4, "once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
+    assert_text(&c, 5, "once:{ab01}:c:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
+    assert_memory_equal(c.arg[6].ptr + 41, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
+    assert_int_equal(c.arg[7].len, 0);
+    buf_le(&want, 10, 4);
+    buf_u8(&want, 0);
+    buf_put(&want, "\xab\x01", 2);
+    buf_put(&want, p.slots[0].subject.digest, 16);
+    buf_le(&want, 70000, 4);
+    buf_u8(&want, 0);
+    buf_put(&want, "\xab\x01", 2);
+    buf_put(&want, p.slots[1].subject.digest, 16);
+    assert_arg(&c, 8, want.data, want.len);
+    script_token(&p, 5, &t);
+    assert_int_equal(t.flags, TOKEN_BARE);
+    assert_int_equal(t.ttl, token_ttl_code(33));
+    buf_free(&out);
+    buf_free(&want);
 }
 
 /* The longest process, the most limits, each of another subject. */
@@ -198,15 +275,15 @@ static void claim_at_its_bounds(void **state)
     memset(p.process, 'p', PLAN_PROCESS_MAX);
     p.nlimits = CONFIG_LIMITS_MAX;
     for (unsigned i = 0; i < CONFIG_LIMITS_MAX; i++) {
-        p.limits[i] = (struct plan_limit){&limits[0], p.id};
+        p.limits[i] = (struct plan_limit){&limits[0], &limits[0].pace, 1, p.id};
         p.limits[i].subject.digest[0] = (uint8_t)i;
     }
     script_claim(&out, &p, 0, 0, false);
     struct command c = only(&out);
-    assert_int_equal(c.n, 5 + CONFIG_LIMITS_MAX + 1);
+    assert_int_equal(c.n, 6 + CONFIG_LIMITS_MAX + 1);
     assert_evalsha(&c, SCRIPT_CLAIM, "9");
-    assert_int_equal(c.arg[c.n - 2].len, 51 + PLAN_PROCESS_MAX);
-    assert_int_equal(c.arg[c.n - 1].len, 30 * CONFIG_LIMITS_MAX);
+    assert_int_equal(c.arg[c.n - 3].len, 51 + PLAN_PROCESS_MAX);
+    assert_int_equal(c.arg[c.n - 2].len, 30 * CONFIG_LIMITS_MAX);
     buf_free(&out);
 }
 
@@ -360,7 +437,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_of_scripts),
         cmocka_unit_test(claim_with_everything),
+        cmocka_unit_test(claim_with_limits_of_each_kind),
         cmocka_unit_test(claim_of_each_shape),
+        cmocka_unit_test(claim_of_slots),
         cmocka_unit_test(claim_at_its_bounds),
         cmocka_unit_test(words),
         cmocka_unit_test(words_with_a_body),

@@ -56,8 +56,8 @@ static int setup(void **state)
     strcpy(p->limits[0].name, "all");
     strcpy(p->limits[0].terms[0], "global");
     p->limits[0].nterms = 1;
-    p->limits[0].increment = 1e8;
-    p->limits[0].capacity = 6e8;
+    p->limits[0].pace.increment = 1e8;
+    p->limits[0].pace.capacity = 6e8;
     r->gate = (struct gate){.loop = r->loop, .config = r->config, .metrics = &r->metrics};
     static const struct redis_events events;
     r->gate.redis = redis_new(r->loop, r->config, &events, NULL, &r->metrics);

@@ -99,20 +99,27 @@ static void test_principal_missing(void **state)
     (void)state;
 }
 
+/* By the usual prefixes; overwritten by the next call. */
+static struct spop_slice address(const struct spop_value *v)
+{
+    static char scratch[SUBJECT_SCRATCH];
+    return subject_address(v, SUBJECT_IPV4_PREFIX, SUBJECT_IPV6_PREFIX, scratch);
+}
+
 static void test_addresses(void **state)
 {
     struct spop_value six = v6("\x20\x01\x0d\xb8\x00\x01\x00\x02\xaa\xbb\xcc\xdd\xee\xff\x00\x01");
     struct spop_value mapped = v6("\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x07");
     struct spop_value nearly = v6("\0\0\0\0\0\0\0\0\0\0\xff\xfe\xc0\x00\x02\x07");
     struct spop_value text = {.type = SPOP_STR, .bytes = S("10.0.0.1")};
-    assert_int_equal(subject_address(&v4).len, 4);
-    assert_memory_equal(subject_address(&v4).ptr, "\xc0\x00\x02\x07", 4);
-    assert_int_equal(subject_address(&six).len, 8);
-    assert_memory_equal(subject_address(&six).ptr, "\x20\x01\x0d\xb8\x00\x01\x00\x02", 8);
-    assert_int_equal(subject_address(&mapped).len, 4);
-    assert_memory_equal(subject_address(&mapped).ptr, "\xc0\x00\x02\x07", 4);
-    assert_int_equal(subject_address(&nearly).len, 8);
-    assert_int_equal(subject_address(&text).len, 0);
+    assert_int_equal(address(&v4).len, 4);
+    assert_memory_equal(address(&v4).ptr, "\xc0\x00\x02\x07", 4);
+    assert_int_equal(address(&six).len, 8);
+    assert_memory_equal(address(&six).ptr, "\x20\x01\x0d\xb8\x00\x01\x00\x02", 8);
+    assert_int_equal(address(&mapped).len, 4);
+    assert_memory_equal(address(&mapped).ptr, "\xc0\x00\x02\x07", 4);
+    assert_int_equal(address(&nearly).len, 8);
+    assert_int_equal(address(&text).len, 0);
     (void)state;
 }
 
@@ -196,12 +203,80 @@ static void test_limit_texts(void **state)
     (void)state;
 }
 
+/* R4: a limit's own prefixes; the bits behind them do not count. */
+static void test_prefixes(void **state)
+{
+    static const char four[] = "\xc0\xa8\xff\x81",
+                      sixteen[] = "\x20\x01\x0d\xb8\xab\xcd\xef\x77\x11\0\0\0\0\0\0\xff";
+    static const struct {
+        bool six;
+        unsigned bits;
+        const char *hex;
+    } cases[] = {
+        {false, 32,  "c0a8ff81"        },
+        {false, 31,  "c0a8ff80"        },
+        {false, 25,  "c0a8ff80"        },
+        {false, 24,  "c0a8ff"          },
+        {false, 17,  "c0a880"          },
+        {false, 1,   "80"              },
+        {true,  128,
+         "20010db8abcdef77110000000000"
+         "00ff"                        },
+        {true,  64,  "20010db8abcdef77"},
+        {true,  63,  "20010db8abcdef76"},
+        {true,  56,  "20010db8abcdef"  },
+        {true,  48,  "20010db8abcd"    },
+        {true,  33,  "20010db880"      },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char scratch[SUBJECT_SCRATCH];
+        struct spop_value v = {
+            .type = SPOP_IPV4, .bytes = {four, 4}
+        };
+        if (cases[i].six)
+            v = (struct spop_value){
+                .type = SPOP_IPV6, .bytes = {sixteen, 16}
+            };
+        struct spop_slice a = subject_address(&v, cases[i].six ? 32 : cases[i].bits,
+                                              cases[i].six ? cases[i].bits : 64, scratch);
+        assert_hex((const uint8_t *)a.ptr, a.len, cases[i].hex);
+    }
+    struct policy p = policy_payments();
+    struct limit l = limit_of("a", 6, 60, "ip", NULL);
+    struct request_facts f = {.src = v6("\x20\x01\x0d\xb8\0\0\0\1\0\0\0\0\0\0\0\1")},
+                         g = {.src = v6("\x20\x01\x0d\xb8\0\0\0\2\0\0\0\0\0\0\0\1")};
+    struct record_id x, y;
+    l.ipv6_prefix = 56;
+    subject_limit(&p, &l, &f, &x);
+    subject_limit(&p, &l, &g, &y);
+    assert_true(same(&x, &y));
+    (void)state;
+}
+
+/* A sliding window is alone in its group, by its name; its slot is that of the client's others. */
+static void test_windows_stand_alone(void **state)
+{
+    struct policy p = policy_payments();
+    struct request_facts f = facts_alice();
+    struct limit bucket = limit_of("a", 6, 60, "ip", NULL), a = bucket, b = limit_of("b", 6, 60, "ip", NULL);
+    struct record_id x, y;
+    a.algorithm = b.algorithm = ALGORITHM_WINDOW;
+    subject_limit(&p, &bucket, &f, &x);
+    subject_limit(&p, &a, &f, &y);
+    assert_false(same(&x, &y));
+    assert_memory_equal(x.tag, y.tag, sizeof x.tag);
+    subject_limit(&p, &b, &f, &x);
+    assert_false(same(&x, &y));
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_record_literals),   cmocka_unit_test(test_records_differ),
         cmocka_unit_test(test_principal_missing), cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_limit_literals),    cmocka_unit_test(test_limits_share),
+        cmocka_unit_test(test_prefixes),          cmocka_unit_test(test_windows_stand_alone),
         cmocka_unit_test(test_limit_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ static struct room w;
 static struct peer p;
 static struct peer_frame f;
 static char token[TOKEN_TEXT + 1]; /* of the last grant */
+static bool waited = true;         /* as HAProxy does for the body of a key's answer */
 
 static int setup(void **state)
 {
@@ -60,7 +61,7 @@ static void respond(uint64_t stream, unsigned status, const char *body)
     peer_int(&p, "body_len", body ? (int64_t)strlen(body) : 5);
     if (body)
         peer_int(&p, "content_length", (int64_t)strlen(body));
-    peer_bool(&p, "waited", true);
+    peer_bool(&p, "waited", waited);
     peer_end(&p);
     peer_send(&p);
 }
@@ -101,6 +102,65 @@ static void settled_or_recorded(void **state)
     assert_int_equal(room_counted(&w, METRIC_RESPONSE_UNSTORABLE), 2);
     assert_int_equal(room_counted(&w, METRIC_RESPONSE_ANSWERED), 2);
     assert_int_equal(room_counted(&w, METRIC_RESPONSE_UNCONFIRMED), 0);
+}
+
+/* A request that only holds a slot: given back before the client has its whole answer, kept while it goes on,
+ * which is said to HAProxy without asking Redis; and never a body in Redis. */
+static void slots_without_a_key(void **state)
+{
+    (void)state;
+    grant("slots", "rid-1");
+    room_request(&p, 2, "slots", "k", "rid-2");
+    peer_ack(&p, 2, &f);
+    assert_int_equal(ack_integer(&f, "status"), 429);
+    uint64_t commands = room_counted(&w, METRIC_REDIS_COMMANDS);
+    waited = false;
+    respond(3, 201, NULL);
+    expect(3, false, true);
+    assert_int_equal(room_counted(&w, METRIC_REDIS_COMMANDS), commands);
+    assert_int_equal(room_state(&w), RECORD_RUNNING);
+    for (unsigned i = 0; i < 2; i++) { /* said twice: the second finds its work done */
+        respond(4 + i, 201, "paid");
+        expect(4 + i, true, true);
+        assert_int_equal(room_state(&w), '-');
+    }
+    waited = true;
+    assert_int_equal(room_counted(&w, METRIC_RESPONSE_SLOT), 2);
+    assert_int_equal(room_counted(&w, METRIC_RESPONSE_SLOT_KEPT), 1);
+    assert_int_equal(room_counted(&w, METRIC_RESPONSE_COMPLETE) + room_counted(&w, METRIC_RESPONSE_ANSWERED),
+                     0);
+    grant("slots", "rid-2");
+}
+
+/* HAProxy could not use the grant of a slot, or never saw it. */
+static void refused_slots(void **state)
+{
+    (void)state;
+    grant("slots", "rid-1");
+    room_request_of(&p, 2, "once-refused", "slots", "k", "rid-2", 10);
+    peer_send(&p);
+    peer_ack(&p, 2, &f);
+    room_turn(&w, 0.1);
+    assert_int_equal(room_state(&w), RECORD_RUNNING);
+    room_request_of(&p, 3, "once-refused", "slots", "k", "rid-1", 10);
+    peer_send(&p);
+    peer_ack(&p, 3, &f);
+    room_until_state(&w, '-');
+    grant("slots", "rid-3");
+}
+
+/* The grant that came too late for its client: Redis hangs, wakes up, and the slot is free again. */
+static void late_slot_is_given_back(void **state)
+{
+    (void)state;
+    room_freeze(&w);
+    room_request(&p, 2, "slots", "k", "rid-1");
+    peer_ack(&p, 2, &f);
+    assert_int_equal(ack_integer(&f, "status"), 503);
+    room_thaw(&w);
+    room_until(&w, METRIC_COMPLETIONS, 0);
+    assert_int_equal(room_state(&w), '-');
+    grant("slots", "rid-2");
 }
 
 static void stored_answer_is_replayed(void **state)
@@ -332,7 +392,8 @@ int main(void)
         T(unknown_policy_is_answered), T(word_outlives_the_patience), T(word_outlives_the_connection),
         T(word_of_a_lost_lock),        T(no_room_for_the_word),       T(wrong_tokens_and_statuses),
         T(malformed_payload),          T(refused_after_an_error),     T(refused_with_our_verdict),
-        T(bound_of_what_waits),
+        T(bound_of_what_waits),        T(slots_without_a_key),        T(refused_slots),
+        T(late_slot_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

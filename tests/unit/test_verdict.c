@@ -184,9 +184,10 @@ static void test_go_with_limits(void **state)
 {
     struct plan p = plan_k1();
     struct limit l = limit_of("q", 6, 60, "ip", NULL);
-    struct outcome o = {.kind = OUTCOME_GO, .has_levels = true, .level = {100000000.0}};
+    struct outcome o = {
+        .kind = OUTCOME_GO, .has_levels = true, .level = {100000000.0}, .back = {100000000.0}};
     struct ack a;
-    p.limits[p.nlimits++].limit = &l;
+    p.limits[p.nlimits++] = (struct plan_limit){.limit = &l, .pace = &l.pace, .cost = 1};
     p.has_record = false;
     decide(&a, &p, &o);
     takes_text(&a, "verdict", "pass");
@@ -289,7 +290,6 @@ static void test_limited(void **state)
         double wait_us;
         int64_t ms, seconds;
     } cases[] = {
-        {0,       0,    1 },
         {1,       1,    1 },
         {999001,  1000, 1 },
         {1000000, 1000, 1 },
@@ -304,18 +304,18 @@ static void test_limited(void **state)
             .kind = OUTCOME_LIMITED,
             .has_levels = true,
             .level = {600000000.0,      0},
-            .wait_us = {cases[i].wait_us, 0}
+            .wait_us = {cases[i].wait_us, 0},
+            .back = {600000000.0,      0}
         };
         struct ack a;
-        p.limits[p.nlimits++].limit = &q;
-        p.limits[p.nlimits++].limit = &all;
+        p.limits[p.nlimits++] = (struct plan_limit){.limit = &q, .pace = &q.pace, .cost = 1};
+        p.limits[p.nlimits++] = (struct plan_limit){.limit = &all, .pace = &all.pace, .cost = 1};
         decide(&a, &p, &o);
         json_t *json = takes_problem(&a, 429, "rate-limited");
         json_t *limits = json_object_get(json, "limits");
         assert_int_equal(json_integer_value(json_object_get(json, "retry_ms")), cases[i].ms);
-        assert_int_equal(json_array_size(limits), cases[i].ms > 0);
-        if (cases[i].ms > 0)
-            assert_string_equal(json_string_value(json_array_get(limits, 0)), "q");
+        assert_int_equal(json_array_size(limits), 1);
+        assert_string_equal(json_string_value(json_array_get(limits, 0)), "q");
         takes_int(&a, "retry_after", cases[i].seconds);
         takes_text(&a, "reason", "limited");
         takes_text(&a, "ratelimit", "\"q\";r=0;t=60");
@@ -323,6 +323,55 @@ static void test_limited(void **state)
         nothing_left(&a);
         json_decref(json);
     }
+    (void)state;
+}
+
+/* R10: what can never pass is told so, and not to come back later. */
+static void test_never_passes(void **state)
+{
+    struct limit q = limit_of("q", 6, 60, "ip", NULL);
+    struct plan p = plan_k1();
+    struct outcome o = {.kind = OUTCOME_LIMITED, .has_levels = true, .wait_us = {1}};
+    struct ack a;
+    p.limits[p.nlimits++] = (struct plan_limit){.limit = &q, .pace = &q.pace, .cost = 7};
+    decide(&a, &p, &o);
+    json_t *json = takes_problem(&a, 429, "rate-limited");
+    assert_null(json_object_get(json, "retry_ms"));
+    assert_non_null(strstr(json_string_value(json_object_get(json, "detail")), "never passes"));
+    take(&a, "reason"), take(&a, "ratelimit"), take(&a, "ratelimit_policy");
+    nothing_left(&a);
+    json_decref(json);
+    (void)state;
+}
+
+/* R3: each limit shows the fields that it says, the tightest of its family; R11: a shadow shows none. */
+static void test_families(void **state)
+{
+    struct limit ietf = limit_of("a", 6, 60, "ip", NULL), x = limit_of("b", 9, 60, "ip", NULL),
+                 both = limit_of("c", 7, 7, "ip", NULL), none = limit_of("d", 5, 5, "ip", NULL),
+                 shadow = limit_of("e", 5, 5, "ip", NULL);
+    const struct limit *all[] = {&ietf, &x, &both, &none, &shadow};
+    struct plan p = {.policy = plan_k1().policy};
+    struct outcome o = {.kind = OUTCOME_GO, .has_levels = true, .now_us = 1700000000500000};
+    struct ack a;
+    x.fields = FIELDS_X;
+    both.fields = FIELDS_BOTH;
+    none.fields = FIELDS_NONE;
+    shadow.shadow = true;
+    for (unsigned i = 0; i < 5; i++) {
+        p.limits[p.nlimits++] = (struct plan_limit){.limit = all[i], .pace = &all[i]->pace, .cost = 1};
+        o.level[i] = o.back[i] = (5 - i) * all[i]->pace.increment;
+    }
+    o.wait_us[4] = 5;
+    decide(&a, &p, &o);
+    takes_text(&a, "verdict", "pass");
+    take(&a, "reason");
+    takes_text(&a, "ratelimit", "\"a\";r=1;t=50");
+    takes_text(&a, "ratelimit_policy", "\"a\";q=6;w=60, \"c\";q=7;w=7");
+    takes_int(&a, "x_limit", 7);
+    takes_int(&a, "x_remaining", 4);
+    takes_int(&a, "x_reset", 1700000004); /* 0.5 s and 3 s, rounded up */
+    nothing_left(&a);
     (void)state;
 }
 
@@ -346,10 +395,11 @@ static void test_response(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pass),      cmocka_unit_test(test_deny),
-        cmocka_unit_test(test_go),        cmocka_unit_test(test_go_with_limits),
-        cmocka_unit_test(test_replay),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_tombstone), cmocka_unit_test(test_limited),
+        cmocka_unit_test(test_pass),         cmocka_unit_test(test_deny),
+        cmocka_unit_test(test_go),           cmocka_unit_test(test_go_with_limits),
+        cmocka_unit_test(test_replay),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_tombstone),    cmocka_unit_test(test_limited),
+        cmocka_unit_test(test_never_passes), cmocka_unit_test(test_families),
         cmocka_unit_test(test_response),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
