@@ -88,7 +88,7 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix chaos soak check fmt lint coverage fuzz release-times clean install
+.PHONY: help run test test-matrix chaos soak check fmt lint coverage fuzz release-times wait-times clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -179,6 +179,13 @@ release-times: ## how long a key stays locked after each kind of failure: figure
 	@rm -f $(BUILD)/release-times.txt
 	@THREADS=4 ONCE_TRIES=$(or $(TRIES),30) ONCE_FIGURES=$(abspath $(BUILD))/release-times.txt \
 	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/release-times.vtc; rc=$$?; cat $(BUILD)/release-times.txt; exit $$rc
+
+wait-times: ## how long 500 duplicates that wait need for their answer once there is one: at most 200 ms
+	@tools/deps test
+	@$(MAKE) --no-print-directory all
+	@rm -f $(BUILD)/wait-times.txt
+	@JOBS=1 ONCE_LARGEST=200 ONCE_FIGURES=$(abspath $(BUILD))/wait-times.txt \
+	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/waiting-many.vtc; rc=$$?; cat $(BUILD)/wait-times.txt; exit $$rc
 
 PREFIX ?= /usr/local
 install: all ## binary and HAProxy files under PREFIX (/usr/local)

@@ -58,6 +58,7 @@ static void on_redis_ready(void *arg)
     acks_ready(a->gate.acks);
     completion_flush(a->gate.completion);
     inflight_redis_ready(a->gate.inflight);
+    parking_redis_ready(a->gate.parking);
 }
 
 static void on_redis_lost(void *arg)
@@ -100,7 +101,8 @@ static bool start_gate(struct agent *a)
         !(g->sealer = sealer_new(a->loop, c, &a->metrics)) ||
         !(g->acks = acks_new(a->loop, g->redis, c, &a->metrics)) ||
         !(g->completion = completion_new(a->loop, g->redis, c, &a->metrics)) ||
-        !(g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics)))
+        !(g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics)) ||
+        !(g->parking = parking_new(a->loop, g->redis, c, &a->metrics)))
         return false;
     completion_set_acks(g->completion, g->acks);
     inflight_set_acks(g->inflight, g->acks);
@@ -199,6 +201,7 @@ bool agent_reload(struct agent *a, struct config *c)
     acks_reconfigure(a->gate.acks, c);
     completion_reconfigure(a->gate.completion, c);
     inflight_reconfigure(a->gate.inflight, c);
+    parking_reconfigure(a->gate.parking, c);
     sealer_reconfigure(a->gate.sealer, c);
     if (a->gate.replay)
         replay_reconfigure(a->gate.replay, c);
@@ -237,6 +240,7 @@ void agent_drain(struct agent *a)
     }
     a->draining = true;
     sessions_drain(a->sessions);
+    parking_drain(a->gate.parking);
     a->drain_began = ev_now(a->loop);
     ev_timer_init(&a->drain, on_drain, 0, drain_look);
     a->drain.data = a;
@@ -260,6 +264,7 @@ void agent_free(struct agent *a)
      * it. */
     if (a->gate.redis)
         redis_free(a->gate.redis);
+    parking_free(a->gate.parking);
     guard_free(a->gate.guard);
     if (a->gate.completion)
         completion_free(a->gate.completion);

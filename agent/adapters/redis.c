@@ -299,3 +299,8 @@ bool redis_ready(const struct redis *r)
 {
     return r->link == LINK_READY;
 }
+
+struct redis_site redis_site(const struct redis *r)
+{
+    return (struct redis_site){r->address, r->username, r->password};
+}

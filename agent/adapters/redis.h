@@ -50,6 +50,11 @@ void redis_reconfigure(struct redis *r, const struct config *c);
 void redis_free(struct redis *r);
 
 bool redis_ready(const struct redis *r);
+/* Where it is connected to, and as whom; valid until the callback returns. */
+struct redis_site {
+    const char *address, *username, *password;
+};
+struct redis_site redis_site(const struct redis *r);
 /* May callers of this rank send? Each rank may fill so many eighths of redis.max_pending: claims never crowd
  * out outcomes, nor either of them the words about what runs. Reaching the bound is counted. */
 enum redis_rank { REDIS_CLAIMS = 6, REDIS_OUTCOMES = 7, REDIS_HEARTBEATS = 8 };

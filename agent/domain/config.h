@@ -71,6 +71,7 @@ struct idempotency {
     enum inflight_mode inflight;
     uint32_t max_stored; /* bytes of body; larger ones become tombstones */
     bool fail_open;      /* forwarded unprotected when Redis cannot confirm the claim */
+    uint32_t wait_ms;    /* how long a duplicate waits for the original's outcome; 0: 409 at once */
 };
 
 /* How many requests in which time. Units of increment and capacity: a token bucket's are ticks of 100 ns,
@@ -183,6 +184,9 @@ struct config {
         uint32_t
             response_ms; /* how long a response message waits for it; below the response engine's timeout */
     } completion;
+    struct {
+        uint32_t max_parked; /* duplicates that wait */
+    } wait;
     struct {
         uint32_t drain_ms; /* at SIGTERM */
     } stop;

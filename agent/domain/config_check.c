@@ -66,16 +66,19 @@ static void put_seconds(struct text *t, const char *before, uint64_t s)
     text_str(t, "s");
 }
 
-static void check_lock(struct check *k, const char *option, uint32_t lock_s)
+static void check_lock(struct check *k, const char *option, uint32_t lock_s, uint32_t wait_ms)
 {
     const struct config *c = k->config;
     uint64_t polls = POLLS * (uint64_t)c->inflight.poll_ms;
-    uint64_t need = c->redis.deadline_ms + polls + MARGIN_MS;
+    uint64_t need = wait_ms + c->redis.deadline_ms + polls + MARGIN_MS;
     if ((uint64_t)lock_s * 1000 >= need)
         return;
     struct text *t = begin(k, option);
     put_seconds(t, "", lock_s);
-    put_ms(t, " is too short: redis.deadline (", c->redis.deadline_ms);
+    text_str(t, " is too short: ");
+    if (wait_ms)
+        put_ms(t, "idempotency.wait (", wait_ms);
+    put_ms(t, wait_ms ? "), redis.deadline (" : "redis.deadline (", c->redis.deadline_ms);
     put_ms(t, "), three times inflight.poll (", polls);
     put_seconds(t, ") and 1s must fit: at least ", (need + 999) / 1000);
     report(k);
@@ -124,7 +127,7 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     i->lock_s = token_ttl_seconds(token_ttl_code(i->lock_s));
     status_set_parse(i->store, &i->stored, &bad);
     status_set_parse(i->definite, &i->known, &bad);
-    check_lock(k, "idempotency.lock", i->lock_s);
+    check_lock(k, "idempotency.lock", i->lock_s, i->wait_ms);
     if (i->inflight == INFLIGHT_POLL)
         check_heartbeat(k, "idempotency.lock", i->lock_s);
     check_record(k, i);
@@ -146,7 +149,7 @@ static void check_lease(struct check *k, struct policy *p)
     p->lease_s = token_ttl_seconds(token_ttl_code(p->lease_s));
     if (p->idempotency.enabled || !policy_has_slots(p))
         return;
-    check_lock(k, "lease", p->lease_s);
+    check_lock(k, "lease", p->lease_s, 0);
     check_heartbeat(k, "lease", p->lease_s);
     if (k->config->nhaproxy == 0)
         say(k, "limits",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Rules about the frontend: what frontend.cfg and routing.cfg put there, and in which order.
  *
- *   clean, rid, process, wait ─► ASK ─► TRACK ─► CHECK ─► REFUSED ─► STOP         http-request
+ *   clean, rid, process, wait ─► ASK, ASK_WAIT ─► TRACK ─► CHECK ─► REFUSED ─► STOP         http-request
  *                                 └──► NO_VERDICT ─────────┘
  *   wait ─► ANSWER ─► SETTLED, UNSETTLED ─► its status                             http-response
  *
@@ -17,33 +17,35 @@ static const struct step {
     const char *words2;    /* another way to say it; may be NULL */
     int anchor;            /* step at whose line it is missed, -1: the frontend's */
 } steps[] = {
-    [STEP_CLEAN] = {"http-request del-header ^once[-_] -m reg",                                   "",                      NULL,                -1            },
-    [STEP_RID] = {"http-request set-var(txn.once_rid) uuid()",                                  "",                      NULL,                STEP_ASK      },
-    [STEP_PROCESS] = {"http-request set-var-fmt(txn.once_process) %pid.%[var(proc.once_start)].%H", "",                      NULL,
-                    STEP_ASK                                                                                                                                  },
-    [STEP_WAIT] = {"http-request wait-for-body",                                                 "",                      NULL,                STEP_ASK      },
-    [STEP_ASK] = {"http-request send-spoe-group once once-request",                             "",                      NULL,                -1            },
-    [STEP_AGAIN] = {"http-request send-spoe-group once once-request",                             "once_again",            NULL,                STEP_ASK      },
-    [STEP_TRACK] = {"http-request track-sc2 var(txn.once.token) table once_inflight",             "once_go",               NULL,
-                    STEP_ASK                                                                                                                                  },
-    [STEP_NO_VERDICT] = {"http-request set-var(txn.once_refused) bool(true)",                          "!once_verdict",         NULL,
-                    STEP_ASK                                                                                                                                  },
-    [STEP_CHECK] = {"http-request set-var(txn.once_refused) bool(true)",                          "once_go !once_tracked", NULL,
-                    STEP_TRACK                                                                                                                                },
-    [STEP_REFUSED] = {"http-request send-spoe-group once-response once-refused",                    "once_refused",          NULL,
-                    STEP_ASK                                                                                                                                  },
-    [STEP_STOP] = {"http-request return",                                                        "once_refused",          "http-request deny", STEP_ASK      },
-    [STEP_DENY] = {"http-request return",                                                        "once_deny",             "http-request deny", STEP_ASK      },
-    [STEP_REPLAY_ID] = {"http-request set-header Once-Replay %[var(txn.once.replay)]",                "once_replay",           NULL,
-                    STEP_ASK                                                                                                                                  },
-    [STEP_ANSWER_WAIT] = {"http-response wait-for-body",                                                NULL,                    NULL,                STEP_ANSWER   },
-    [STEP_ANSWER] = {"http-response send-spoe-group once-response once-response",                  "once_go",               NULL,                -1            },
+    [STEP_CLEAN] = {"http-request del-header ^once[-_] -m reg",                                   "",                       NULL,                -1            },
+    [STEP_RID] = {"http-request set-var(txn.once_rid) uuid()",                                  "",                       NULL,                STEP_ASK      },
+    [STEP_PROCESS] = {"http-request set-var-fmt(txn.once_process) %pid.%[var(proc.once_start)].%H", "",                       NULL,
+                    STEP_ASK                                                                                                                                   },
+    [STEP_WAIT] = {"http-request wait-for-body",                                                 "",                       NULL,                STEP_ASK      },
+    [STEP_ASK] = {"http-request send-spoe-group once once-request",                             "!once_waits",            NULL,                -1            },
+    [STEP_AGAIN] = {"http-request send-spoe-group once once-request",                             "once_again !once_waits", NULL,
+                    STEP_ASK                                                                                                                                   },
+    [STEP_ASK_WAIT] = {"http-request send-spoe-group once-wait once-request",                        "once_waits",             NULL,                STEP_ASK      },
+    [STEP_TRACK] = {"http-request track-sc2 var(txn.once.token) table once_inflight",             "once_go",                NULL,
+                    STEP_ASK                                                                                                                                   },
+    [STEP_NO_VERDICT] = {"http-request set-var(txn.once_refused) bool(true)",                          "!once_verdict",          NULL,
+                    STEP_ASK                                                                                                                                   },
+    [STEP_CHECK] = {"http-request set-var(txn.once_refused) bool(true)",                          "once_go !once_tracked",  NULL,
+                    STEP_TRACK                                                                                                                                 },
+    [STEP_REFUSED] = {"http-request send-spoe-group once-response once-refused",                    "once_refused",           NULL,
+                    STEP_ASK                                                                                                                                   },
+    [STEP_STOP] = {"http-request return",                                                        "once_refused",           "http-request deny", STEP_ASK      },
+    [STEP_DENY] = {"http-request return",                                                        "once_deny",              "http-request deny", STEP_ASK      },
+    [STEP_REPLAY_ID] = {"http-request set-header Once-Replay %[var(txn.once.replay)]",                "once_replay",            NULL,
+                    STEP_ASK                                                                                                                                   },
+    [STEP_ANSWER_WAIT] = {"http-response wait-for-body",                                                NULL,                     NULL,                STEP_ANSWER   },
+    [STEP_ANSWER] = {"http-response send-spoe-group once-response once-response",                  "once_go",                NULL,                -1            },
     [STEP_ANSWER_AGAIN] = {"http-response send-spoe-group once-response once-response",                  "once_go once_untold",
-                    NULL,                                                                                                                       STEP_ANSWER   },
-    [STEP_SETTLED] = {"http-response sc-set-gpt0(2) 1000",                                          "once_go once_settled",  NULL,                STEP_ANSWER   },
+                    NULL,                                                                                                                        STEP_ANSWER   },
+    [STEP_SETTLED] = {"http-response sc-set-gpt0(2) 1000",                                          "once_go once_settled",   NULL,                STEP_ANSWER   },
     [STEP_UNSETTLED] = {"http-response track-sc1 var(txn.once.token) table once_unsettled",
-                    "once_go !{ var(txn.once.recorded) -m bool }",                                                         NULL,                STEP_ANSWER   },
-    [STEP_UNSETTLED_STATUS] = {"http-response sc-set-gpt0(1) status",                                        NULL,                    NULL,                STEP_UNSETTLED},
+                    "once_go !{ var(txn.once.recorded) -m bool }",                                                          NULL,                STEP_ANSWER   },
+    [STEP_UNSETTLED_STATUS] = {"http-response sc-set-gpt0(1) status",                                        NULL,                     NULL,                STEP_UNSETTLED},
 };
 
 /* What comes before what. */
@@ -54,9 +56,12 @@ static const struct {
     {STEP_RID,          STEP_ASK             },
     {STEP_PROCESS,      STEP_ASK             },
     {STEP_WAIT,         STEP_ASK             },
+    {STEP_WAIT,         STEP_ASK_WAIT        },
+    {STEP_ASK_WAIT,     STEP_TRACK           },
+    {STEP_ASK_WAIT,     STEP_NO_VERDICT      },
     {STEP_ASK,          STEP_AGAIN           },
-    {STEP_ASK,          STEP_TRACK           },
     {STEP_AGAIN,        STEP_NO_VERDICT      },
+    {STEP_ASK,          STEP_TRACK           },
     {STEP_ASK,          STEP_NO_VERDICT      },
     {STEP_TRACK,        STEP_CHECK           },
     {STEP_NO_VERDICT,   STEP_REFUSED         },
@@ -65,8 +70,8 @@ static const struct {
     {STEP_ASK,          STEP_DENY            },
     {STEP_ASK,          STEP_REPLAY_ID       },
     {STEP_ANSWER_WAIT,  STEP_ANSWER          },
-    {STEP_ANSWER,       STEP_ANSWER_AGAIN    },
     {STEP_ANSWER,       STEP_SETTLED         },
+    {STEP_ANSWER,       STEP_ANSWER_AGAIN    },
     {STEP_ANSWER_AGAIN, STEP_UNSETTLED       },
     {STEP_ANSWER,       STEP_UNSETTLED       },
     {STEP_UNSETTLED,    STEP_UNSETTLED_STATUS},
@@ -86,6 +91,7 @@ static const struct {
     {"once_settled", "acl once_settled var(txn.once.settled) -m bool"                         },
     {"once_open",    "acl once_open var(txn.once_open) -m bool"                               },
     {"once_nobody",  "acl once_nobody var(txn.once.err),lower,add(0) -m int 1 2 256 257 258"  },
+    {"once_waits",   "acl once_waits var(txn.once_wait) -m bool"                              },
 };
 
 /* Words that end a request's way, and are no part of the gate. */

@@ -52,7 +52,12 @@ bool hacheck_time(const struct haconf *c, const struct haconf_section *s, const 
                   const struct haconf_line **line, uint64_t *ms);
 /* Last line of any global section that matches. */
 const struct haconf_line *hacheck_global(const struct hacheck *k, const char *pattern);
-/* The spoe-agent of an engine ("once", "once-response"); NULL. */
+/* The engines: the first two are wanted always, once-wait where a gate has its filter. */
+enum { HACHECK_ENGINES = 3, HACHECK_WANTED = 2 };
+extern const char *const hacheck_engine_names[HACHECK_ENGINES];
+/* Is it wanted, or has a gate its filter? Else whatever a file says of it is not looked at. */
+bool hacheck_uses(const struct hacheck *k, unsigned engine);
+/* The spoe-agent of an engine; NULL. */
 const struct haconf_section *hacheck_engine(const struct hacheck *k, const char *engine);
 /* The backend that the engine sends to; NULL. */
 const struct haconf_section *hacheck_agents(const struct hacheck *k, const char *engine);
@@ -76,6 +81,7 @@ hacheck_fn hacheck_engines, hacheck_spoe_option, hacheck_prefix, hacheck_variabl
 hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, hacheck_lock, hacheck_response,
     hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
     hacheck_socket_many;
+hacheck_fn hacheck_wait_engine, hacheck_wait_processing, hacheck_wait_idle, hacheck_wait_connections;
 hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_hold, hacheck_hop,
     hacheck_fail_open, hacheck_fail_closed;
 
@@ -87,6 +93,7 @@ enum hacheck_gate_step {
     STEP_WAIT,
     STEP_ASK,
     STEP_AGAIN,
+    STEP_ASK_WAIT, /* only where the engine once-wait is used */
     STEP_TRACK,
     STEP_NO_VERDICT,
     STEP_CHECK,

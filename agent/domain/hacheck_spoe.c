@@ -7,7 +7,7 @@
 #include "domain/facts.h"
 #include "domain/verdict.h"
 
-static const char *const engines[] = {"once", "once-response"};
+const char *const hacheck_engine_names[HACHECK_ENGINES] = {"once", "once-response", "once-wait"};
 
 /* Which group asks which engine; the group and its message have one name. */
 static const struct {
@@ -17,6 +17,7 @@ static const struct {
     {MESSAGE_REQUEST,  "once"         },
     {MESSAGE_RESPONSE, "once-response"},
     {MESSAGE_REFUSED,  "once-response"},
+    {MESSAGE_REQUEST,  "once-wait"    },
 };
 
 static const char *const variables[] = {
@@ -65,20 +66,34 @@ static bool has_filter(const struct hacheck *k, const struct haconf_section *gat
     return false;
 }
 
+bool hacheck_uses(const struct hacheck *k, unsigned engine)
+{
+    bool uses = engine < HACHECK_WANTED;
+    for (unsigned i = 0; i < k->gates.n; i++)
+        uses = uses || has_filter(k, k->gates.at[i], hacheck_engine_names[engine]);
+    return uses;
+}
+
+/* The spoe-agent of an engine that is used; NULL. */
+static const struct haconf_section *used(const struct hacheck *k, unsigned engine)
+{
+    return hacheck_uses(k, engine) ? hacheck_engine(k, hacheck_engine_names[engine]) : NULL;
+}
+
 void hacheck_engines(struct hacheck *k)
 {
-    for (unsigned e = 0; e < 2; e++) {
-        for (unsigned i = 0; i < k->gates.n; i++)
-            if (!has_filter(k, k->gates.at[i], engines[e]))
+    for (unsigned e = 0; e < HACHECK_ENGINES; e++) {
+        for (unsigned i = 0; e < HACHECK_WANTED && i < k->gates.n; i++)
+            if (!has_filter(k, k->gates.at[i], hacheck_engine_names[e]))
                 hacheck_say(k, haconf_head(k->site, k->gates.at[i]), "%s '%s' lacks 'filter spoe engine %s'",
-                            k->gates.at[i]->type, k->gates.at[i]->name, engines[e]);
-        if (k->gates.n > 0 && !hacheck_engine(k, engines[e]))
+                            k->gates.at[i]->type, k->gates.at[i]->name, hacheck_engine_names[e]);
+        if (k->gates.n > 0 && hacheck_uses(k, e) && !hacheck_engine(k, hacheck_engine_names[e]))
             hacheck_say(k, k->spoe->nlines > 0 ? &k->spoe->lines[0] : hacheck_top(k),
-                        "no SPOE file that is named has a spoe-agent under [%s]", engines[e]);
+                        "no SPOE file that is named has a spoe-agent under [%s]", hacheck_engine_names[e]);
     }
 }
 
-/* An option of both engines that must be written, on or off. */
+/* An option of all engines that must be written, on or off. */
 void hacheck_spoe_option(struct hacheck *k)
 {
     static const struct {
@@ -91,23 +106,23 @@ void hacheck_spoe_option(struct hacheck *k)
     };
     const char *name = options[k->rule->which].name;
     bool wanted = options[k->rule->which].on, on = false;
-    for (unsigned e = 0; e < 2; e++) {
-        const struct haconf_section *s = hacheck_engine(k, engines[e]);
+    for (unsigned e = 0; e < HACHECK_ENGINES; e++) {
+        const struct haconf_section *s = used(k, e);
         const struct haconf_line *l = s ? haconf_option(k->spoe, s, name, wanted, &on) : NULL;
         if (s && (!l || on != wanted))
             hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s does not say '%soption %s'",
-                        engines[e], wanted ? "" : "no ", name);
+                        hacheck_engine_names[e], wanted ? "" : "no ", name);
     }
 }
 
 void hacheck_prefix(struct hacheck *k)
 {
-    for (unsigned e = 0; e < 2; e++) {
-        const struct haconf_section *s = hacheck_engine(k, engines[e]);
+    for (unsigned e = 0; e < HACHECK_ENGINES; e++) {
+        const struct haconf_section *s = used(k, e);
         const struct haconf_line *l = s ? haconf_last(k->spoe, s, "option var-prefix") : NULL;
         if (s && !(l && haconf_matches(l, "option var-prefix once")))
             hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s does not say 'option var-prefix once'",
-                        engines[e]);
+                        hacheck_engine_names[e]);
     }
 }
 
@@ -126,15 +141,17 @@ static bool listed(const struct haconf *c, const struct haconf_section *s, const
 
 void hacheck_variables(struct hacheck *k)
 {
-    for (unsigned v = 0; v < VARIABLES; v++) {
-        bool later = strcmp(variables[v], "settled") == 0 || strcmp(variables[v], "recorded") == 0;
-        const struct haconf_section *s = hacheck_engine(k, engines[later]);
-        if (!s || listed(k->spoe, s, "register-var-names", variables[v]) ||
-            haconf_last(k->spoe, s, "option force-set-var"))
-            continue;
-        const struct haconf_line *l = haconf_last(k->spoe, s, "register-var-names");
-        hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s does not register the variable '%s'",
-                    engines[later], variables[v]);
+    for (unsigned e = 0; e < HACHECK_ENGINES; e++) {
+        const struct haconf_section *s = used(k, e);
+        for (unsigned v = 0; s && v < VARIABLES; v++) {
+            bool later = strcmp(variables[v], "settled") == 0 || strcmp(variables[v], "recorded") == 0;
+            if (later != (e == 1) || listed(k->spoe, s, "register-var-names", variables[v]) ||
+                haconf_last(k->spoe, s, "option force-set-var"))
+                continue;
+            const struct haconf_line *l = haconf_last(k->spoe, s, "register-var-names");
+            hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s does not register the variable '%s'",
+                        hacheck_engine_names[e], variables[v]);
+        }
     }
 }
 
@@ -180,37 +197,39 @@ void hacheck_arguments(struct hacheck *k)
     }
 }
 
-void hacheck_agents_there(struct hacheck *k)
-{
-    for (unsigned e = 0; e < 2; e++) {
-        const struct haconf_section *s = hacheck_engine(k, engines[e]),
-                                    *agents = hacheck_agents(k, engines[e]);
-        const struct haconf_line *l = s ? haconf_last(k->spoe, s, "use-backend") : NULL;
-        if (s && !agents)
-            hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s names no backend that there is",
-                        engines[e]);
-        if (agents && !haconf_last(k->site, agents, "server *"))
-            hacheck_say(k, haconf_head(k->site, agents), "backend '%s' has no server", agents->name);
-        if (agents && agents == hacheck_agents(k, engines[1]))
-            break;
-    }
-}
-
-/* The backends of both engines, once each. */
-static unsigned agents_of(const struct hacheck *k, const struct haconf_section *out[2])
+/* The backends of the engines, once each. */
+static unsigned agents_of(const struct hacheck *k, const struct haconf_section *out[HACHECK_ENGINES])
 {
     unsigned n = 0;
-    for (unsigned e = 0; e < 2; e++) {
-        const struct haconf_section *s = hacheck_agents(k, engines[e]);
-        if (s && (n == 0 || out[0] != s))
+    for (unsigned e = 0; e < HACHECK_ENGINES; e++) {
+        const struct haconf_section *s = used(k, e) ? hacheck_agents(k, hacheck_engine_names[e]) : NULL;
+        bool known = !s;
+        for (unsigned i = 0; i < n; i++)
+            known = known || out[i] == s;
+        if (!known)
             out[n++] = s;
     }
     return n;
 }
 
+void hacheck_agents_there(struct hacheck *k)
+{
+    const struct haconf_section *agents[HACHECK_ENGINES];
+    for (unsigned e = 0; e < HACHECK_ENGINES; e++) {
+        const struct haconf_section *s = used(k, e);
+        const struct haconf_line *l = s ? haconf_last(k->spoe, s, "use-backend") : NULL;
+        if (s && !hacheck_agents(k, hacheck_engine_names[e]))
+            hacheck_say(k, l ? l : haconf_head(k->spoe, s), "engine %s names no backend that there is",
+                        hacheck_engine_names[e]);
+    }
+    for (unsigned i = agents_of(k, agents); i-- > 0;)
+        if (!haconf_last(k->site, agents[i], "server *"))
+            hacheck_say(k, haconf_head(k->site, agents[i]), "backend '%s' has no server", agents[i]->name);
+}
+
 void hacheck_spop_check(struct hacheck *k)
 {
-    const struct haconf_section *agents[2];
+    const struct haconf_section *agents[HACHECK_ENGINES];
     for (unsigned i = agents_of(k, agents); i-- > 0;) {
         bool on = false;
         const struct haconf_line *l = haconf_option(k->site, agents[i], "spop-check", true, &on);
@@ -235,7 +254,7 @@ static void unchecked_servers(struct hacheck *k, const struct haconf_section *s)
 
 void hacheck_server_check(struct hacheck *k)
 {
-    const struct haconf_section *agents[2];
+    const struct haconf_section *agents[HACHECK_ENGINES];
     for (unsigned i = agents_of(k, agents); i-- > 0;)
         unchecked_servers(k, agents[i]);
 }
@@ -266,7 +285,7 @@ void hacheck_storm(struct hacheck *k)
     static const char *const wanted[] = {"default-server on-marked-down shutdown-sessions",
                                          "default-server observe layer4", "default-server on-error mark-down",
                                          "tcp-request inspect-delay", "tcp-request content reject"};
-    const struct haconf_section *agents[2];
+    const struct haconf_section *agents[HACHECK_ENGINES];
     for (unsigned i = agents_of(k, agents); i-- > 0;) {
         const struct haconf_line *retries = haconf_last(k->site, agents[i], "retries");
         for (size_t n = 0; n < sizeof wanted / sizeof *wanted; n++)

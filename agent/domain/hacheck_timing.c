@@ -56,19 +56,29 @@ void hacheck_response(struct hacheck *k)
                     l->word[2], (unsigned)waits);
 }
 
+/* Whose `timeout processing` the messages of a scope carry: once-refused goes through once-response, and says
+ * what once-request has said. NULL: a scope that is none of ours. */
+static const char *timed_engine(const char *scope)
+{
+    if (strcmp(scope, "once-wait") == 0)
+        return scope;
+    return strcmp(scope, "once") == 0 || strcmp(scope, "once-response") == 0 ? "once" : NULL;
+}
+
 void hacheck_timeout_argument(struct hacheck *k)
 {
-    const struct haconf_line *l;
-    uint64_t ms;
-    if (!processing(k, "once", &l, &ms))
-        return;
-    for (unsigned i = 0; i < k->spoe->nlines; i++) {
-        const struct haconf_line *args = &k->spoe->lines[i];
-        for (unsigned n = 1; strcmp(args->word[0], "args") == 0 && n < args->n; n++) {
+    for (unsigned i = 0; i < k->spoe->nsections; i++) {
+        const struct haconf_section *s = &k->spoe->sections[i];
+        const struct haconf_line *args = haconf_last(k->spoe, s, "args"), *l;
+        const char *engine = timed_engine(s->scope);
+        uint64_t ms;
+        if (strcmp(s->type, "spoe-message") != 0 || !engine || !processing(k, engine, &l, &ms))
+            continue;
+        for (unsigned n = 1; args && n < args->n; n++) {
             const char *word = args->word[n];
             if (strncmp(word, "timeout=int(", 12) == 0 && strtoull(word + 12, NULL, 10) != ms)
-                hacheck_say(k, args, "'%s' is not the 'timeout processing' of engine once (%llums, line %u)",
-                            word, print_ms(ms), l->number);
+                hacheck_say(k, args, "'%s' is not the 'timeout processing' of engine %s (%llums, line %u)",
+                            word, engine, print_ms(ms), l->number);
         }
     }
 }
@@ -88,38 +98,37 @@ static const struct haconf_section *server_timeout(const struct hacheck *k, cons
 
 void hacheck_server_timeout(struct hacheck *k)
 {
-    static const char *const engines[] = {"once", "once-response"};
-    for (unsigned e = 0; e < 2; e++) {
+    for (unsigned e = 0; e < HACHECK_ENGINES; e++) {
+        const char *engine = hacheck_engine_names[e];
         const struct haconf_line *l, *p;
         uint64_t server, limit;
-        const struct haconf_section *agents = server_timeout(k, engines[e], &l, &server);
-        if (agents && processing(k, engines[e], &p, &limit) && server < limit)
+        const struct haconf_section *agents = server_timeout(k, engine, &l, &server);
+        if (hacheck_uses(k, e) && agents && processing(k, engine, &p, &limit) && server < limit)
             hacheck_say(k, l,
                         "the 'timeout server' of backend '%s' (%llums) is below the 'timeout processing' of "
                         "engine %s (%llums)",
-                        agents->name, print_ms(server), engines[e], print_ms(limit));
+                        agents->name, print_ms(server), engine, print_ms(limit));
     }
 }
 
-/* Of all policies whose executions hold a lock, or slots, the one that holds it for the shortest time. */
-static const struct policy *shortest_lock(const struct config *c)
+/* Of all policies whose executions hold a lock, or slots (and wait), the one that holds it for the shortest time. */
+static const struct policy *shortest_lock(const struct config *c, bool waits)
 {
     const struct policy *found = NULL;
     for (unsigned i = 0; i < c->npolicies; i++) {
         const struct policy *p = &c->policies[i];
-        if ((p->idempotency.enabled || policy_has_slots(p)) &&
+        if ((p->idempotency.enabled || policy_has_slots(p)) && (!waits || p->idempotency.wait_ms > 0) &&
             (!found || policy_lock_s(p) < policy_lock_s(found)))
             found = p;
     }
     return found;
 }
 
-void hacheck_lock(struct hacheck *k)
+static void lock_fits(struct hacheck *k, const char *engine, const struct policy *p)
 {
-    const struct policy *p = shortest_lock(k->agent);
     const struct haconf_line *l;
     uint64_t server, polls = POLLS * (uint64_t)k->agent->inflight.poll_ms;
-    const struct haconf_section *agents = server_timeout(k, "once", &l, &server);
+    const struct haconf_section *agents = server_timeout(k, engine, &l, &server);
     if (p && agents && server > 0 && server + polls >= (uint64_t)policy_lock_s(p) * 1000)
         hacheck_say(
             k, l,
@@ -127,6 +136,13 @@ void hacheck_lock(struct hacheck *k)
             "%s of policy '%s' (%us)",
             agents->name, print_ms(server), print_ms(polls), p->idempotency.enabled ? "lock" : "lease",
             p->name, (unsigned)policy_lock_s(p));
+}
+
+/* Only policies that wait are asked about through once-wait. */
+void hacheck_lock(struct hacheck *k)
+{
+    lock_fits(k, "once", shortest_lock(k->agent, false));
+    lock_fits(k, "once-wait", shortest_lock(k->agent, true));
 }
 
 /* A size of global; what it is without a line. */

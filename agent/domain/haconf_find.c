@@ -82,10 +82,12 @@ const struct haconf_line *haconf_option(const struct haconf *c, const struct hac
 {
     struct haconf_walk w = haconf_walk(c, s);
     const struct haconf_line *found = NULL;
+    bool whole =
+        haconf_head(c, s)->perhaps; /* in a section that stands in .if, no line is less sure than it */
     for (const struct haconf_line *l; (l = haconf_next(&w));) {
         bool prefixed = strcmp(l->word[0], "no") == 0 || strcmp(l->word[0], "default") == 0;
         if (l->n < 2u + prefixed || strcmp(l->word[prefixed], "option") != 0 ||
-            strcmp(l->word[prefixed + 1], name) != 0 || (l->perhaps && !prefixed == safe))
+            strcmp(l->word[prefixed + 1], name) != 0 || (l->perhaps && !whole && !prefixed == safe))
             continue;
         found = l;
         *on = !prefixed;

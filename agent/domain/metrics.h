@@ -59,6 +59,20 @@
     X(LOOKUP_RUNNING, counter, "spoa_once_lookups_total", "result=\"running\"", "")                          \
     X(LOOKUP_UNSEEN, counter, "spoa_once_lookups_total", "result=\"unseen\"", "")                            \
     X(LOOKUP_REFUSED, counter, "spoa_once_lookups_total", "result=\"refused\"", "")                          \
+    X(PARKED, gauge, "spoa_once_parked", "", "Duplicates that wait for the original's outcome.")             \
+    X(PARKED_OUTCOME, counter, "spoa_once_parked_total", "result=\"outcome\"",                               \
+      "Duplicates that waited, by how that ended.")                                                          \
+    X(PARKED_GO, counter, "spoa_once_parked_total", "result=\"go\"", "")                                     \
+    X(PARKED_REFUSED, counter, "spoa_once_parked_total", "result=\"refused\"", "")                           \
+    X(PARKED_EXPIRED, counter, "spoa_once_parked_total", "result=\"expired\"", "")                           \
+    X(PARKED_DRAINED, counter, "spoa_once_parked_total", "result=\"drained\"", "")                           \
+    X(PARKED_LEFT, counter, "spoa_once_parked_total", "result=\"left\"", "")                                 \
+    X(PARKED_FULL, counter, "spoa_once_parked_full_total", "",                                               \
+      "Duplicates that could not wait: wait.max_parked did.")                                                \
+    X(PARKED_CLAIMS, counter, "spoa_once_parked_claims_total", "",                                           \
+      "Claims made for waiting duplicates; one speaks for all with the same payload.")                       \
+    X(WAKEUPS, counter, "spoa_once_wakeups_total", "", "Messages of Redis that a key has changed.")          \
+    X(EAR_OPEN, gauge, "spoa_once_wakeups_open", "", "1 while subscribed to those messages.")                \
     X(INFLIGHT, gauge, "spoa_once_inflight", "", "Executions in flight at the last listing.")                \
     X(WORKERS, gauge, "spoa_once_haproxy_workers", "", "HAProxy workers this agent is connected to.")        \
     X(COMPLETIONS, gauge, "spoa_once_completions", "", "Words that wait for Redis' confirmation.")           \

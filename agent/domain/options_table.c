@@ -152,6 +152,9 @@ static const struct option config_options[] = {
     RANGE("completion.response", MSEC, completion.response_ms, "400ms", "10ms", "10s", RELOAD,
           "How long a client's answer waits for its record; less than the response engine's timeout."),
 
+    RANGE("wait.max_parked", COUNT, wait.max_parked, "10000", "0", "1000000", RELOAD,
+          "Duplicates that wait at one time (a policy's wait); beyond that 409 at once."),
+
     RANGE("stop.drain", MSEC, stop.drain_ms, "30s", "0s", "1h", RELOAD,
           "How long the agent goes on serving after SIGTERM."),
 
@@ -208,6 +211,9 @@ static const struct option idempotency_options[] = {
           "Largest body that is stored; a larger one leaves a tombstone."),
     PLAIN("fail_open", BOOL, fail_open, "false", RELOAD,
           "When Redis cannot confirm a claim: the request is forwarded unprotected, and may run twice."),
+    RANGE("wait", MSEC, wait_ms, "0s", "0s", "10m", RELOAD,
+          "How long a duplicate waits for the original's outcome before 409 is said; 0s: not at all. Needs "
+          "HAProxy's engine once-wait."),
     {.path = NULL},
 };
 

@@ -8,6 +8,7 @@
 #include "rooms/completion.h"
 #include "rooms/guard.h"
 #include "rooms/inflight.h"
+#include "rooms/parking.h"
 #include "rooms/replay.h"
 #include "rooms/sealer.h"
 
@@ -20,6 +21,7 @@ struct gate {
     struct acks *acks; /* NULL: as with ack_replicas = 0 */
     struct completion *completion;
     struct inflight *inflight;
+    struct parking *parking;
     struct sealer *sealer;
     struct replay *replay; /* NULL: there is no replay listener, as no policy needs one */
     struct metrics *metrics;

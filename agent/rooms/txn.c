@@ -56,7 +56,9 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
     t->full = owner->waiting >= g->config->spop.max_pending;
     t->ticket = NULL;
     t->fence = 0;
-    t->looked = false;
+    t->looked = t->waited = false;
+    t->parked.lot = NULL;
+    t->wait_until = 0;
     ev_init(&t->patience, NULL);
     link_owner(t, owner);
     g->live++;
@@ -66,6 +68,7 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
 static void txn_free(struct txn *t)
 {
     struct gate *g = t->gate;
+    txn_stop_waiting(t, PARKED_REFUSED);
     unlink_owner(t);
     ev_timer_stop(g->loop, &t->patience);
     config_drop(t->config);
@@ -227,6 +230,8 @@ void txn_abandon(struct txn_owner *owner)
     while (owner->first) {
         struct txn *t = owner->first;
         unlink_owner(t);
+        if (t->parked.lot && !parked_asks(&t->parked)) /* nobody else holds it */
+            txn_free(t);
     }
 }
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* What the files of the transaction room share: the object, and how it ends.
  *
- *   txn.c     the object, the message's dispatch      txn_request.c    request messages: the claim
- *   txn_report.c    response and refused messages       txn_limits.c     limits, counted */
+ *   txn.c         the object, the message's dispatch     txn_request.c   request messages: the claim
+ *   txn_report.c  response and refused messages          txn_wait.c      duplicates that wait
+ *   txn_limits.c  limits, counted */
 #ifndef TXN_INNER_H
 #define TXN_INNER_H
 
 #include "domain/facts.h"
 #include "domain/outcome.h"
 #include "domain/plan.h"
+#include "rooms/parking.h"
 #include "rooms/txn.h"
 #include "spop/writer.h"
 
@@ -29,6 +31,10 @@ struct txn {
     uint64_t fence;      /* of the record whose rest is being fetched */
     struct outcome seen; /* the grant that replicas must have, or what is looked up; without slices */
     struct acks_waiter waiter;
+    struct parked parked;
+    double wait_until; /* monotonic_now(): how long it may wait for another one's outcome; 0: not at all */
+    double gives_up;   /* with wait_until: when HAProxy stops waiting for this ACK */
+    bool waited;       /* it has been parked: something else ran under this key then */
     /* response */
     struct completion_ticket *ticket;
     bool settles; /* a confirmed word settles the execution; else it is only recorded */
@@ -53,6 +59,7 @@ void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t ri
  * tune.maxrewrite (spop.maxrewrite; half of it where that is not known). Only before the message's callback returns. */
 size_t txn_buffer(const struct txn *t);
 
+/* txn_limits.c */
 /* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */
 void txn_limits_said(struct txn *t, const struct outcome *o);
 void txn_limits_uncounted(struct txn *t);
@@ -60,6 +67,25 @@ void txn_limits_uncounted(struct txn *t);
 void txn_counted(struct txn *t);
 /* 503, to be tried again in a second; where it was only to be counted, txn_counted(). */
 void txn_unavailable(struct txn *t, const char *detail);
+
+/* txn_request.c */
+/* Could a claim be sent now, and would its answer count? */
+bool txn_may_claim(const struct txn *t);
+void txn_claim(struct txn *t);
+void txn_count_outcome(struct txn *t, const struct outcome *o);
+
+/* txn_wait.c */
+/* How long it may wait; age and timeout of the message in seconds, timeout 0: not known, so it must not. */
+void txn_wait_until(struct txn *t, double now, double age, double timeout);
+/* Its key is busy: it waits, or waits on. False: it may not, 409 is to be said. */
+bool txn_wait(struct txn *t, const struct outcome *o);
+/* It waits, and could not be decided just now; nothing was done. False: it does not wait. True: t may be
+ * gone. */
+bool txn_wait_on(struct txn *t);
+/* If it waits: what it is told holds for all that wait with it; it no longer waits. */
+void txn_share(struct txn *t, const struct outcome *o);
+/* If it waits: no longer. */
+void txn_stop_waiting(struct txn *t, enum parked_end end);
 
 void txn_request(struct txn *t, const struct request_facts *f);
 void txn_charge(struct txn *t, const struct request_facts *f);

@@ -62,7 +62,8 @@ static void unavailable(struct txn *t, const char *detail)
 /* Redis did not decide: the same, unless the policy says otherwise. */
 static void undecided(struct txn *t, const char *detail)
 {
-    if (t->plan.count_only || !plan_fails_open(&t->plan)) {
+    /* Of one that has waited it is known that another one ran: passing it would surely run it twice. */
+    if (t->plan.count_only || t->waited || !plan_fails_open(&t->plan)) {
         unavailable(t, detail);
         return;
     }
@@ -141,6 +142,7 @@ static void on_acked(void *arg, bool acknowledged)
  * failover that forgets a slot only lets one more in. */
 static void grant(struct txn *t, const struct outcome *o)
 {
+    txn_stop_waiting(t, PARKED_GO);
     if (!keyed(&t->plan) || !acks_wanted(t->gate->acks)) {
         go(t, o);
         return;
@@ -157,6 +159,7 @@ static void replay(struct txn *t, const struct outcome *o)
         return;
     }
     replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len);
+    txn_share(t, o);
     verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
     txn_end(t, NULL);
 }
@@ -197,21 +200,20 @@ static bool needs_poller(const struct plan *p)
     return p->has_record && policy_polls(p->policy);
 }
 
-static void claim(struct txn *t);
-
 static void busy(struct txn *t)
 {
+    if (txn_wait(t, &t->seen))
+        return;
     verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &t->seen);
     txn_end(t, NULL);
 }
 
-/* The limits that count all have counted this request: its second claim must not be charged to them again. */
-static void claim_again(struct txn *t)
+/* The limits that count all have counted this request: a further claim of it must not be charged to them again. */
+static void charge_no_more(struct txn *t)
 {
     for (unsigned i = 0; i < t->plan.nlimits; i++)
         if (t->plan.limits[i].limit->charge == CHARGE_ALL)
             t->plan.limits[i].cost = 0;
-    claim(t);
 }
 
 static void on_looked(void *arg, bool ended)
@@ -220,7 +222,7 @@ static void on_looked(void *arg, bool ended)
     if (!t->owner) /* nobody is to be told: nothing is claimed */
         txn_end_empty(t);
     else if (ended && monotonic_now() < t->deadline)
-        claim_again(t);
+        txn_claim(t);
     else
         busy(t);
 }
@@ -246,10 +248,15 @@ static void open_location(struct txn *t, struct outcome *o)
         o->location = (struct spop_slice){NULL, 0};
 }
 
-static void decide(struct txn *t, struct outcome *o)
+void txn_count_outcome(struct txn *t, const struct outcome *o)
 {
     if (!(t->plan.count_only && o->kind == OUTCOME_GO))
         metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
+}
+
+static void decide(struct txn *t, struct outcome *o)
+{
+    txn_count_outcome(t, o);
     redis_saw_clock(t->gate->redis, o->now_us);
     txn_limits_said(t, o);
     switch (o->kind) {
@@ -261,7 +268,10 @@ static void decide(struct txn *t, struct outcome *o)
         grant(t, o);
         return;
     case OUTCOME_YOURS: grant(t, o); return;
-    case OUTCOME_LATE: undecided(t, "The decision came too late"); return;
+    case OUTCOME_LATE:
+        if (!txn_wait_on(t))
+            undecided(t, "The decision came too late");
+        return;
     case OUTCOME_REPLAY:
         if (o->record.len < o->record_len)
             fetch_record(t, o);
@@ -269,15 +279,21 @@ static void decide(struct txn *t, struct outcome *o)
             replay(t, o);
         return;
     case OUTCOME_BUSY:
-        if (look(t, o))
+        charge_no_more(t);
+        if (look(t, o) || txn_wait(t, o))
             return;
         break;
-    case OUTCOME_TOMB: open_location(t, o); break;
+    case OUTCOME_LIMITED: break; /* its own limits */
+    case OUTCOME_TOMB:
+        open_location(t, o);
+        txn_share(t, o);
+        break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
+        txn_share(t, o);
         break;
-    default: break;
+    default: txn_share(t, o);
     }
     verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
     txn_end(t, NULL);
@@ -301,7 +317,10 @@ static void on_claim(void *arg, const struct redis_reply *reply)
         break;
     case REDIS_LATE:
     case REDIS_LOST: release_unknown_grant(t); break;
-    default: redis_refused(t, reply);
+    default:
+        redis_refused(t, reply);
+        if (txn_wait_on(t))
+            return;
     }
     undecided(t, "The decision cannot be made now");
 }
@@ -328,19 +347,32 @@ static bool guarded(struct txn *t)
 }
 
 /* Without contact a claim would take over what other agents had no chance to extend (PROTOCOL, claim). */
-static void claim(struct txn *t)
+static bool is_served(const struct txn *t)
+{
+    const struct redis *r = t->gate->redis;
+    bool served = redis_ready(r) && redis_clock_us(r) != 0;
+    if (t->plan.has_record)
+        served = served && redis_contact_us(r) != 0 && inflight_caught_up(t->gate->inflight);
+    return served;
+}
+
+bool txn_may_claim(const struct txn *t)
+{
+    const struct gate *g = t->gate;
+    return guard_trusts(g->guard) == GUARD_TRUSTED && guard_admits(g->guard) && is_served(t) &&
+           redis_room(g->redis, REDIS_CLAIMS);
+}
+
+void txn_claim(struct txn *t)
 {
     const struct redis *r = t->gate->redis;
     if (guarded(t))
         return;
-    uint64_t now_us = redis_clock_us(r), contact_us = redis_contact_us(r);
     double left = t->deadline - monotonic_now();
-    bool served = redis_ready(r) && now_us != 0;
-    if (t->plan.has_record)
-        served = served && contact_us != 0 && inflight_caught_up(t->gate->inflight);
-    if (served && left > 0) {
+    if (is_served(t) && left > 0) {
         buf_reset(&command);
-        script_claim(&command, &t->plan, now_us + (uint64_t)(left * 1e6), contact_us, false);
+        script_claim(&command, &t->plan, redis_clock_us(r) + (uint64_t)(left * 1e6), redis_contact_us(r),
+                     t->parked.lot != NULL);
         if (ask(t, on_claim))
             return;
     }
@@ -355,7 +387,7 @@ static void on_known(void *arg, bool known)
         return;
     }
     if (known) {
-        claim(t);
+        txn_claim(t);
         return;
     }
     metrics_add(t->gate->metrics, METRIC_REQUEST_UNPOLLED);
@@ -387,8 +419,10 @@ static bool in_time(struct txn *t, const struct request_facts *f, const char **w
                "clocks differ?";
         return false;
     }
-    double left = f->timeout && age > 0 && timeout - age < budget ? timeout - age : budget;
-    t->deadline = monotonic_now() + left;
+    double left = f->timeout && age > 0 && timeout - age < budget ? timeout - age : budget,
+           now = monotonic_now();
+    t->deadline = now + left;
+    txn_wait_until(t, now, age, timeout);
     return true;
 }
 
@@ -412,7 +446,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
         return;
     }
     if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
-        claim(t);
+        txn_claim(t);
         return;
     }
     if (!inflight_find(t->gate->inflight, t->plan.process, on_known, t))

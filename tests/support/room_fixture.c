@@ -40,10 +40,12 @@ static const char base[] =
     "true; },\n"
     "      { name = \"forwarded\"; rate = \"9/hour\"; key = \"ip\"; fail_open = true; },\n"
     "      { name = \"shadow\"; rate = \"1/hour\"; key = \"ip\"; shadow = true; } ); },\n"
-    "  { name = \"quotes\"; limits = ( { name = \"each\"; rate = \"3/hour\"; key = \"ip\"; } ); },\n"
     "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; };\n"
-    "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
+    "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); },\n"
+    "  { name = \"waits\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; wait = \"1s\";\n"
+    "      inflight = \"lease\"; lock = \"30s\"; record = \"2h\"; required = true; fail_open = true; };\n"
+    "    limits = ( { name = \"few\"; rate = \"2/hour\"; key = \"global\"; fail_open = true; } ); } );\n"
     "%s";
 
 static void fail_config(void *arg, const char *file, unsigned line, const char *text)
@@ -72,6 +74,7 @@ static void on_ready(struct redis_fixture *f)
     guard_ready(r->gate.guard);
     acks_ready(r->gate.acks);
     completion_flush(r->gate.completion);
+    parking_redis_ready(r->gate.parking);
 }
 
 static int listen_on(char address[128], const char *dir, const char *name)
@@ -109,12 +112,14 @@ void room_start(struct room *r, const char *more)
     g->completion = completion_new(g->loop, g->redis, c, g->metrics);
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
     static const struct replay_health health = {is_ready, NULL};
+    g->parking = parking_new(g->loop, g->redis, c, g->metrics);
     g->sealer = sealer_new(g->loop, c, g->metrics);
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis,
                            g->sealer, c, g->metrics, &health);
     int fd = listen_on(r->address, r->redis.server.dir, "spop");
     r->sessions = sessions_new(g, &fd, 1);
-    assert_true(g->guard && g->acks && g->completion && g->inflight && g->sealer && g->replay && r->sessions);
+    assert_true(g->guard && g->acks && g->completion && g->inflight && g->parking && g->sealer && g->replay &&
+                r->sessions);
     completion_set_acks(g->completion, g->acks);
     inflight_set_acks(g->inflight, g->acks);
     redis_fixture_until_ready(&r->redis, 1);
@@ -130,6 +135,7 @@ void room_stop(struct room *r)
     inflight_free(r->gate.inflight);
     redis_free(r->gate.redis);
     r->redis.redis = NULL;
+    parking_free(r->gate.parking);
     guard_free(r->gate.guard);
     completion_free(r->gate.completion);
     replay_free(r->gate.replay);

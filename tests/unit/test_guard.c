@@ -212,7 +212,7 @@ static void refuses_until_go(void **state)
 static void fails_open(void **state)
 {
     (void)state;
-    struct policy *both = &w.redis.config->policies[2], *quotes = &w.redis.config->policies[4];
+    struct policy *both = &w.redis.config->policies[2], *quotes = &w.redis.config->policies[3];
     assert_string_equal(both->name, "both");
     assert_string_equal(quotes->name, "quotes");
     redis_server_do(&w.redis.server, "CONFIG SET min-replicas-to-write 1");
