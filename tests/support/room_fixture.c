@@ -40,12 +40,12 @@ static const char base[] =
     "true; },\n"
     "      { name = \"forwarded\"; rate = \"9/hour\"; key = \"ip\"; fail_open = true; },\n"
     "      { name = \"shadow\"; rate = \"1/hour\"; key = \"ip\"; shadow = true; } ); },\n"
-    "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
-    "      lock = \"30s\"; record = \"2h\"; };\n"
-    "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); },\n"
     "  { name = \"waits\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; wait = \"1s\";\n"
     "      inflight = \"lease\"; lock = \"30s\"; record = \"2h\"; required = true; fail_open = true; };\n"
-    "    limits = ( { name = \"few\"; rate = \"2/hour\"; key = \"global\"; fail_open = true; } ); } );\n"
+    "    limits = ( { name = \"few\"; rate = \"2/hour\"; key = \"global\"; fail_open = true; } ); },\n"
+    "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
+    "      lock = \"30s\"; record = \"2h\"; };\n"
+    "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
     "%s";
 
 static void fail_config(void *arg, const char *file, unsigned line, const char *text)

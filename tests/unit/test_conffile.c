@@ -311,7 +311,7 @@ static void test_all_mistakes_are_told(void **state)
         "7: policy 'a b': limit 'x': option 'rate': value 'often': a rate is wanted",
         "7: policy 'a b': limit 'x': option 'key': value '': what is counted apart",
         "8: policy 'q': option 'idempotency.principal' is missing. Whose key it is: \"none\"",
-        "9: policy 'q': option 'idempotency.lock': 2s is too short: idempotency.wait (0ms), redis.deadline",
+        "9: policy 'q': option 'idempotency.lock': 2s is too short: redis.deadline",
         "8: policy 'q': option 'idempotency.inflight': \"poll\" needs HAProxy's runtime socket");
 }
 
@@ -435,7 +435,7 @@ static void test_rules_between_values(void **state)
     (void)state;
     /* 300 ms + 3 * 250 ms + 1 s = 2050 ms */
     BAD(HAPROXY "redis = { reconnect = \"100ms\"; };\n" POLICY(" lock = \"2s\";"),
-        "5: policy 'p': option 'idempotency.lock': 2s is too short: idempotency.wait (0ms), redis.deadline "
+        "5: policy 'p': option 'idempotency.lock': 2s is too short: redis.deadline "
         "(300ms), three times "
         "inflight.poll (750ms) and 1s must fit: at least 3s\n");
     config_drop(good(HAPROXY "redis = { deadline = \"250ms\"; };\n" POLICY(" lock = \"2s\";")));
