@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Serving stored answers: from memory, else from Redis, else not at all.
  *
- *   request ──REPLAY_HEALTH──► 200, or 503 while nothing should be asked here
+ *   request ──REPLAY_HEALTH──► 200, or 503 when nothing should be asked here any more
  *      │    ──bad id──► 400
  *      │ kept, same fence ──► answer
  *      ▼
@@ -276,12 +276,9 @@ static bool fetch_start(struct replay *r, struct httpd_request *q, const struct 
     return false;
 }
 
-static void answer_health(struct replay *r, struct httpd_request *q)
+static void answer_health(const struct replay *r, struct httpd_request *q)
 {
-    const char *why = NULL;
-    bool ready = r->health.ready(r->health.arg, &why);
-    httpd_begin(q, ready ? 200 : 503, why, why ? strlen(why) : 0);
-    httpd_add_text(q, "Content-Type", "text/plain");
+    httpd_begin(q, r->health.well(r->health.arg) ? 200 : 503, NULL, 0);
     httpd_send(q);
 }
 

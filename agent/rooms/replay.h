@@ -23,12 +23,12 @@ struct replay;
 /* What a kept answer costs beyond the bytes of its record; counts against replay.memory. */
 enum { REPLAY_OVERHEAD = 96 };
 
-#define REPLAY_HEALTH "/health/readiness"
+#define REPLAY_HEALTH "/health"
 
 /* What the check is told. */
 struct replay_health {
-    /* false: *why is a word; stored answers should be asked for elsewhere (but are still served) */
-    bool (*ready)(void *arg, const char **why);
+    /* false: stored answers should be asked for elsewhere (but are still served) */
+    bool (*well)(void *arg);
     void *arg;
 };
 

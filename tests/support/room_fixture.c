@@ -86,10 +86,9 @@ static int listen_on(char address[128], const char *dir, const char *name)
     return fd;
 }
 
-static bool is_ready(void *arg, const char **why)
+static bool is_well(void *arg)
 {
     (void)arg;
-    (void)why;
     return true;
 }
 
@@ -111,7 +110,7 @@ void room_start(struct room *r, const char *more)
     g->acks = acks_new(g->loop, g->redis, c, g->metrics);
     g->completion = completion_new(g->loop, g->redis, c, g->metrics);
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
-    static const struct replay_health health = {is_ready, NULL};
+    static const struct replay_health health = {is_well, NULL};
     g->parking = parking_new(g->loop, g->redis, c, g->metrics);
     g->sealer = sealer_new(g->loop, c, g->metrics);
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis,

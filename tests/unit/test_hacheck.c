@@ -206,7 +206,7 @@ static const struct mutation {
     {SITE, "\nbackend application\n", "\ndefaults early\n    option abortonclose\n    mode http\n    timeout connect 1s\n    timeout server 120s\ndefaults base2\n    timeout connect 1s\nbackend application from early\n", "abortonclose", SITE, "option abortonclose", 0, "    no option abortonclose\n    server app", "    server app"},
     {SITE, "\nbackend application\n", "\ndefaults early\n    option abortonclose\ndefaults late from early\n    mode http\n    timeout server 120s\ndefaults base2\n    timeout connect 1s\nbackend application from late\n", "abortonclose", SITE, "option abortonclose", 0, "    no option abortonclose\n    server app", "    server app"},
     {SITE, "    log global\n", "    log global\n    retry-on all-retryable-errors\n", "", SITE, "global", 0, NULL, NULL},
-    {SITE, "    http-request send-spoe-group once once-request if once_again !once_waits\n", "", "ask-again", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "    http-request send-spoe-group once once-request if once_again\n", "", "ask-again", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
     {SITE, "    http-response send-spoe-group once-response once-response if once_go once_untold\n", "", "answer-again", SITE, "send-spoe-group once-response once-response", 0, NULL, NULL},
     {SITE, "    log global\n", "    log global\n    retry-on conn-failure\n", "", SITE, "global", 0, "    http-request disable-l7-retry if once_gated !once_replay\n", ""},
     {SITE, "    log global\n", "    log global\n    retry-on conn-failure 503\n", "retry-on", SITE, "retry-on conn-failure 503", 0, "    http-request disable-l7-retry if once_gated !once_replay\n", ""},
@@ -269,7 +269,7 @@ static const struct mutation {
     {SITE, "on-marked-down shutdown-sessions ", "", "reconnect-storm", SITE, "backend once_agents", 0, NULL, NULL},
     {SITE, "    retries 2\n", "    retries 0\n", "reconnect-storm", SITE, "retries 0", 0, NULL, NULL},
 
-    {SITE, "    option httpchk GET /health/readiness\n", "", "replay-check", SITE, "\nbackend once_replay", 0, NULL, NULL},
+    {SITE, "    option httpchk GET /health\n", "", "replay-check", SITE, "\nbackend once_replay", 0, NULL, NULL},
     {SITE, " response-timeout 503\n", " response-timeout\n", "replay-check", SITE, "retry-on conn-failure empty", 0, NULL, NULL},
     {SITE, "replay.sock\"\n", "replay.sock\" no-check\n", "replay-check", SITE, "/replay.sock", 0, NULL, NULL},
     {AGENT, "record = \"24h\"", "record = \"24h\"; wait = \"10s\"", "", SITE, "global", 0, NULL, NULL},

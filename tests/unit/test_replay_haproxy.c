@@ -32,16 +32,15 @@ static const char front[] = "frontend front\n"
                             "    default_backend once_replay\n"
                             "backend once_replay\n";
 
-static bool is_ready(void *arg, const char **why)
+static bool is_well(void *arg)
 {
     (void)arg;
-    (void)why;
     return true;
 }
 
 static int setup(void **state)
 {
-    static const struct replay_health health = {is_ready, NULL};
+    static const struct replay_health health = {is_well, NULL};
     char server[128], address[96];
     (void)state;
     log_setup(LOG_TEXT, LOG_ERROR);
