@@ -148,6 +148,7 @@ check-docs: all
 	tools/check-layers
 	tools/check-pure $(OBJ)/libspop.a
 	tools/check-docs
+	tools/check-commands
 	tools/check-options $(BUILD)/spoa-once
 	haproxy-conf/check
 

@@ -74,7 +74,7 @@ static bool is_ready(void *arg, const char **why)
         return false;
     }
     if (!redis_ready(a->gate.redis)) {
-        *why = "redis";
+        *why = redis_why(a->gate.redis);
         return false;
     }
     return true;

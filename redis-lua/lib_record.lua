@@ -26,7 +26,10 @@ end
 -- The bytes of a record, opened. nil and a version byte: another type of value, an unknown version, or no
 -- shape of ours: nobody may touch that.
 local function parse(raw)
-  if type(raw) ~= 'string' then return nil, NUL end
+  if type(raw) ~= 'string' then
+    if not string.find(raw.err, '^WRONGTYPE') then error(raw) end -- a missing right, not a value of somebody else's
+    return nil, NUL
+  end
   if #raw < HEAD_LEN or byte(raw) ~= VERSION then return nil, sub(raw, 1, 1) end
   local r, np, _ = {raw = raw}, nil, nil
   _, r.state, r.flags, r.why, r.owner, r.lease, r.lock_ms, r.ttl_s, r.status, r.print, np = unpack(HEAD, raw)

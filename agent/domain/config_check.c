@@ -66,6 +66,7 @@ static void put_seconds(struct text *t, const char *before, uint64_t s)
     text_str(t, "s");
 }
 
+/* wait_ms: how long a request may wait before it is claimed. */
 static void check_lock(struct check *k, const char *option, uint32_t lock_s, uint32_t wait_ms)
 {
     const struct config *c = k->config;
@@ -76,9 +77,9 @@ static void check_lock(struct check *k, const char *option, uint32_t lock_s, uin
     struct text *t = begin(k, option);
     put_seconds(t, "", lock_s);
     text_str(t, " is too short: ");
-    if (wait_ms)
+    if (wait_ms > 0)
         put_ms(t, "idempotency.wait (", wait_ms);
-    put_ms(t, wait_ms ? "), redis.deadline (" : "redis.deadline (", c->redis.deadline_ms);
+    put_ms(t, wait_ms > 0 ? "), redis.deadline (" : "redis.deadline (", c->redis.deadline_ms);
     put_ms(t, "), three times inflight.poll (", polls);
     put_seconds(t, ") and 1s must fit: at least ", (need + 999) / 1000);
     report(k);

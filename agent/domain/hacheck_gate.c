@@ -88,9 +88,9 @@ static const struct {
     {"once_tracked", "acl once_tracked var(txn.once.token),table_conn_cur(once_inflight) gt 0"},
     {"once_refused", "acl once_refused var(txn.once_refused) -m bool"                         },
     {"once_settled", "acl once_settled var(txn.once.settled) -m bool"                         },
+    {"once_waits",   "acl once_waits var(txn.once_wait) -m bool"                              },
     {"once_open",    "acl once_open var(txn.once_open) -m bool"                               },
     {"once_nobody",  "acl once_nobody var(txn.once.err),lower,add(0) -m int 1 2 256 257 258"  },
-    {"once_waits",   "acl once_waits var(txn.once_wait) -m bool"                              },
 };
 
 /* Words that end a request's way, and are no part of the gate. */

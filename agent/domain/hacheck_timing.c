@@ -111,14 +111,16 @@ void hacheck_server_timeout(struct hacheck *k)
     }
 }
 
-/* Of all policies whose executions hold a lock, or slots (and wait), the one that holds it for the shortest time. */
+/* Of all policies whose executions hold a lock, or slots (and that wait), the one that holds it for the shortest
+ * time. */
 static const struct policy *shortest_lock(const struct config *c, bool waits)
 {
     const struct policy *found = NULL;
     for (unsigned i = 0; i < c->npolicies; i++) {
         const struct policy *p = &c->policies[i];
-        if ((p->idempotency.enabled || policy_has_slots(p)) && (!waits || p->idempotency.wait_ms > 0) &&
-            (!found || policy_lock_s(p) < policy_lock_s(found)))
+        bool holds = p->idempotency.enabled || policy_has_slots(p);
+        bool looked_for = !waits || (p->idempotency.enabled && p->idempotency.wait_ms > 0);
+        if (holds && looked_for && (!found || policy_lock_s(p) < policy_lock_s(found)))
             found = p;
     }
     return found;

@@ -21,7 +21,8 @@
     X(RELEASE, release)                                                                                      \
     X(RESOLVE, resolve)                                                                                      \
     X(RELEASE_RID, release_rid)                                                                              \
-    X(MARK, mark)
+    X(MARK, mark)                                                                                            \
+    X(SELFTEST, selftest)
 
 enum script_id {
 #define X(symbol, file) SCRIPT_##symbol,
@@ -38,9 +39,10 @@ struct script {
 };
 extern const struct script scripts[SCRIPTS];
 
-/* EVALSHA of the gate. deadline_us and contact_us are Redis times; 0: none. One command. */
+/* EVALSHA of the gate. deadline_us and contact_us are Redis times; 0: none. seen: the mark that Redis must still
+ * have for a grant (only for a plan with a record); NULL: none. One command. */
 void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                  bool tell_me);
+                  bool tell_me, const struct mark *seen);
 
 /* A Location that is longer as it is written (sealed or not) is left out: the claim's reply could not carry
  * it. */
@@ -67,6 +69,10 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
 
 /* The question whether Redis has forgotten (domain/mark.h). may_begin: a lost mark is begun anew. */
 void script_mark(struct buf *out, const struct mark *seen, bool may_begin);
+
+/* The question whether Redis' user may do all that the other commands will do. Reply: `OK`, or the command that
+ * is refused, a blank, Redis' words. */
+void script_selftest(struct buf *out);
 
 /* Asks how many replicas have all that was written until now, through whichever connection: two commands. The
  * first one has as many bytes as are returned; the second one's reply is the number. */

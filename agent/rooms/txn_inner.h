@@ -2,7 +2,7 @@
 /* What the files of the transaction room share: the object, and how it ends.
  *
  *   txn.c         the object, the message's dispatch     txn_request.c   request messages: the claim
- *   txn_report.c  response and refused messages          txn_wait.c      duplicates that wait
+ *   txn_report.c  response and refused messages          txn_wait.c      busy keys, duplicates that wait
  *   txn_limits.c  limits, counted */
 #ifndef TXN_INNER_H
 #define TXN_INNER_H
@@ -59,15 +59,6 @@ void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t ri
  * tune.maxrewrite (spop.maxrewrite; half of it where that is not known). Only before the message's callback returns. */
 size_t txn_buffer(const struct txn *t);
 
-/* txn_limits.c */
-/* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */
-void txn_limits_said(struct txn *t, const struct outcome *o);
-void txn_limits_uncounted(struct txn *t);
-/* It is refused, counted or not: for what it says itself, or by HAProxy, which gets no verdict then. */
-void txn_counted(struct txn *t);
-/* 503, to be tried again in a second; where it was only to be counted, txn_counted(). */
-void txn_unavailable(struct txn *t, const char *detail);
-
 /* txn_request.c */
 /* Could a claim be sent now, and would its answer count? */
 bool txn_may_claim(const struct txn *t);
@@ -75,6 +66,10 @@ void txn_claim(struct txn *t);
 void txn_count_outcome(struct txn *t, const struct outcome *o);
 
 /* txn_wait.c */
+/* Must an agent poll the HAProxy that it came from? */
+bool txn_needs_poller(const struct plan *p);
+/* Its key is busy: HAProxy's table is asked, once for each request, before 409 is said. False: it is not. */
+bool txn_look(struct txn *t, const struct outcome *o);
 /* How long it may wait; age and timeout of the message in seconds, timeout 0: not known, so it must not. */
 void txn_wait_until(struct txn *t, double now, double age, double timeout);
 /* Its key is busy: it waits, or waits on. False: it may not, 409 is to be said. */
@@ -86,6 +81,15 @@ bool txn_wait_on(struct txn *t);
 void txn_share(struct txn *t, const struct outcome *o);
 /* If it waits: no longer. */
 void txn_stop_waiting(struct txn *t, enum parked_end end);
+
+/* txn_limits.c */
+/* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */
+void txn_limits_said(struct txn *t, const struct outcome *o);
+void txn_limits_uncounted(struct txn *t);
+/* It is refused, counted or not: for what it says itself, or by HAProxy, which gets no verdict then. */
+void txn_counted(struct txn *t);
+/* 503, to be tried again in a second; where it was only to be counted, txn_counted(). */
+void txn_unavailable(struct txn *t, const char *detail);
 
 void txn_request(struct txn *t, const struct request_facts *f);
 void txn_charge(struct txn *t, const struct request_facts *f);

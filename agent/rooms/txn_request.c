@@ -25,11 +25,17 @@
 static struct buf command; /* reused: one command is built at a time */
 
 static const enum metric outcome_metrics[256] = {
-    [OUTCOME_GO] = METRIC_CLAIM_GO,           [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
-    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,   [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
-    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,       [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
-    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN, [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
-    [OUTCOME_LATE] = METRIC_CLAIM_LATE,       [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_GO] = METRIC_CLAIM_GO,
+    [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
+    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,
+    [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
+    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,
+    [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
+    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN,
+    [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
+    [OUTCOME_LATE] = METRIC_CLAIM_LATE,
+    [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_DATA_LOST] = METRIC_DATA_REFUSED,
 };
 
 /* Does the record protect a key, or only hold slots? */
@@ -195,51 +201,6 @@ static void fetch_record(struct txn *t, const struct outcome *o)
         unavailable(t, "The stored answer cannot be read now");
 }
 
-static bool needs_poller(const struct plan *p)
-{
-    return p->has_record && policy_polls(p->policy);
-}
-
-static void busy(struct txn *t)
-{
-    if (txn_wait(t, &t->seen))
-        return;
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &t->seen);
-    txn_end(t, NULL);
-}
-
-/* The limits that count all have counted this request: a further claim of it must not be charged to them again. */
-static void charge_no_more(struct txn *t)
-{
-    for (unsigned i = 0; i < t->plan.nlimits; i++)
-        if (t->plan.limits[i].limit->charge == CHARGE_ALL)
-            t->plan.limits[i].cost = 0;
-}
-
-static void on_looked(void *arg, bool ended)
-{
-    struct txn *t = arg;
-    if (!t->owner) /* nobody is to be told: nothing is claimed */
-        txn_end_empty(t);
-    else if (ended && monotonic_now() < t->deadline)
-        txn_claim(t);
-    else
-        busy(t);
-}
-
-/* A retry that comes right behind a failure must not find the lock of what has just ended (PROTOCOL, What a
- * retry can count on). Once for each request: who then comes too late was overtaken by another one. */
-static bool look(struct txn *t, const struct outcome *o)
-{
-    struct token token;
-    if (t->looked || !needs_poller(&t->plan))
-        return false;
-    t->looked = true;
-    t->seen = *o;
-    script_token_busy(&t->plan, o, &token);
-    return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
-}
-
 /* A Location that cannot be opened is left out: that the request was carried out stands in the open. */
 static void open_location(struct txn *t, struct outcome *o)
 {
@@ -279,8 +240,7 @@ static void decide(struct txn *t, struct outcome *o)
             replay(t, o);
         return;
     case OUTCOME_BUSY:
-        charge_no_more(t);
-        if (look(t, o) || txn_wait(t, o))
+        if (txn_look(t, o) || txn_wait(t, o))
             return;
         break;
     case OUTCOME_LIMITED: break; /* its own limits */
@@ -288,6 +248,7 @@ static void decide(struct txn *t, struct outcome *o)
         open_location(t, o);
         txn_share(t, o);
         break;
+    case OUTCOME_DATA_LOST: guard_lost(t->gate->guard); break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
@@ -328,12 +289,13 @@ static void on_claim(void *arg, const struct redis_reply *reply)
 /* Refused without asking: is it because of the data, or of the breaker? True: the transaction has ended. */
 static bool guarded(struct txn *t)
 {
-    static const char lost[] = "The store has forgotten earlier requests; an operator must look.";
     struct gate *g = t->gate;
     enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard) : GUARD_TRUSTED;
     if (trust == GUARD_LOST) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
-        txn_deny(t, PROBLEM_DATA_LOST, lost, 1);
+        verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan,
+                        &(struct outcome){.kind = OUTCOME_DATA_LOST});
+        txn_end(t, NULL);
     } else if (trust == GUARD_UNKNOWN) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
         unavailable(t, "The decision cannot be made now");
@@ -372,7 +334,7 @@ void txn_claim(struct txn *t)
     if (is_served(t) && left > 0) {
         buf_reset(&command);
         script_claim(&command, &t->plan, redis_clock_us(r) + (uint64_t)(left * 1e6), redis_contact_us(r),
-                     t->parked.lot != NULL);
+                     t->parked.lot != NULL, keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
         if (ask(t, on_claim))
             return;
     }
@@ -445,7 +407,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
         txn_unavailable(t, "The decision cannot be made in time");
         return;
     }
-    if (!needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
+    if (!txn_needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
         txn_claim(t);
         return;
     }

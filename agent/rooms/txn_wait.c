@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A duplicate that waits for the original's outcome (idempotency.wait; rooms/parking).
+/* A key that is busy: what holds it is looked up in HAProxy's table, and where that runs the duplicate may wait
+ * for the original's outcome (idempotency.wait; rooms/parking).
  *
  *   busy ──► parked ──asks: a claim of its own rid and payload, with a deadline of its own──► busy: goes on
  *              ├─ go: it runs (the original failed), the others of its lot ask on        ─┬─ replay, tombstone,
@@ -12,6 +13,8 @@
 
 #include <stddef.h>
 
+#include "domain/policy.h"
+#include "domain/script.h"
 #include "domain/verdict.h"
 #include "rooms/monotonic.h"
 
@@ -38,6 +41,15 @@ void txn_wait_until(struct txn *t, double now, double age, double timeout)
     t->wait_until = now + wait < longest ? now + wait : longest;
 }
 
+/* The limits that count all have counted this request: its further claims must not be charged to them. */
+static void claim_again(struct txn *t)
+{
+    for (unsigned i = 0; i < t->plan.nlimits; i++)
+        if (t->plan.limits[i].limit->charge == CHARGE_ALL)
+            t->plan.limits[i].cost = 0;
+    txn_claim(t);
+}
+
 static void on_ask(struct parked *p)
 {
     struct txn *t = txn_of(p);
@@ -48,7 +60,7 @@ static void on_ask(struct parked *p)
     }
     t->deadline = now + budget < t->gives_up ? now + budget : t->gives_up;
     metrics_add(t->gate->metrics, METRIC_PARKED_CLAIMS);
-    txn_claim(t);
+    claim_again(t);
 }
 
 static void answer(struct txn *t, const struct outcome *o)
@@ -60,16 +72,17 @@ static void answer(struct txn *t, const struct outcome *o)
 static void on_shared(struct parked *p, const void *what)
 {
     struct txn *t = txn_of(p);
-    const struct outcome *o = what;
-    txn_count_outcome(t, o);
-    answer(t, o);
+    struct outcome o = *(const struct outcome *)what;
+    o.has_levels = false; /* the asker's */
+    txn_count_outcome(t, &o);
+    answer(t, &o);
 }
 
 static void on_over(struct parked *p, enum parked_end why)
 {
-    const struct outcome o = {.kind = OUTCOME_BUSY};
+    struct txn *t = txn_of(p);
     (void)why;
-    answer(txn_of(p), &o);
+    answer(t, &t->seen);
 }
 
 static void stay(struct txn *t, double seconds)
@@ -89,6 +102,7 @@ bool txn_wait(struct txn *t, const struct outcome *o)
     }
     if (!t->owner || t->wait_until <= 0)
         return false;
+    t->seen = *o; /* without slices */
     t->waited =
         parking_add(t->gate->parking, &t->parked, &events, &t->plan.id, t->plan.fingerprint, t->wait_until);
     return t->waited;
@@ -112,4 +126,41 @@ void txn_stop_waiting(struct txn *t, enum parked_end end)
 {
     if (t->parked.lot)
         parking_leave(&t->parked, t->owner ? end : PARKED_LEFT);
+}
+
+bool txn_needs_poller(const struct plan *p)
+{
+    return p->has_record && policy_polls(p->policy);
+}
+
+static void busy(struct txn *t)
+{
+    if (txn_wait(t, &t->seen))
+        return;
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &t->seen);
+    txn_end(t, NULL);
+}
+
+static void on_looked(void *arg, bool ended)
+{
+    struct txn *t = arg;
+    if (!t->owner) /* nobody is to be told: nothing is claimed */
+        txn_end_empty(t);
+    else if (ended && monotonic_now() < t->deadline)
+        claim_again(t);
+    else
+        busy(t);
+}
+
+/* A retry that comes right behind a failure must not find the lock of what has just ended (PROTOCOL, What a
+ * retry can count on). Once for each request: who then comes too late was overtaken by another one. */
+bool txn_look(struct txn *t, const struct outcome *o)
+{
+    struct token token;
+    if (t->looked || !txn_needs_poller(&t->plan))
+        return false;
+    t->looked = true;
+    t->seen = *o;
+    script_token_busy(&t->plan, o, &token);
+    return inflight_look(t->gate->inflight, &token, o->process, on_looked, t);
 }

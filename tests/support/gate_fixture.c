@@ -46,6 +46,7 @@ int gate_begin(void **state)
     struct gate *g = *state;
     redis_server_do(&g->redis, "FLUSHALL");
     gate_told(g, NULL);
+    g->mark = NULL;
     g->policy = (struct policy){.hash = 0x04030201};
     g->policy.idempotency = (struct idempotency){.enabled = true, .lock_s = LOCK_S, .record_s = TTL_S};
     g->plan = (struct plan){.kind = PLAN_CLAIM, .policy = &g->policy, .has_record = true};
@@ -68,7 +69,7 @@ char gate_claim_with(struct gate *g, uint64_t deadline_us, uint64_t contact_us, 
 {
     drop_reply(g);
     buf_reset(&g->out);
-    script_claim(&g->out, &g->plan, deadline_us, contact_us, tell_me);
+    script_claim(&g->out, &g->plan, deadline_us, contact_us, tell_me, g->mark);
     g->reply = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
     if (g->reply->type == REDIS_REPLY_ERROR)
         return 'E';

@@ -6,7 +6,7 @@
  *
  * The configuration is a file as an operator writes it (room_config below), then what the test adds.
  * Policies: payments (release), held (hold), both (a key and a limit), each (a key, limits of each kind), quotes (a
- * limit only), slots (one in flight; only a PUT has a key), waits (a duplicate waits for 1 s; two in an hour; fails
+ * limit only), slots (one in flight; only a PUT has a key), waits (a duplicate waits for 1 s; two in an hour, four with those that wait; fails
  * open). None asks for a poller. */
 #ifndef ROOM_FIXTURE_H
 #define ROOM_FIXTURE_H
