@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Owns every room, and the order in which they come and go.
  *
- *   start    redis, completion, inflight ─► notices ─► replay ─► exporter ─► sessions (the door opens last)
+ *   start    redis, completion, inflight ─► notices ─► replay ─► exporter, admin ─► sessions (the door opens last)
  *   reload   options that need a restart? refused whole : every room takes the new configuration over
  *   drain    checks fail ─► nothing waits any more, or stop.drain is over ─► the loop ends
  *   free     sessions ─► .. ─► redis (what waits for it ends with LOST) ─► completion ─► replay */
@@ -15,6 +15,7 @@
 #include "adapters/listener.h"
 #include "adapters/log.h"
 #include "domain/options.h"
+#include "rooms/admin.h"
 #include "rooms/exporter.h"
 #include "rooms/notices.h"
 #include "rooms/session.h"
@@ -35,6 +36,7 @@ struct agent {
     struct sessions *sessions;
     struct notices *notices;
     struct exporter *exporter;
+    struct admin *admin;
     bool draining;
     ev_timer drain;
     ev_tstamp drain_began;
@@ -147,6 +149,15 @@ static bool start_exporter(struct agent *a)
     return fd >= 0 && (a->exporter = exporter_new(a->loop, fd, &a->metrics, &sources));
 }
 
+static bool start_admin(struct agent *a)
+{
+    const struct config *c = a->config;
+    if (c->admin.listen[0] == '\0')
+        return true;
+    int fd = open_socket("admin.listen", c->admin.listen, c->admin.mode, listener_stream);
+    return fd >= 0 && (a->admin = admin_new(&a->gate, fd));
+}
+
 static bool start_sessions(struct agent *a)
 {
     const struct config *c = a->config;
@@ -173,7 +184,8 @@ struct agent *agent_new(struct ev_loop *loop, struct config *c)
     a->loop = loop;
     a->config = config_hold(c);
     metrics_set(&a->metrics, METRIC_CRASHES, crash_count());
-    if (!start_gate(a) || !start_notices(a) || !start_replay(a) || !start_exporter(a) || !start_sessions(a)) {
+    if (!start_gate(a) || !start_notices(a) || !start_replay(a) || !start_exporter(a) || !start_admin(a) ||
+        !start_sessions(a)) {
         agent_free(a);
         return NULL;
     }
@@ -259,6 +271,7 @@ void agent_drain(struct agent *a)
 void agent_free(struct agent *a)
 {
     const struct config *c = a->config;
+    bool admin = a->admin != NULL;
     ev_timer_stop(a->loop, &a->drain);
     sessions_free(a->sessions);
     if (a->exporter)
@@ -266,6 +279,7 @@ void agent_free(struct agent *a)
     if (a->notices)
         notices_free(a->notices);
     acks_free(a->gate.acks); /* transactions and words wait in it */
+    admin_free(a->admin);
     if (a->gate.inflight)
         inflight_free(a->gate.inflight);
     /* Calls end with LOST here, and the transactions that waited for them end; so the replay room goes after
@@ -289,6 +303,8 @@ void agent_free(struct agent *a)
         listener_remove(c->notices.listen);
     if (a->exporter)
         listener_remove(c->http.listen);
+    if (admin)
+        listener_remove(c->admin.listen);
     config_drop(a->config);
     free(a);
 }

@@ -7,7 +7,7 @@
 -- KEYS: limit groups, then the record if there is idempotency or a slot, then a sorted set for each slot, then the
 --   mark if it is to be compared.
 -- ARGV[1] (packed): has_record I1, deadline d (Redis us, 0 none), contact d (Redis us), fingerprint c16,
---   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 16 it is not forwarded: only count it, 32 some limit is
+--   rid c8, policy I4 and who c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 16 it is not forwarded: only count it, 32 some limit is
 --   EACH, 64 the record only holds slots, 128 compare the mark), np I1, process; with 128 the mark as seen last: epoch d,
 --   number d
 -- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 and three d:
@@ -28,8 +28,8 @@
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local stamp = pack('<d', now)
-local has_record, deadline, contact, print, rid, lock_ms, ttl_s, flags, process, behind =
-  unpack('<Bddc16c8I4I4BBc0', ARGV[1])
+local has_record, deadline, contact, print, rid, whose, lock_ms, ttl_s, flags, process, behind =
+  unpack('<Bddc16c8c12I4I4BBc0', ARGV[1])
 local SHADOW, EACH, COUNT, SLOTS_ONLY = 16, 32, 16, 64
 local SLOT, slots = 23, #ARGV[3] / 23
 local marked = flags >= 128
@@ -150,7 +150,7 @@ if has_record == 1 then
   fence = last_fence and math.max(last_fence + 1, now) or now
   local owner = pack('<I8', fence) .. rid
   local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD + (band(flags, SLOTS_ONLY) ~= 0 and BARE or 0) +
-    (taken ~= '' and SLOTS or 0), NUL, owner, now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) ..
+    (taken ~= '' and SLOTS or 0), NUL, owner, now + lock_ms * 1000, lock_ms, ttl_s, 0, print, whose, #process) ..
     process .. taken
   -- As lib_record's stay_ms(): at least the lease and the grace after it.
   local stay = format('%.0f', math.max(ttl_s * 1000, lock_ms + 2 * floor(lock_ms / GRACE)))

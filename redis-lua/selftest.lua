@@ -38,6 +38,7 @@ may('ZCOUNT', slot, '-inf', '+inf')
 may('ZRANGE', slot, '-inf', '+inf', 'BYSCORE')
 may('ZREM', slot, 'y')
 may('ZREMRANGEBYSCORE', slot, '-inf', '(0')
+may('SCAN', '0', 'COUNT', '1')
 may('UNLINK', pending)
 try('UNLINK', record, slot) -- tried above; where it is refused, the TTL does it
 return refused or 'OK'

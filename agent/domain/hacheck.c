@@ -33,7 +33,7 @@ void hacheck_say_perhaps(struct hacheck *k, const struct haconf_line *l)
 const struct haconf_line *hacheck_top(const struct hacheck *k)
 {
     static const char *const no_words[] = {""};
-    static const struct haconf_line nowhere = {"haproxy.cfg", 0, false, 1, no_words};
+    static const struct haconf_line nowhere = {"haproxy.cfg", 0, false, 1, no_words, false};
     return k->site->nlines > 0 ? &k->site->lines[0] : &nowhere;
 }
 
@@ -131,7 +131,7 @@ static void add_backend(struct hacheck *k, const struct haconf_line *l)
     s = s ? s : haconf_section(k->site, "listen", l->word[1]);
     if (!s || strcmp(s->name, "once_replay") == 0 || hacheck_excludes_gated(l))
         return;
-    add(strcmp(s->name, "once_hop") == 0 ? &k->hops : &k->backends, s);
+    add(strncmp(s->name, "once_hop", 8) == 0 ? &k->hops : &k->backends, s);
 }
 
 static void add_backends(struct hacheck *k, const struct haconf_section *gate)

@@ -137,6 +137,21 @@ void hacheck_step(struct hacheck *k)
     }
 }
 
+/* A wait for the body that may end before its end, and none that does not. */
+void hacheck_part(struct hacheck *k)
+{
+    const struct step *s = &steps[k->rule->which];
+    for (unsigned i = 0; i < k->gates.n; i++) {
+        const struct haconf_line *part = NULL, *whole = NULL;
+        struct haconf_walk w = haconf_walk(k->site, k->gates.at[i]);
+        for (const struct haconf_line *l; (l = haconf_next(&w));)
+            if (is_step(l, s))
+                *(hacheck_has_word(l, "at-least") ? &part : &whole) = l;
+        if (part && !whole)
+            hacheck_say(k, part, "'%s' has 'at-least %s'", s->words, haconf_after(part, "at-least"));
+    }
+}
+
 void hacheck_gate(struct hacheck *k)
 {
     if (k->gates.n == 0)
@@ -197,7 +212,8 @@ static void behind_ask(struct hacheck *k, void (*fn)(struct hacheck *, const str
 static void late_fact(struct hacheck *k, const struct haconf_line *l)
 {
     if (haconf_matches(l, "http-request set-var(txn.once_policy*") ||
-        haconf_matches(l, "http-request set-var(txn.once_principal*"))
+        haconf_matches(l, "http-request set-var(txn.once_principal*") ||
+        haconf_matches(l, "http-request set-var(txn.once_json*"))
         hacheck_say(k, l, "'%s' stands behind the question to the agent", l->word[1]);
 }
 
@@ -301,7 +317,7 @@ void hacheck_replay_route(struct hacheck *k)
                 continue;
             if (haconf_matches(l, "use_backend once_replay") && hacheck_condition_is(l, "once_replay"))
                 break;
-            if (!other && !hacheck_excludes_gated(l) && !haconf_matches(l, "use_backend once_hop"))
+            if (!other && !hacheck_excludes_gated(l) && !haconf_matches(l, "use_backend once_hop*"))
                 other = l;
         }
         if (!l)

@@ -13,7 +13,6 @@
 #include "domain/digest.h"
 #include "domain/fingerprint.h"
 #include "domain/policy.h"
-#include "domain/subject.h"
 
 #include <string.h>
 
@@ -74,11 +73,10 @@ static bool plan_owner(struct plan *out, const struct request_facts *f)
     return true;
 }
 
-/* false: denied. */
-static bool plan_record(struct plan *out, const struct request_facts *f, size_t buffer_limit)
+/* Which record it is, if any. false: denied. */
+static bool plan_name(struct plan *out, const struct request_facts *f)
 {
     const struct policy *p = out->policy;
-    const char *detail = NULL;
     if (!p->idempotency.enabled || !policy_protects(&p->idempotency, f->method))
         return true;
     if (!plan_key(out, f))
@@ -87,10 +85,18 @@ static bool plan_record(struct plan *out, const struct request_facts *f, size_t 
         return true;
     if (!subject_record(p, f, (struct spop_slice){out->key, out->key_len}, &out->id))
         return deny(out, PROBLEM_PRINCIPAL_MISSING, NULL);
-    if (!plan_owner(out, f))
-        return false;
+    subject_who(p, f, out->who);
+    return plan_owner(out, f);
+}
+
+/* false: denied. */
+static bool plan_fingerprint(struct plan *out, const struct request_facts *f, size_t buffer_limit)
+{
+    const char *detail;
+    if (!out->has_record)
+        return true;
     enum problem problem =
-        fingerprint_make(p->idempotency.fingerprint, f, buffer_limit, out->fingerprint, &detail);
+        fingerprint_make(&out->policy->idempotency, f, buffer_limit, out->fingerprint, &detail);
     if (problem == PROBLEM_NONE)
         return true;
     return deny(out, problem, problem == PROBLEM_BODY_TOO_LARGE ? detail_large : detail);
@@ -166,6 +172,13 @@ static bool plan_limits(struct plan *out, const struct request_facts *f)
     return true;
 }
 
+static bool plan_begin(const struct config *c, const struct request_facts *f, struct plan *out)
+{
+    memset(out, 0, sizeof *out);
+    out->policy = policy_find(c, f->policy);
+    return out->policy || deny(out, PROBLEM_UNAVAILABLE, detail_policy);
+}
+
 /* What is in flight must be named even where nothing is to be replayed: only so can its slot be given back by
  * whoever sees its end. */
 static bool plan_bare(struct plan *out, const struct request_facts *f)
@@ -183,13 +196,9 @@ static bool plan_bare(struct plan *out, const struct request_facts *f)
 void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
                   struct plan *out)
 {
-    memset(out, 0, sizeof *out);
-    out->policy = policy_find(c, f->policy);
-    if (!out->policy) {
-        deny(out, PROBLEM_UNAVAILABLE, detail_policy);
+    if (!plan_begin(c, f, out))
         return;
-    }
-    bool refused = !plan_record(out, f, buffer_limit);
+    bool refused = !plan_name(out, f) || !plan_fingerprint(out, f, buffer_limit);
     if (refused && (out->problem == PROBLEM_UNAVAILABLE || !out->policy->counts_all))
         return;
     if (!plan_limits(out, f))
@@ -205,11 +214,7 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
 
 void plan_charge(const struct config *c, const struct request_facts *f, struct plan *out)
 {
-    memset(out, 0, sizeof *out);
-    out->policy = policy_find(c, f->policy);
-    if (!out->policy) {
-        deny(out, PROBLEM_UNAVAILABLE, detail_policy);
-    } else if (plan_limits(out, f) && out->counts_all) {
+    if (plan_begin(c, f, out) && plan_limits(out, f) && out->counts_all) {
         out->kind = PLAN_CLAIM;
         out->count_only = true;
         out->nslots = 0;
@@ -219,6 +224,13 @@ void plan_charge(const struct config *c, const struct request_facts *f, struct p
 bool plan_never_passes(const struct plan_limit *l)
 {
     return l->cost * l->pace->increment > l->pace->capacity;
+}
+
+bool plan_refused(const struct config *c, const struct request_facts *f, struct plan *out)
+{
+    if (!plan_begin(c, f, out) || !plan_name(out, f))
+        return false;
+    return out->has_record || (plan_limits(out, f) && plan_bare(out, f) && out->has_record);
 }
 
 bool plan_fails_open(const struct plan *p)

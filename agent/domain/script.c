@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "domain/le.h"
 #include "domain/policy.h"
 #include "domain/record.h"
 #include "scripts_lua.h"
@@ -16,7 +17,7 @@
 _Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a row in SCRIPT_TABLE");
 
 enum {
-    CLAIM_FIXED = 51, /* bytes of the claim's first argument without the process */
+    CLAIM_FIXED = 63, /* bytes of the claim's first argument without the process */
     GROUP_FIXED = 5,  /* of one group */
     LIMIT_FIXED = 25, /* of one limit in it */
     LIMIT_BUCKET = 1, /* kinds */
@@ -214,6 +215,8 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     buf_f64(out, (double)contact_us);
     buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_put(out, p->rid, sizeof p->rid);
+    buf_le(out, p->policy->hash, 4);
+    buf_put(out, p->who, sizeof p->who);
     buf_le(out, (uint64_t)policy_lock_s(p->policy) * 1000, 4);
     buf_le(out, policy_record_s(p->policy, p->bare), 4);
     buf_u8(out, (uint8_t)flags);
@@ -359,6 +362,42 @@ void script_get(struct buf *out, const struct record_id *id)
 {
     buf_str(out, "*2\r\n$3\r\nGET\r\n");
     put_key(out, id, 'r');
+}
+
+void script_look(struct buf *out, const struct script_look *l)
+{
+    uint8_t policy[4];
+    le_put(policy, l->policy ? *l->policy : 0, sizeof policy);
+    buf_str(out, l->id ? "*11" EVALSHA(look) "1\r\n" : "*10" EVALSHA(look) "0\r\n");
+    if (l->id)
+        put_key(out, l->id, 'r');
+    put_arg(out, l->cursor, strlen(l->cursor));
+    put_number(out, SCRIPT_LOOK_STEP);
+    put_arg(out, &l->kind, 1);
+    put_number(out, l->bytes);
+    put_arg(out, policy, l->policy ? sizeof policy : 0);
+    put_arg(out, l->who, l->who ? SUBJECT_WHO : 0);
+    put_arg(out, l->states, strlen(l->states));
+}
+
+void script_operator(struct buf *out, const struct record_id *id, uint64_t fence, char word, bool forced,
+                     unsigned status)
+{
+    buf_str(out, "*9" EVALSHA(operator) "2\r\n");
+    put_key(out, id, 'r');
+    put_pending_key(out, id, fence);
+    put_arg(out, &word, 1);
+    put_len(out, 8);
+    buf_le(out, fence, 8);
+    buf_str(out, "\r\n");
+    put_number(out, forced);
+    put_number(out, status);
+}
+
+/* An agent that asks replaces it at once; where none asks it must not wait for a later loss. */
+void script_go(struct buf *out)
+{
+    buf_str(out, "*5\r\n$3\r\nSET\r\n$9\r\nonce:mark\r\n$2\r\ngo\r\n$2\r\nEX\r\n$2\r\n60\r\n");
 }
 
 void script_token(const struct plan *p, uint64_t fence, struct token *t)

@@ -22,7 +22,9 @@
     X(RESOLVE, resolve)                                                                                      \
     X(RELEASE_RID, release_rid)                                                                              \
     X(MARK, mark)                                                                                            \
-    X(SELFTEST, selftest)
+    X(SELFTEST, selftest)                                                                                    \
+    X(OPERATOR, operator)                                                                                    \
+    X(LOOK, look)
 
 enum script_id {
 #define X(symbol, file) SCRIPT_##symbol,
@@ -80,6 +82,26 @@ unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms);
 
 /* GET of a record. */
 void script_get(struct buf *out, const struct record_id *id);
+
+/* A look at Redis (domain/look.h opens the reply): at one record, or one step of a walk through all. */
+struct script_look {
+    const struct record_id *id; /* NULL: a walk */
+    const char *cursor;         /* of a walk: "0", or what the step before has said */
+    char kind;                  /* 'r' records, 'l' limits */
+    unsigned bytes;             /* of each value */
+    const uint32_t *policy;     /* policy_hash(); NULL: of any */
+    const uint8_t *who;         /* subject_who(); NULL: of any */
+    const char *states;         /* letters of enum record_state; "": any */
+};
+enum { SCRIPT_LOOK_STEP = 500 }; /* keys, some more now and then; some 1 ms of Redis' time */
+void script_look(struct buf *out, const struct script_look *l);
+
+/* What an operator says of the execution that has this fence. Reply: letter, state before, state now; the
+ * letter alone where there is no such record. */
+void script_operator(struct buf *out, const struct record_id *id, uint64_t fence, char word, bool forced,
+                     unsigned status);
+/* An operator's word that what Redis has forgotten may be forgotten: SET of the mark (domain/mark.h). */
+void script_go(struct buf *out);
 
 /* Token of a claim that was granted. */
 void script_token(const struct plan *p, uint64_t fence, struct token *t);

@@ -136,10 +136,8 @@ void txn_response(struct txn *t, const struct response_facts *f)
  * late enough. Without an error HAProxy has our verdict and could not use it: nothing is on its way. */
 void txn_refused(struct txn *t, const struct request_facts *f)
 {
-    size_t buffer = txn_buffer(t);
     metrics_add(t->gate->metrics, METRIC_REFUSED);
-    plan_request(t->config, f, buffer, &t->plan);
-    if (t->plan.kind == PLAN_CLAIM && t->plan.has_record) {
+    if (plan_refused(t->config, f, &t->plan)) {
         ev_tstamp at = f->err != 0 ? ev_time() + t->config->redis.deadline_ms / 1000.0 : 0;
         txn_release_rid(t, &t->plan.id, t->plan.rid, at);
         if (t->plan.has_lost)

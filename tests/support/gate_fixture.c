@@ -54,6 +54,7 @@ int gate_begin(void **state)
     memset(g->plan.id.digest, 0xd1, sizeof g->plan.id.digest);
     memset(g->plan.fingerprint, 'f', sizeof g->plan.fingerprint);
     memset(g->plan.rid, 'r', sizeof g->plan.rid);
+    memset(g->plan.who, 'w', sizeof g->plan.who);
     strcpy(g->plan.process, "4711.1700000000000000.host");
     return 0;
 }
@@ -233,6 +234,8 @@ void gate_plant(struct gate *g, const struct record *r, unsigned ttl_ms)
     buf_le(b, r->ttl_s, 4);
     buf_le(b, r->status, 2);
     buf_put(b, r->fingerprint, sizeof r->fingerprint);
+    buf_le(b, r->policy, 4);
+    buf_put(b, r->who, sizeof r->who);
     buf_u8(b, (uint8_t)r->process.len);
     buf_put(b, r->process.ptr, r->process.len);
     buf_put(b, r->slots.ptr, r->slots.len);

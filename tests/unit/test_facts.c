@@ -407,9 +407,28 @@ static void test_extra_bound(void **state)
     (void)state;
 }
 
+/* What is said in words is found like what a message has brought. */
+static void test_say(void **state)
+{
+    struct request_facts f = {0};
+    char scratch[24];
+    (void)state;
+    assert_true(facts_say(&f, "host", S("shop")));
+    assert_text(f.host, "shop");
+    assert_text(facts_text(&f, "host", scratch), "shop");
+    assert_true(facts_say(&f, "user", S("alice")));
+    assert_text(facts_text(&f, "user", scratch), "alice");
+    assert_false(facts_say(&f, "src", S("192.0.2.7")));
+    assert_false(facts_say(&f, "keys", S("1")));
+    while (f.nextra < FACTS_EXTRA_MAX)
+        assert_true(facts_say(&f, "more", S("x")));
+    assert_false(facts_say(&f, "more", S("x")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_say),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_request_whole),
         cmocka_unit_test(test_refused_and_order),

@@ -94,7 +94,7 @@ static void table_of_scripts(void **state)
         assert_int_equal(strlen(scripts[i].sha), 40);
         assert_int_equal(strlen(scripts[i].text), scripts[i].len);
         bool shebang = strncmp(scripts[i].text, "#!lua flags=allow-oom\n", 22) == 0;
-        assert_int_equal(shebang, i != SCRIPT_CLAIM && i != SCRIPT_SELFTEST);
+        assert_int_equal(shebang, i != SCRIPT_CLAIM && i != SCRIPT_SELFTEST && i != SCRIPT_LOOK);
     }
     assert_string_equal(scripts[SCRIPT_RELEASE_RID].name, "release_rid");
 }
@@ -116,6 +116,7 @@ static struct plan sample_plan(void)
     p.id = sample_token().id;
     memset(p.fingerprint, 'f', sizeof p.fingerprint);
     memset(p.rid, 'r', sizeof p.rid);
+    memset(p.who, 'w', sizeof p.who);
     strcpy(p.process, "1.2.h");
     for (unsigned i = 0; i < 3; i++) {
         p.limits[i] = (struct plan_limit){&limits[i], &limits[i].pace, 1, p.id};
@@ -139,7 +140,7 @@ static void claim_with_everything(void **state)
     buf_u8(&want, 1);
     buf_f64(&want, 1000);
     buf_f64(&want, 2000);
-    buf_str(&want, "ffffffffffffffffrrrrrrrr");
+    buf_str(&want, "ffffffffffffffffrrrrrrrr\1\2\3\4wwwwwwww");
     buf_le(&want, 33000, 4);
     buf_le(&want, 86400, 4);
     buf_u8(&want, 9);
@@ -220,7 +221,7 @@ static void claim_of_each_shape(void **state)
     c = only(&out);
     assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
-    assert_int_equal(c.arg[4].len, 51);
+    assert_int_equal(c.arg[4].len, 63);
     assert_int_equal(c.arg[5].len, 30);
     buf_free(&out);
 }
@@ -243,8 +244,8 @@ static void claim_that_compares_the_mark(void **state)
     buf_str(&want, "1.2.h");
     buf_f64(&want, 1.7e15);
     buf_f64(&want, 7);
-    assert_int_equal(c.arg[6].len, 51 + 5 + 16);
-    assert_memory_equal(c.arg[6].ptr + 49, want.data, want.len);
+    assert_int_equal(c.arg[6].len, 63 + 5 + 16);
+    assert_memory_equal(c.arg[6].ptr + 61, want.data, want.len);
     buf_free(&out);
     buf_free(&want);
 }
@@ -272,7 +273,7 @@ static void claim_of_slots(void **state)
     assert_text(&c, 3, RECORD_KEY);
     assert_text(&c, 4, "once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
     assert_text(&c, 5, "once:{ab01}:c:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
-    assert_memory_equal(c.arg[6].ptr + 41, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
+    assert_memory_equal(c.arg[6].ptr + 53, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
     assert_int_equal(c.arg[7].len, 0);
     buf_le(&want, 10, 4);
     buf_u8(&want, 0);
@@ -306,7 +307,7 @@ static void claim_at_its_bounds(void **state)
     struct command c = only(&out);
     assert_int_equal(c.n, 6 + CONFIG_LIMITS_MAX + 1);
     assert_evalsha(&c, SCRIPT_CLAIM, "9");
-    assert_int_equal(c.arg[c.n - 3].len, 51 + PLAN_PROCESS_MAX);
+    assert_int_equal(c.arg[c.n - 3].len, 63 + PLAN_PROCESS_MAX);
     assert_int_equal(c.arg[c.n - 2].len, 30 * CONFIG_LIMITS_MAX);
     buf_free(&out);
 }
