@@ -86,6 +86,14 @@ static bool is_ready(void *arg, const char **why)
     return true;
 }
 
+/* Not whether Redis is there: HAProxy would see its return later than the gate does, and a request that finds it
+ * missing is sent to another agent at once. */
+static bool stays(void *arg)
+{
+    const struct agent *a = arg;
+    return !a->draining;
+}
+
 static void before_metrics(void *arg)
 {
     struct agent *a = arg;
@@ -130,8 +138,9 @@ static bool start_replay(struct agent *a)
     if (c->replay.listen[0] == '\0')
         return true;
     int fd = open_socket("replay.listen", c->replay.listen, c->replay.mode, listener_stream);
+    const struct replay_health health = {stays, a};
     return fd >= 0 &&
-           (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics));
+           (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics, &health));
 }
 
 static bool start_exporter(struct agent *a)

@@ -38,6 +38,7 @@ struct argument {
 static const struct argument arguments[] = {
     {NAME("policy"),         ARG_STRING,  IN_ASKING,   IN_ASKING,   ASK(policy),          0,  0 },
     {NAME("rid"),            ARG_STRING,  IN_ASKING,   0,           ASK(rid),             0,  0 },
+    {NAME("lost"),           ARG_STRING,  IN_ASKING,   0,           ASK(lost),            0,  0 },
     {NAME("process"),        ARG_STRING,  IN_ASKING,   0,           ASK(process),         0,  0 },
     {NAME("sent"),           ARG_INTEGER, IN_ASKING,   0,           ASK(sent),            0,  0 },
     {NAME("timeout"),        ARG_INTEGER, IN_ASKING,   0,           ASK(timeout),         0,  0 },

@@ -14,7 +14,7 @@ enum message_kind message_kind(struct spop_slice name);
 const char *message_name(enum message_kind kind); /* not of MESSAGE_UNKNOWN */
 
 struct request_facts {
-    struct spop_slice policy, rid, process, method, host, path, query, type;
+    struct spop_slice policy, rid, lost, process, method, host, path, query, type;
     struct spop_slice key, key2, sha, body;
     int64_t keys, keys2;                        /* missing: 0 */
     int64_t sent, timeout;                      /* missing: 0 */

@@ -82,7 +82,8 @@ hacheck_fn hacheck_bad_option, hacheck_shutdown, hacheck_way_round, hacheck_noti
 hacheck_fn hacheck_table_there, hacheck_table_key, hacheck_table_word, hacheck_table_store,
     hacheck_table_expire, hacheck_table_size;
 hacheck_fn hacheck_engines, hacheck_spoe_option, hacheck_prefix, hacheck_variables, hacheck_groups,
-    hacheck_arguments, hacheck_agents_there, hacheck_spop_check, hacheck_server_check, hacheck_storm;
+    hacheck_arguments, hacheck_agents_there, hacheck_spop_check, hacheck_server_check, hacheck_storm,
+    hacheck_replay_check;
 hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, hacheck_lock, hacheck_response,
     hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
     hacheck_socket_many;
@@ -97,6 +98,7 @@ enum hacheck_gate_step {
     STEP_PROCESS,
     STEP_WAIT,
     STEP_ASK,
+    STEP_AGAIN,
     STEP_ASK_WAIT, /* only where the engine once-wait is used */
     STEP_TRACK,
     STEP_NO_VERDICT,
@@ -107,6 +109,7 @@ enum hacheck_gate_step {
     STEP_REPLAY_ID,
     STEP_ANSWER_WAIT,
     STEP_ANSWER,
+    STEP_ANSWER_AGAIN,
     STEP_SETTLED,
     STEP_UNSETTLED,
     STEP_UNSETTLED_STATUS,

@@ -96,7 +96,7 @@ static void retries(struct hacheck *k, const struct hacheck_list *list, const ch
 
 void hacheck_retry(struct hacheck *k)
 {
-    retries(k, &k->backends, "");
+    retries(k, &k->backends, "!once_replay");
 }
 
 void hacheck_hop_retry(struct hacheck *k)

@@ -22,6 +22,8 @@
     X(REQUEST_PASSED, counter, "spoa_once_requests_total", "plan=\"pass\"", "Request messages by plan.")     \
     X(REQUEST_DENIED, counter, "spoa_once_requests_total", "plan=\"deny\"", "")                              \
     X(REQUEST_CLAIMED, counter, "spoa_once_requests_total", "plan=\"claim\"", "")                            \
+    X(REQUEST_AGAIN, counter, "spoa_once_asked_again_total", "",                                             \
+      "Claims asked for a second time: the first message's connection was lost.")                            \
     X(REQUEST_UNPOLLED, counter, "spoa_once_unpolled_total", "",                                             \
       "Requests refused: nobody polls their HAProxy process.")                                               \
     X(REQUEST_STALE, counter, "spoa_once_stale_total", "",                                                   \

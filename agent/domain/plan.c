@@ -19,6 +19,7 @@
 /* What a client reads; where the site is wrong, the log repeats it. */
 static const char detail_policy[] = "HAProxy named a policy that the agent does not have.";
 static const char detail_rid[] = "HAProxy did not send the argument rid.";
+static const char detail_lost[] = "HAProxy asks again under the same rid.";
 static const char detail_process[] = "HAProxy did not send the argument process, or one over 128 bytes.";
 static const char detail_term[] = "HAProxy did not send an argument by which a limit counts.";
 static const char detail_cost[] = "HAProxy sent a cost that is no whole number.";
@@ -50,7 +51,8 @@ static bool plan_key(struct plan *out, const struct request_facts *f)
     return deny(out, problem, problem == PROBLEM_KEY_CONFLICT ? detail_conflict : detail_invalid);
 }
 
-/* Who runs it: the owner's random, and the HAProxy process that will list the execution. */
+/* Who runs it: the owner's random, and the HAProxy process that will list the execution. Who asks again needs a new
+ * random: under the old one the agent that was lost may still give the key back. */
 static bool plan_owner(struct plan *out, const struct request_facts *f)
 {
     bool polled = policy_polls(out->policy);
@@ -58,7 +60,13 @@ static bool plan_owner(struct plan *out, const struct request_facts *f)
         return deny(out, PROBLEM_UNAVAILABLE, detail_rid);
     if (f->process.len > PLAN_PROCESS_MAX || (polled && f->process.len == 0))
         return deny(out, PROBLEM_UNAVAILABLE, detail_process);
+    if (f->lost.len == f->rid.len && memcmp(f->lost.ptr, f->rid.ptr, f->rid.len) == 0)
+        return deny(out, PROBLEM_UNAVAILABLE, detail_lost);
     digest_short("rid", f->rid.ptr, f->rid.len, out->rid, sizeof out->rid);
+    out->has_lost = f->lost.len > 0;
+    if (out->has_lost)
+        digest_short("rid", f->lost.ptr, f->lost.len, out->lost, sizeof out->lost);
+    out->lost_id = out->id;
     if (f->process.len > 0)
         memcpy(out->process, f->process.ptr, f->process.len);
     out->process[f->process.len] = '\0';
@@ -180,6 +188,7 @@ static bool plan_bare(struct plan *out, const struct request_facts *f)
     if (!plan_owner(out, f))
         return false;
     subject_execution(&out->slots[0].subject, out->rid, &out->id);
+    subject_execution(&out->slots[0].subject, out->lost, &out->lost_id);
     out->has_record = out->bare = true;
     return true;
 }

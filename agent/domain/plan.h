@@ -56,6 +56,9 @@ struct plan {
     uint8_t who[SUBJECT_WHO]; /* the principal, as records keep it */
     uint8_t fingerprint[16];
     uint8_t rid[8];
+    bool has_lost; /* it has asked before, and the connection was lost: that claim is nobody's */
+    uint8_t lost[8];
+    struct record_id lost_id;
     char key[PLAN_KEY_MAX + 1]; /* as understood (ACCEPTANCE I17) */
     size_t key_len;
     char process[PLAN_PROCESS_MAX + 1];

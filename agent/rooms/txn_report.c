@@ -138,10 +138,10 @@ void txn_refused(struct txn *t, const struct request_facts *f)
 {
     metrics_add(t->gate->metrics, METRIC_REFUSED);
     if (plan_refused(t->config, f, &t->plan)) {
-        struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = CONFIG_RECORD_DEFAULT_S};
-        script_token(&t->plan, 0, &w.token);
         ev_tstamp at = f->err != 0 ? ev_time() + t->config->redis.deadline_ms / 1000.0 : 0;
-        completion_put(t->gate->completion, &w, at, NULL, NULL);
+        txn_release_rid(t, &t->plan.id, t->plan.rid, at);
+        if (t->plan.has_lost)
+            txn_release_rid(t, &t->plan.lost_id, t->plan.lost, at);
     }
     txn_end_empty(t);
 }

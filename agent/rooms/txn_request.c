@@ -94,12 +94,8 @@ static void redis_refused(struct txn *t, const struct redis_reply *reply)
 /* The claim may have been granted without our knowing. Its own deadline, by Redis' clock, bounds when. */
 static void release_unknown_grant(struct txn *t)
 {
-    if (!t->plan.has_record)
-        return;
-    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = record_s(t)};
-    script_token(&t->plan, 0, &w.token);
-    double left = t->deadline - monotonic_now();
-    completion_put(t->gate->completion, &w, ev_time() + left + DRIFT, NULL, NULL);
+    if (t->plan.has_record)
+        txn_release_rid(t, &t->plan.id, t->plan.rid, ev_time() + t->deadline - monotonic_now() + DRIFT);
 }
 
 /* Sends `command`; false: it cannot be sent, or it is too late. */
@@ -396,6 +392,10 @@ static void start_claim(struct txn *t, const struct request_facts *f)
 {
     const char *why;
     metrics_add(t->gate->metrics, METRIC_REQUEST_CLAIMED);
+    if (t->plan.has_lost) { /* goes ahead of the claim, on the same connection */
+        metrics_add(t->gate->metrics, METRIC_REQUEST_AGAIN);
+        txn_release_rid(t, &t->plan.lost_id, t->plan.lost, 0);
+    }
     if (t->full) {
         metrics_add(t->gate->metrics, METRIC_SPOP_FULL);
         warn(t, "claim-refused", "spop.max_pending messages of this connection wait already");

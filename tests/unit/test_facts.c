@@ -112,6 +112,7 @@ static void put_request(struct wire *s)
     static const uint8_t sha[32] = {1, 2, 3, [31] = 32};
     put_text(s, "policy", "payments");
     put_text(s, "rid", "9f0c");
+    put_text(s, "lost", "9f0b");
     put_text(s, "process", "77.1700000000000000.gw");
     put_int(s, "sent", SPOP_INT64, 1700000000123456);
     put_int(s, "timeout", SPOP_INT32, 800);
@@ -135,6 +136,7 @@ static void assert_request(const struct request_facts *f)
 {
     assert_text(f->policy, "payments");
     assert_text(f->rid, "9f0c");
+    assert_text(f->lost, "9f0b");
     assert_text(f->process, "77.1700000000000000.gw");
     assert_int_equal(f->sent, 1700000000123456);
     assert_int_equal(f->timeout, 800);

@@ -178,6 +178,9 @@ static void test_owner(void **state)
     f.rid = (struct spop_slice){0};
     assert_denied(&p, &f, PROBLEM_UNAVAILABLE);
     f = facts_payment();
+    f.lost = f.rid;
+    assert_denied(&p, &f, PROBLEM_UNAVAILABLE);
+    f = facts_payment();
     f.process = (struct spop_slice){0};
     assert_denied(&p, &f, PROBLEM_UNAVAILABLE);
     p.idempotency.inflight = INFLIGHT_LEASE;
