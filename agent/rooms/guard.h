@@ -24,6 +24,8 @@ void guard_ready(struct guard *g);
 
 /* False: Redis did not answer in time lately, a request need not wait to learn that. */
 bool guard_admits(const struct guard *g);
+/* Grows with each connection and each loss of data: what was learned from Redis before may hold no more. */
+uint64_t guard_epoch(const struct guard *g);
 /* A claim's reply came (an error is one too), or did not come in time. */
 void guard_heard(struct guard *g, bool in_time);
 

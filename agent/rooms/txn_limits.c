@@ -7,6 +7,9 @@
  *   Redis could not decide, and it passed uncounted */
 #include "rooms/txn_inner.h"
 
+#include "domain/verdict.h"
+#include "rooms/monotonic.h"
+
 static void count_limit(struct txn *t, const struct limit *l, enum limit_decision d)
 {
     if (t->gate->metrics->limits)
@@ -39,6 +42,36 @@ void txn_limits_said(struct txn *t, const struct outcome *o)
     }
     if (o->kind == OUTCOME_GO || o->kind == OUTCOME_LIMITED)
         slots_said(t, o);
+}
+
+static void enter(struct gate *g)
+{
+    shield_enter(g->shield, guard_epoch(g->guard), monotonic_now(), redis_clock_us(g->redis));
+}
+
+void txn_limits_learn(struct txn *t, const struct outcome *o)
+{
+    struct gate *g = t->gate;
+    if (o->kind != OUTCOME_LIMITED || t->config != g->config)
+        return;
+    enter(g);
+    shield_learn(g->shield, &t->plan, o, t->asked);
+}
+
+bool txn_shielded(struct txn *t)
+{
+    struct gate *g = t->gate;
+    struct outcome o;
+    enter(g);
+    if (!shield_refuses(g->shield, &t->plan, monotonic_now(), redis_clock_us(g->redis), &o) ||
+        !txn_may_claim(t))
+        return false;
+    metrics_add(g->metrics, METRIC_SHIELD_REFUSED);
+    txn_count_outcome(t, &o);
+    txn_limits_said(t, &o);
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &o);
+    txn_end(t, NULL);
+    return true;
 }
 
 void txn_limits_uncounted(struct txn *t)
