@@ -24,6 +24,8 @@
     X(REQUEST_CLAIMED, counter, "spoa_once_requests_total", "plan=\"claim\"", "")                            \
     X(SHIELD_REFUSED, counter, "spoa_once_shield_refused_total", "",                                         \
       "Requests over a limit that were refused without asking Redis.")                                       \
+    X(SHIELD_REPLAYED, counter, "spoa_once_shield_replayed_total", "",                                       \
+      "Retries of finished keys that were answered without asking Redis.")                                   \
     X(SHIELD_ENTRIES, gauge, "spoa_once_shield_entries", "", "States of limits that are remembered.")        \
     X(SHIELD_EVICTED, counter, "spoa_once_shield_evicted_total", "",                                         \
       "States forgotten early because memory was full.")                                                     \

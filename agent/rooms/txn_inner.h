@@ -82,6 +82,9 @@ void txn_stop_waiting(struct txn *t, enum parked_end end);
 /* txn_limits.c */
 /* Is it over a limit that it is known to be over? True: it was refused, without Redis, and t is gone. */
 bool txn_shielded(struct txn *t);
+/* Has Redis just said that this key is finished, and does no limit count replays? True: it was replayed, without Redis, and t is
+ * gone. */
+bool txn_replayed(struct txn *t);
 /* A refusal by limits is remembered (rooms/shield). */
 void txn_limits_learn(struct txn *t, const struct outcome *o);
 /* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */

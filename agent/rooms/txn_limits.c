@@ -82,6 +82,22 @@ void txn_limits_uncounted(struct txn *t)
         count_limit(t, t->plan.slots[i].limit, LIMIT_UNCOUNTED);
 }
 
+bool txn_replayed(struct txn *t)
+{
+    struct gate *g = t->gate;
+    const struct plan *p = &t->plan;
+    if (!g->replay || !p->has_record || p->bare || p->counts_all || !txn_may_claim(t))
+        return false;
+    struct outcome o = {.kind = OUTCOME_REPLAY, .record = replay_recent(g->replay, &p->id, p->fingerprint)};
+    if (!o.record.ptr)
+        return false;
+    metrics_add(g->metrics, METRIC_SHIELD_REPLAYED);
+    txn_count_outcome(t, &o);
+    verdict_outcome(txn_ack(t), t->config->problems.base, p, &o);
+    txn_end(t, NULL);
+    return true;
+}
+
 void txn_counted(struct txn *t)
 {
     if (t->plan.kind == PLAN_DENY)

@@ -402,7 +402,7 @@ static void start_claim(struct txn *t, const struct request_facts *f)
         return;
     }
     if (!txn_needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
-        if (!txn_shielded(t))
+        if (!txn_shielded(t) && !txn_replayed(t))
             txn_claim(t);
         return;
     }
