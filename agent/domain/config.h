@@ -195,6 +195,9 @@ struct config {
         uint32_t max_parked; /* duplicates that wait */
     } wait;
     struct {
+        uint32_t max_entries; /* states of limits that are remembered; 0: every request asks Redis */
+    } shield;
+    struct {
         uint32_t drain_ms; /* at SIGTERM */
     } stop;
     struct {

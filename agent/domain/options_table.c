@@ -161,6 +161,10 @@ static const struct option config_options[] = {
     RANGE("wait.max_parked", COUNT, wait.max_parked, "10000", "0", "1000000", RELOAD,
           "Duplicates that wait at one time (a policy's wait); beyond that 409 at once."),
 
+    RANGE("shield.max_entries", COUNT, shield.max_entries, "65536", "0", "10000000", RELOAD,
+          "States of limits that are remembered, so that who is over one is refused without Redis; 0: Redis "
+          "is always asked."),
+
     RANGE("stop.drain", MSEC, stop.drain_ms, "30s", "0s", "1h", RELOAD,
           "How long the agent goes on serving after SIGTERM."),
 

@@ -11,6 +11,7 @@
 #include "rooms/parking.h"
 #include "rooms/replay.h"
 #include "rooms/sealer.h"
+#include "rooms/shield.h"
 
 /* One for the agent; borrowed by every session. */
 struct gate {
@@ -22,6 +23,7 @@ struct gate {
     struct completion *completion;
     struct inflight *inflight;
     struct parking *parking;
+    struct shield *shield;
     struct sealer *sealer;
     struct replay *replay; /* NULL: there is no replay listener, as no policy needs one */
     struct metrics *metrics;

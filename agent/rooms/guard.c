@@ -26,6 +26,7 @@ struct guard {
     struct mark seen;
     bool verified; /* the mark was as it should be, on this connection */
     bool lost;     /* noticed, and nobody has said go */
+    uint64_t epoch;
     struct buf command;
     struct log_gate strange_gate;
 };
@@ -61,6 +62,7 @@ void guard_heard(struct guard *g, bool in_time)
 /* Logged and counted once for each loss. */
 static void on_loss(struct guard *g, const char *what, const char *then)
 {
+    g->epoch++;
     if (g->lost)
         return;
     metrics_add(g->metrics, METRIC_DATA_LOSS);
@@ -179,7 +181,13 @@ void guard_reconfigure(struct guard *g, const struct config *c)
 void guard_ready(struct guard *g)
 {
     g->verified = false;
+    g->epoch++;
     ask(g);
+}
+
+uint64_t guard_epoch(const struct guard *g)
+{
+    return g->epoch;
 }
 
 bool guard_admits(const struct guard *g)

@@ -29,6 +29,9 @@ enum {
     REPLAY_BUCKETS = 8192, /* digests are evenly spread; a full memory of small answers has short chains */
 };
 
+/* Seconds: how old what Redis has said may be when it is said again without it. */
+static const ev_tstamp RECENT = 1;
+
 struct kept {
     TAILQ_ENTRY(kept) order;
     LIST_ENTRY(kept) chain;
@@ -156,6 +159,17 @@ void replay_keep(struct replay *r, const struct record_id *id, const void *recor
     LIST_INSERT_HEAD(bucket_of(r, id), k, chain);
     set_used(r, r->used + REPLAY_OVERHEAD + len);
     start_expiry(r);
+}
+
+struct spop_slice replay_recent(struct replay *r, const struct record_id *id, const uint8_t fingerprint[16])
+{
+    struct record record;
+    const struct kept *k = kept_find(r, id);
+    if (!k || ev_now(r->loop) - k->since > RECENT || ev_now(r->loop) < k->since ||
+        record_open(k->bytes, k->len, &record) < 0 || record.state != RECORD_DONE ||
+        (record.flags & RECORD_PARTIAL) || memcmp(record.fingerprint, fingerprint, 16) != 0)
+        return (struct spop_slice){0};
+    return (struct spop_slice){(const char *)k->bytes, k->len};
 }
 
 static bool is_replaced(struct spop_slice name)

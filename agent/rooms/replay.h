@@ -44,4 +44,8 @@ void replay_reconfigure(struct replay *r, const struct config *c);
  * wanted for a newer one. One that is larger than all memory is not kept. */
 void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len);
 
+/* A DONE record of this key and payload that Redis has confirmed within the last second (ACCEPTANCE R20): its bytes, until the
+ * next call of this room; ptr NULL: there is none. */
+struct spop_slice replay_recent(struct replay *r, const struct record_id *id, const uint8_t fingerprint[16]);
+
 #endif

@@ -26,6 +26,7 @@ struct txn {
     bool full;             /* spop.max_pending others wait already: it must not wait */
     /* request */
     struct plan plan;
+    double asked;        /* monotonic_now(): when the claim was sent */
     double deadline;     /* monotonic_now(): until when a `go` may be said */
     bool looked;         /* HAProxy's table has been asked about what keeps the key busy */
     uint64_t fence;      /* of the record whose rest is being fetched */
@@ -83,6 +84,13 @@ void txn_share(struct txn *t, const struct outcome *o);
 void txn_stop_waiting(struct txn *t, enum parked_end end);
 
 /* txn_limits.c */
+/* Is it over a limit that it is known to be over? True: it was refused, without Redis, and t is gone. */
+bool txn_shielded(struct txn *t);
+/* Has Redis just said that this key is finished, and does no limit count replays? True: it was replayed, without Redis, and t is
+ * gone. */
+bool txn_replayed(struct txn *t);
+/* A refusal by limits is remembered (rooms/shield). */
+void txn_limits_learn(struct txn *t, const struct outcome *o);
 /* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */
 void txn_limits_said(struct txn *t, const struct outcome *o);
 void txn_limits_uncounted(struct txn *t);

@@ -101,7 +101,8 @@ static void release_unknown_grant(struct txn *t)
 /* Sends `command`; false: it cannot be sent, or it is too late. */
 static bool ask(struct txn *t, redis_reply_fn *fn)
 {
-    double left = t->deadline - monotonic_now();
+    t->asked = monotonic_now();
+    double left = t->deadline - t->asked;
     return left > 0 && !command.failed && redis_room(t->gate->redis, REDIS_CLAIMS) &&
            redis_submit(t->gate->redis, command.data, command.len, ev_time() + left, fn, t) != NULL;
 }
@@ -220,6 +221,7 @@ static void decide(struct txn *t, struct outcome *o)
     txn_count_outcome(t, o);
     redis_saw_clock(t->gate->redis, o->now_us);
     txn_limits_said(t, o);
+    txn_limits_learn(t, o);
     switch (o->kind) {
     case OUTCOME_GO:
         if (t->plan.count_only) {
@@ -408,7 +410,8 @@ static void start_claim(struct txn *t, const struct request_facts *f)
         return;
     }
     if (!txn_needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
-        txn_claim(t);
+        if (!txn_shielded(t) && !txn_replayed(t))
+            txn_claim(t);
         return;
     }
     if (!inflight_find(t->gate->inflight, t->plan.process, on_known, t))

@@ -114,13 +114,14 @@ void room_start(struct room *r, const char *more)
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
     static const struct replay_health health = {is_well, NULL};
     g->parking = parking_new(g->loop, g->redis, c, g->metrics);
+    g->shield = shield_new(c, g->metrics);
     g->sealer = sealer_new(g->loop, c, g->metrics);
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis,
                            g->sealer, c, g->metrics, &health);
     int fd = listen_on(r->address, r->redis.server.dir, "spop");
     r->sessions = sessions_new(g, &fd, 1);
-    assert_true(g->guard && g->acks && g->completion && g->inflight && g->parking && g->sealer && g->replay &&
-                r->sessions);
+    assert_true(g->guard && g->acks && g->completion && g->inflight && g->parking && g->shield && g->sealer &&
+                g->replay && r->sessions);
     completion_set_acks(g->completion, g->acks);
     inflight_set_acks(g->inflight, g->acks);
     redis_fixture_until_ready(&r->redis, 1);
@@ -141,6 +142,7 @@ void room_stop(struct room *r)
     completion_free(r->gate.completion);
     replay_free(r->gate.replay);
     sealer_free(r->gate.sealer);
+    shield_free(r->gate.shield);
     txn_free_spare(&r->gate);
     assert_int_equal(r->gate.live, 0);
     listener_remove(r->address);

@@ -205,16 +205,44 @@ static void replay_at_the_window(void **state)
     redis_server_do(&w.redis.server, "FLUSHALL");
     for (size_t len = 4095; len <= 4097; len++) {
         uint64_t commands = room_counted(&w, METRIC_REDIS_COMMANDS);
-        ask(1, "payments", "k", "rid-1");
+        char key[8]; /* one of its own: of the last one it is known how it ended */
+        snprintf(key, sizeof key, "k%zu", len);
+        ask(1, "payments", key, "rid-1");
         t = token_of_ack();
         finish(&t, len - overhead);
         assert_true(room_record(&w, &r));
         assert_int_equal(w.raw.len, len);
-        ask(2, "payments", "k", "rid-2");
+        ask(2, "payments", key, "rid-2");
         expect_replay(&t);
         assert_int_equal(room_counted(&w, METRIC_REDIS_COMMANDS) - commands, len <= 4096 ? 2 : 3);
         redis_server_do(&w.redis.server, "FLUSHALL");
     }
+}
+
+/* R20: for a second after Redis has said it, it is said again without Redis; another payload is always asked. */
+static void replay_from_memory(void **state)
+{
+    (void)state;
+    ask(1, "payments", "k", "rid-1");
+    struct token t = token_of_ack();
+    finish(&t, 5000);
+    ask(2, "payments", "k", "rid-2");
+    expect_replay(&t);
+    assert_int_equal(room_counted(&w, METRIC_SHIELD_REPLAYED), 0);
+    for (unsigned i = 1; i <= 5; i++) {
+        ask(2 + i, "payments", "k", "rid-3");
+        expect_replay(&t);
+        assert_int_equal(room_counted(&w, METRIC_SHIELD_REPLAYED), i);
+    }
+    room_request_of(&p, 8, "once-request", "payments", "k", "rid-8", 11);
+    peer_send(&p);
+    peer_ack(&p, 8, &f);
+    expect_deny(422, "mismatch");
+    room_turn(&w, 1.1);
+    ask(9, "payments", "k", "rid-9");
+    expect_replay(&t);
+    assert_int_equal(room_counted(&w, METRIC_SHIELD_REPLAYED), 5);
+    assert_int_equal(room_counted(&w, METRIC_CLAIM_REPLAY), 7);
 }
 
 static void tombstone_and_unknown(void **state)
@@ -436,6 +464,7 @@ int main(void)
         T(busy_and_mismatch),
         T(replay_small_and_large),
         T(replay_at_the_window),
+        T(replay_from_memory),
         T(tombstone_and_unknown),
         T(limited),
         T(refused_before_redis),

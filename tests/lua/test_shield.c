@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+/* The shield against the gate itself: the same random traffic is asked of both at the same moment, and what the shield
+ * refuses the gate must refuse too, on a real Redis with a clock that the test sets.
+ *
+ *   moment ─┬─ shield_refuses ─► refused, or not known ─┐
+ *           └─ claim ──────────► the truth ─────────────┴─► refused here, granted there: the defect
+ *
+ * Some of the claims are another agent's: the shield is not told of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "rooms/shield.h"
+#include "tests/support/gate_clock.h"
+
+static const uint64_t T = 1800000000000000, SECOND = 1000000;
+enum { ENTRIES = 64, STEPS = 12000, SHAPES = 8 };
+
+static struct metrics metrics;
+static struct config *config;
+static struct shield *shield;
+
+static int begin(void **state)
+{
+    config = config_new();
+    config->shield.max_entries = ENTRIES;
+    memset(&metrics, 0, sizeof metrics);
+    shield = shield_new(config, &metrics);
+    return shield ? gate_begin(state) : -1;
+}
+
+static int end(void **state)
+{
+    shield_free(shield);
+    config_drop(config);
+    return gate_end(state);
+}
+
+static double seconds(uint64_t us)
+{
+    return (double)us / 1e6;
+}
+
+static void only_limits(struct gate *g)
+{
+    g->plan.has_record = false;
+}
+
+static bool refuses(struct gate *g, uint64_t us, struct outcome *o)
+{
+    return shield_refuses(shield, &g->plan, seconds(us), us, o);
+}
+
+static char claim_and_learn(struct gate *g, uint64_t us)
+{
+    char kind = gate_claim_at(g, us);
+    shield_learn(shield, &g->plan, &g->outcome, seconds(us));
+    return kind;
+}
+
+/* R16: refused here up to the moment at which it could pass, 1 us before as well, and not at it. */
+static void until_the_moment(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 1, 10, 1);
+    assert_false(refuses(g, T, &o));
+    assert_int_equal(claim_and_learn(g, T), 'G');
+    assert_false(refuses(g, T, &o));
+    assert_int_equal(claim_and_learn(g, T + SECOND), 'L');
+    assert_true(refuses(g, T + 2 * SECOND, &o));
+    assert_int_equal(o.kind, OUTCOME_LIMITED);
+    assert_true(o.has_levels && o.now_us == T + 2 * SECOND);
+    assert_true(o.wait_us[0] == 8e6 && o.level[0] == 8e7 && o.back[0] == 8e7);
+    assert_true(refuses(g, T + 10 * SECOND - 10, &o));
+    assert_false(refuses(g, T + 10 * SECOND, &o));
+    assert_int_equal(gate_claim_at(g, T + 10 * SECOND), 'G');
+}
+
+/* Another cost, another tier of the same bucket: its own moment. */
+static void each_cost_has_its_moment(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 4, 4, 1);
+    g->plan.limits[0].cost = 3;
+    assert_int_equal(claim_and_learn(g, T), 'G');
+    assert_int_equal(claim_and_learn(g, T), 'L');
+    g->plan.limits[0].cost = 1;
+    assert_false(refuses(g, T, &o));
+    g->plan.limits[0].cost = 0;
+    assert_false(refuses(g, T, &o));
+    g->plan.limits[0].cost = 4;
+    assert_true(refuses(g, T + 3 * SECOND - 1, &o));
+    assert_false(refuses(g, T + 3 * SECOND, &o));
+    struct pace gold = g->policy.limits[0].pace;
+    gold.capacity *= 2;
+    g->plan.limits[0].pace = &gold;
+    assert_false(refuses(g, T, &o));
+}
+
+/* A full window; another cost would have another moment, so it is asked. */
+static void window_until_the_moment(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_window(g, 2, 10, 1);
+    assert_int_equal(claim_and_learn(g, T), 'G');
+    assert_int_equal(claim_and_learn(g, T + 4 * SECOND), 'G');
+    assert_int_equal(claim_and_learn(g, T + 5 * SECOND), 'L');
+    assert_true(refuses(g, T + 6 * SECOND, &o));
+    assert_true(o.wait_us[0] == 4e6 && o.level[0] == 2 && o.back[0] == 8e7);
+    g->plan.limits[0].cost = 2;
+    assert_false(refuses(g, T + 6 * SECOND, &o));
+    g->plan.limits[0].cost = 1;
+    assert_true(refuses(g, T + 10 * SECOND - 2, &o));
+    assert_false(refuses(g, T + 10 * SECOND, &o));
+    assert_int_equal(gate_claim_at(g, T + 10 * SECOND), 'G');
+}
+
+/* Redis' clock goes ahead: no longer than it says. It goes back: no longer than it would have been. */
+static void clock_steps(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 1, 10, 1);
+    claim_and_learn(g, T);
+    claim_and_learn(g, T);
+    assert_true(shield_refuses(shield, &g->plan, seconds(T) + 1, T + 9 * SECOND, &o));
+    assert_false(shield_refuses(shield, &g->plan, seconds(T) + 1, T + 10 * SECOND, &o));
+    assert_true(shield_refuses(shield, &g->plan, seconds(T) + 9, T - 60 * SECOND, &o));
+    assert_true(o.wait_us[0] == 1e7);
+    assert_false(shield_refuses(shield, &g->plan, seconds(T) + 10, T - 60 * SECOND, &o));
+    shield_enter(shield, 0, seconds(T) + 1, T + SECOND);
+    assert_true(refuses(g, T + SECOND, &o));
+    shield_enter(shield, 0, seconds(T) + 1, T - SECOND);
+    assert_false(refuses(g, T + SECOND, &o));
+}
+
+/* What a key's record says comes before limits on what is forwarded; shadows refuse nobody; slots are asked. */
+static void asked_always(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 1, 10, 1);
+    claim_and_learn(g, T);
+    claim_and_learn(g, T);
+    assert_true(refuses(g, T, &o));
+    g->plan.has_record = true;
+    assert_false(refuses(g, T, &o));
+    g->policy.limits[0].charge = CHARGE_ALL;
+    assert_true(refuses(g, T, &o));
+    g->policy.limits[0].charge = CHARGE_FORWARDED;
+    g->plan.has_record = false;
+    g->plan.count_only = true;
+    assert_false(refuses(g, T, &o));
+    g->plan.count_only = false;
+    g->policy.limits[0].shadow = true;
+    assert_false(refuses(g, T, &o));
+    g->policy.limits[0].shadow = false;
+    gate_slot(g, 5, 2);
+    assert_false(refuses(g, T, &o));
+    g->plan.nslots = 0;
+    gate_limit(g, 5, 10, 3); /* nothing is known of it */
+    assert_false(refuses(g, T, &o));
+}
+
+static void bounded_and_forgotten(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 1, 10, 1);
+    claim_and_learn(g, T);
+    claim_and_learn(g, T);
+    for (unsigned i = 0; i < 10 * ENTRIES; i++) {
+        memcpy(g->plan.limits[0].subject.digest, &i, sizeof i);
+        shield_learn(shield, &g->plan, &g->outcome, seconds(T));
+        assert_true(refuses(g, T, &o));
+    }
+    assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], ENTRIES);
+    assert_int_equal(metrics.value[METRIC_SHIELD_EVICTED], 9 * ENTRIES + 1);
+    shield_enter(shield, 0, 0, T);
+    assert_true(refuses(g, T, &o));
+    shield_enter(shield, 1, 0, T);
+    assert_false(refuses(g, T, &o));
+    assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], 0);
+    shield_learn(shield, &g->plan, &g->outcome, seconds(T));
+    assert_true(refuses(g, T, &o));
+    assert_true(shield_reconfigure(shield, config));
+    assert_false(refuses(g, T, &o));
+    config->shield.max_entries = 0;
+    assert_true(shield_reconfigure(shield, config));
+    shield_learn(shield, &g->plan, &g->outcome, seconds(T));
+    assert_false(refuses(g, T, &o));
+}
+
+/* A request of one of six policies: 5 to 7 are one that has keys; the subject 9 is shared by several. */
+static void shape(struct gate *g, unsigned which, unsigned client)
+{
+    unsigned policy = which < 5 ? which : 5;
+    uint8_t own = (uint8_t)(20 + 10 * policy + client);
+    g->policy.nlimits = g->plan.nlimits = 0;
+    g->plan.has_record = g->plan.count_only = g->plan.counts_all = false;
+    switch (which) {
+    case 0: gate_limit(g, 5, 1, own); break;
+    case 1:
+        gate_limit(g, 5, 1, own);
+        gate_limit(g, 20, 2, own);
+        break;
+    case 2:
+        gate_limit(g, 5, 1, own);
+        gate_limit(g, 30, 4, 9);
+        break;
+    case 3: gate_window(g, 6, 1, own); break;
+    case 4:
+        gate_window(g, 6, 1, own);
+        gate_limit(g, 30, 4, 9);
+        break;
+    case 5:
+    case 6:
+    case 7:
+        gate_limit(g, 5, 1, own);
+        gate_limit(g, 20, 2, own);
+        gate_limit(g, 30, 4, 9);
+        g->policy.limits[0].charge = CHARGE_ALL;
+        g->policy.limits[1].shadow = true;
+        g->plan.counts_all = true;
+        g->plan.has_record = which == 6;
+        g->plan.count_only = which == 7;
+    }
+}
+
+static void check_same(const struct gate *g, const struct outcome *said)
+{
+    for (unsigned i = 0; i < g->plan.nlimits; i++) {
+        assert_true(said->wait_us[i] == 0 || g->outcome.wait_us[i] > 0);
+        assert_true(said->wait_us[i] <= g->outcome.wait_us[i]);
+    }
+}
+
+/* R16: no other verdict than without the shield. */
+static void same_verdicts(void **state)
+{
+    struct gate *g = *state;
+    unsigned refused = 0, here = 0, of[SHAPES] = {0};
+    uint64_t at = T, redis = T;
+    srand(20);
+    for (unsigned step = 0; step < STEPS; step++) {
+        unsigned pass = (unsigned)rand() % 200, which = (unsigned)rand() % SHAPES;
+        uint64_t us = pass == 0 ? 700000 : (uint64_t)(rand() % 3000);
+        at += us;
+        redis += us;
+        if (rand() % 1000 == 0)
+            redis += 1500000;
+        else if (rand() % 1000 == 0)
+            redis -= 1500000;
+        shape(g, which, (unsigned)rand() % 3);
+        for (unsigned i = 0; i < g->plan.nlimits; i++)
+            g->plan.limits[i].cost = rand() % 4 ? 1 : (uint32_t)(rand() % 4);
+        g->plan.id.digest[0] = (uint8_t)(rand() % 4);
+        struct outcome said;
+        shield_enter(shield, 0, seconds(at), redis);
+        bool shielded = shield_refuses(shield, &g->plan, seconds(at), redis, &said);
+        memcpy(g->plan.rid, &step, sizeof step);
+        char kind = gate_claim_at(g, redis);
+        refused += kind == 'L';
+        here += shielded;
+        of[which] += shielded;
+        if (shielded) {
+            assert_int_equal(kind, 'L');
+            check_same(g, &said);
+        }
+        if (rand() % 3)
+            shield_learn(shield, &g->plan, &g->outcome, seconds(at));
+    }
+    for (unsigned i = 0; i < SHAPES; i++)
+        assert_true(of[i] > 20);
+    assert_true(here > refused / 2);
+}
+
+static int start(void **state)
+{
+    int rc = gate_start(state);
+    gate_clock_start(*state);
+    return rc;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(until_the_moment, begin, end),
+        cmocka_unit_test_setup_teardown(each_cost_has_its_moment, begin, end),
+        cmocka_unit_test_setup_teardown(window_until_the_moment, begin, end),
+        cmocka_unit_test_setup_teardown(clock_steps, begin, end),
+        cmocka_unit_test_setup_teardown(asked_always, begin, end),
+        cmocka_unit_test_setup_teardown(bounded_and_forgotten, begin, end),
+        cmocka_unit_test_setup_teardown(same_verdicts, begin, end),
+    };
+    return cmocka_run_group_tests(tests, start, gate_stop);
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+/* The shield from the NOTIFY to the ACK, on a real Redis: what is refused without it, counted and told as Redis'
+ * own refusal; and when Redis is asked all the same. (tests/lua/test_shield holds it against the gate's own verdicts.)
+ *
+ * Policy quotes: 3 an hour by address. Policy both: a key, and 3 an hour. Policy each: a limit that counts all. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/support/room_fixture.h"
+
+static struct room w;
+static struct peer p;
+static struct peer_frame f;
+static struct limit_counts counts;
+static uint64_t stream;
+
+static int setup(void **state)
+{
+    (void)state;
+    room_start(&w, "breaker = { failures = 1; };\n");
+    memset(&counts, 0, sizeof counts);
+    limit_counts_attach(&counts, w.redis.config);
+    w.redis.metrics.limits = &counts;
+    room_dial(&w, &p);
+    stream = 0;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    peer_close(&p);
+    room_stop(&w);
+    return 0;
+}
+
+static void ask(const char *message, const char *policy, const char *key)
+{
+    char rid[24];
+    snprintf(rid, sizeof rid, "rid-%u", (unsigned)++stream);
+    room_request_of(&p, stream, message, policy, key, rid, 10);
+    peer_send(&p);
+    peer_ack(&p, stream, &f);
+}
+
+static void quote(void)
+{
+    ask("once-request", "quotes", "");
+}
+
+static bool limited(void)
+{
+    return ack_says(&f, "verdict", "deny") && ack_says(&f, "reason", "limited");
+}
+
+static uint64_t refused_here(void)
+{
+    return room_counted(&w, METRIC_SHIELD_REFUSED);
+}
+
+static void use_up(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        quote();
+        assert_true(ack_says(&f, "verdict", "pass"));
+    }
+    quote();
+    assert_true(limited());
+    assert_int_equal(refused_here(), 0);
+}
+
+static void told_as_redis_would(void **state)
+{
+    (void)state;
+    static const char field[] = "\"each\";r=0;t=3", names[] = "\"limits\":[\"each\"]";
+    struct spop_value v;
+    use_up();
+    for (unsigned i = 1; i < 10; i++) {
+        quote();
+        assert_true(limited());
+        assert_int_equal(refused_here(), i);
+        assert_int_equal(ack_integer(&f, "status"), 429);
+        assert_in_range(ack_integer(&f, "retry_after"), 1195, 1200);
+        assert_true(ack_says(&f, "ratelimit_policy", "\"each\";q=3;w=3600"));
+        assert_true(ack_value(&f, "ratelimit", &v));
+        assert_memory_equal(v.bytes.ptr, field, sizeof field - 1);
+        assert_true(ack_value(&f, "problem", &v));
+        assert_non_null(memmem(v.bytes.ptr, v.bytes.len, names, sizeof names - 1));
+    }
+    assert_int_equal(room_counted(&w, METRIC_CLAIM_LIMITED), 10);
+    for (unsigned i = 0; i < counts.n; i++)
+        if (strcmp(counts.row[i].policy, "quotes") == 0)
+            assert_int_equal(counts.row[i].value[LIMIT_REFUSED], 10);
+}
+
+/* What Redis has forgotten is no reason to refuse. */
+static void forgotten_with_the_data(void **state)
+{
+    (void)state;
+    use_up();
+    room_turn(&w, 0.3); /* the mark has been seen */
+    redis_server_do(&w.redis.server, "FLUSHALL");
+    room_until(&w, METRIC_DATA_LOSS, 1);
+    quote();
+    assert_true(ack_says(&f, "verdict", "pass"));
+    assert_int_equal(refused_here(), 0);
+}
+
+static void forgotten_with_the_connection(void **state)
+{
+    (void)state;
+    use_up();
+    redis_server_do(&w.redis.server, "CLIENT KILL TYPE normal SKIPME yes");
+    room_until(&w, METRIC_REDIS_CONNECTS, 2);
+    room_until(&w, METRIC_REDIS_UP, 1);
+    room_turn(&w, 0.1);
+    quote();
+    assert_true(limited());
+    assert_int_equal(refused_here(), 0);
+}
+
+/* Redis does not answer: what would be said then is said, no 429. */
+static void silent_while_redis_is(void **state)
+{
+    (void)state;
+    use_up();
+    room_freeze(&w);
+    room_until(&w, METRIC_BREAKER_OPEN, 1);
+    quote();
+    assert_true(ack_says(&f, "reason", "unavailable"));
+    assert_int_equal(refused_here(), 0);
+    room_thaw(&w);
+}
+
+/* What a record says comes before limits on what is forwarded: the key of an earlier request is 409. */
+static void keys_are_asked(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        static const char *const keys[] = {"a", "b", "c", "d", "e"};
+        ask("once-request", "both", keys[i]);
+        assert_true(i < 3 ? ack_says(&f, "verdict", "go") : limited());
+    }
+    ask("once-request", "both", "a");
+    assert_true(ack_says(&f, "reason", "busy"));
+    assert_int_equal(refused_here(), 0);
+}
+
+/* A limit that counts all refuses whatever the record says. */
+static void all_is_refused_here(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        ask("once-request", "each", ""); /* 400, counted */
+    for (unsigned i = 0; i < 4; i++) {
+        ask("once-request", "each", i % 2 ? "key" : "");
+        assert_true(limited());
+        assert_int_equal(refused_here(), i);
+    }
+    ask("once-charge", "each", "");
+    assert_true(limited());
+    assert_int_equal(refused_here(), 4);
+}
+
+/* shield.max_entries = 0. */
+static void off(void **state)
+{
+    (void)state;
+    w.redis.config->shield.max_entries = 0;
+    assert_true(shield_reconfigure(w.gate.shield, w.redis.config));
+    use_up();
+    quote();
+    assert_true(limited());
+    assert_int_equal(refused_here(), 0);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(told_as_redis_would),
+        T(forgotten_with_the_data),
+        T(forgotten_with_the_connection),
+        T(silent_while_redis_is),
+        T(keys_are_asked),
+        T(all_is_refused_here),
+        T(off),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
