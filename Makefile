@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# make            build/spoa-once            make test     everything, under sanitizers
+# make            build/spoa-once, oncectl   make test     everything, under sanitizers
 # make run        the demo on 127.0.0.1:8080 make check    warnings, layers, docs against tables, haproxy -c
 # make help       the other targets
 
@@ -31,8 +31,10 @@ Q := $(if $(V),,@)
 
 SPOP_SRC  := $(wildcard spop/*.c)
 AGENT_SRC := $(wildcard agent/*.c agent/*/*.c)
+CTL_SRC   := $(wildcard ctl/*.c)
 SPOP_OBJ  := $(SPOP_SRC:%.c=$(OBJ)/%.o)
 AGENT_OBJ := $(AGENT_SRC:%.c=$(OBJ)/%.o)
+CTL_OBJ   := $(CTL_SRC:%.c=$(OBJ)/%.o)
 LIB_OBJ   := $(filter-out $(OBJ)/agent/main.o,$(AGENT_OBJ))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 LUA_SRC   := $(wildcard tests/lua/test_*.c)
@@ -45,12 +47,17 @@ TEST_OBJ  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
 GEN       := $(BUILD)/gen/scripts_lua.h
 
 .PHONY: all
-all: $(OBJ)/spoa-once
+all: $(OBJ)/spoa-once $(OBJ)/oncectl
 	@ln -sf $(VARIANT)/spoa-once $(BUILD)/spoa-once
+	@ln -sf $(VARIANT)/oncectl $(BUILD)/oncectl
 
 $(OBJ)/spoa-once: $(AGENT_OBJ) $(OBJ)/libspop.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(OBJ)/oncectl: $(CTL_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs jansson libsodium 2>/dev/null)
 
 $(OBJ)/libspop.a: $(SPOP_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -138,16 +145,17 @@ check: ## before a commit: warnings as errors, layers, purity, docs against tabl
 	@$(MAKE) --no-print-directory all check-docs
 	@clang-format --dry-run -Werror $(FORMATTED)
 
-FORMATTED = $(wildcard spop/*.[ch] agent/*.[ch] agent/*/*.[ch] tests/*/*.[ch])
+FORMATTED = $(wildcard spop/*.[ch] ctl/*.[ch] agent/*.[ch] agent/*/*.[ch] tests/*/*.[ch])
 
 .PHONY: test-programs run-programs check-build check-docs
-check-build: $(AGENT_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(TEST_OBJ) $(UNIT_SRC:%.c=$(OBJ)/%.o) $(LUA_SRC:%.c=$(OBJ)/%.o) \
+check-build: $(AGENT_OBJ) $(CTL_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(TEST_OBJ) $(UNIT_SRC:%.c=$(OBJ)/%.o) $(LUA_SRC:%.c=$(OBJ)/%.o) \
   $(FUZZ_SRC:%.c=$(OBJ)/%.o)
 
 check-docs: all
 	tools/check-layers
 	tools/check-pure $(OBJ)/libspop.a
 	tools/check-docs
+	tools/check-commands
 	tools/check-options $(BUILD)/spoa-once
 	haproxy-conf/check
 
@@ -158,7 +166,7 @@ fmt: ## clang-format over every C file
 lint: ## clang-tidy
 	@tools/deps check
 	@$(MAKE) --no-print-directory $(GEN)
-	clang-tidy --quiet --warnings-as-errors='*' $(SPOP_SRC) $(AGENT_SRC) -- $(CSTD) $(INC)
+	clang-tidy --quiet --warnings-as-errors='*' $(SPOP_SRC) $(AGENT_SRC) $(CTL_SRC) -- $(CSTD) $(INC)
 
 coverage: ## line coverage of the unit and script tests
 	@tools/deps coverage
@@ -188,8 +196,9 @@ wait-times: ## how long 500 duplicates that wait need for their answer once ther
 	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/waiting-many.vtc; rc=$$?; cat $(BUILD)/wait-times.txt; exit $$rc
 
 PREFIX ?= /usr/local
-install: all ## binary and HAProxy files under PREFIX (/usr/local)
+install: all ## binaries and HAProxy files under PREFIX (/usr/local)
 	install -D -m 755 $(OBJ)/spoa-once $(DESTDIR)$(PREFIX)/sbin/spoa-once
+	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/sbin/oncectl
 	install -d $(DESTDIR)$(PREFIX)/share/spoa-once
 	cp -r haproxy-conf $(DESTDIR)$(PREFIX)/share/spoa-once/
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Owns every room, and the order in which they come and go.
  *
- *   start    redis, completion, inflight ─► notices ─► replay ─► exporter ─► sessions (the door opens last)
+ *   start    redis, completion, inflight ─► notices ─► replay ─► exporter, admin ─► sessions (the door opens last)
  *   reload   options that need a restart? refused whole : every room takes the new configuration over
  *   drain    checks fail ─► nothing waits any more, or stop.drain is over ─► the loop ends
  *   free     sessions ─► .. ─► redis (what waits for it ends with LOST) ─► completion ─► replay */
@@ -15,6 +15,7 @@
 #include "adapters/listener.h"
 #include "adapters/log.h"
 #include "domain/options.h"
+#include "rooms/admin.h"
 #include "rooms/exporter.h"
 #include "rooms/notices.h"
 #include "rooms/session.h"
@@ -35,6 +36,7 @@ struct agent {
     struct sessions *sessions;
     struct notices *notices;
     struct exporter *exporter;
+    struct admin *admin;
     bool draining;
     ev_timer drain;
     ev_tstamp drain_began;
@@ -74,10 +76,22 @@ static bool is_ready(void *arg, const char **why)
         return false;
     }
     if (!redis_ready(a->gate.redis)) {
-        *why = "redis";
+        *why = redis_why(a->gate.redis);
+        return false;
+    }
+    if (!inflight_caught_up(a->gate.inflight)) {
+        *why = "what runs in HAProxy is being extended";
         return false;
     }
     return true;
+}
+
+/* Not whether Redis is there: HAProxy would see its return later than the gate does, and a request that finds it
+ * missing is sent to another agent at once. */
+static bool stays(void *arg)
+{
+    const struct agent *a = arg;
+    return !a->draining;
 }
 
 static void before_metrics(void *arg)
@@ -124,8 +138,9 @@ static bool start_replay(struct agent *a)
     if (c->replay.listen[0] == '\0')
         return true;
     int fd = open_socket("replay.listen", c->replay.listen, c->replay.mode, listener_stream);
+    const struct replay_health health = {stays, a};
     return fd >= 0 &&
-           (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics));
+           (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics, &health));
 }
 
 static bool start_exporter(struct agent *a)
@@ -136,6 +151,15 @@ static bool start_exporter(struct agent *a)
     int fd = open_socket("http.listen", c->http.listen, 0600, listener_stream);
     const struct exporter_sources sources = {is_ready, before_metrics, a};
     return fd >= 0 && (a->exporter = exporter_new(a->loop, fd, &a->metrics, &sources));
+}
+
+static bool start_admin(struct agent *a)
+{
+    const struct config *c = a->config;
+    if (c->admin.listen[0] == '\0')
+        return true;
+    int fd = open_socket("admin.listen", c->admin.listen, c->admin.mode, listener_stream);
+    return fd >= 0 && (a->admin = admin_new(&a->gate, fd));
 }
 
 static bool start_sessions(struct agent *a)
@@ -164,7 +188,8 @@ struct agent *agent_new(struct ev_loop *loop, struct config *c)
     a->loop = loop;
     a->config = config_hold(c);
     metrics_set(&a->metrics, METRIC_CRASHES, crash_count());
-    if (!start_gate(a) || !start_notices(a) || !start_replay(a) || !start_exporter(a) || !start_sessions(a)) {
+    if (!start_gate(a) || !start_notices(a) || !start_replay(a) || !start_exporter(a) || !start_admin(a) ||
+        !start_sessions(a)) {
         agent_free(a);
         return NULL;
     }
@@ -252,6 +277,7 @@ void agent_drain(struct agent *a)
 void agent_free(struct agent *a)
 {
     const struct config *c = a->config;
+    bool admin = a->admin != NULL;
     ev_timer_stop(a->loop, &a->drain);
     sessions_free(a->sessions);
     if (a->exporter)
@@ -259,6 +285,7 @@ void agent_free(struct agent *a)
     if (a->notices)
         notices_free(a->notices);
     acks_free(a->gate.acks); /* transactions and words wait in it */
+    admin_free(a->admin);
     if (a->gate.inflight)
         inflight_free(a->gate.inflight);
     /* Calls end with LOST here, and the transactions that waited for them end; so the replay room goes after
@@ -283,6 +310,8 @@ void agent_free(struct agent *a)
         listener_remove(c->notices.listen);
     if (a->exporter)
         listener_remove(c->http.listen);
+    if (admin)
+        listener_remove(c->admin.listen);
     config_drop(a->config);
     free(a);
 }

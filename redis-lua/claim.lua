@@ -3,10 +3,13 @@
 -- Guarantee: a grant is given only while nothing else may run under the key; limits are charged by a grant, all of
 -- them or none, and those that count every request (EACH) by whatever else is said too; a refusal by a limit charges
 -- nothing, slots are taken only by a grant; past its deadline a claim does nothing, however late a hung Redis runs it.
--- KEYS: limit groups, then the record if there is idempotency or a slot, then a sorted set for each slot.
+-- Where it is told the mark: nothing is granted from what Redis has left after a loss.
+-- KEYS: limit groups, then the record if there is idempotency or a slot, then a sorted set for each slot, then the
+--   mark if it is to be compared.
 -- ARGV[1] (packed): has_record I1, deadline d (Redis us, 0 none), contact d (Redis us), fingerprint c16,
---   rid c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 16 it is not forwarded: only count it, 32 some limit is
---   EACH, 64 the record only holds slots), np I1, process
+--   rid c8, policy I4 and who c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 16 it is not forwarded: only count it, 32 some limit is
+--   EACH, 64 the record only holds slots, 128 compare the mark), np I1, process; with 128 the mark as seen last: epoch d,
+--   number d
 -- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 and three d:
 --   1 token bucket: increment, capacity, most (ticks)     2 sliding window: width (ticks), most, cost; n is 1
 --   and marks on kind: 16 SHADOW, 32 EACH
@@ -16,6 +19,7 @@
 --   M state                     B fence, rid, until d, np, process
 --   T status I2, pttl d, fence I8, Location    U status I2, pttl d
 --   L                           P                           X version
+--   W the mark is gone, or smaller than it was
 -- levels, of each limit: level d (ticks; of a window requests), wait d (us; of L, and of shadows), of a window: ticks d
 --   until the newest request has left it; then (G and L only) of each slot: in use I4, G: this request included
 --
@@ -24,15 +28,28 @@
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local stamp = pack('<d', now)
-local has_record, deadline, contact, print, rid, lock_ms, ttl_s, flags, process =
-  unpack('<Bddc16c8I4I4BBc0', ARGV[1])
+local has_record, deadline, contact, print, rid, whose, lock_ms, ttl_s, flags, process, behind =
+  unpack('<Bddc16c8c12I4I4BBc0', ARGV[1])
 local SHADOW, EACH, COUNT, SLOTS_ONLY = 16, 32, 16, 64
 local SLOT, slots = 23, #ARGV[3] / 23
-local groups = #KEYS - has_record - slots
+local marked = flags >= 128
+local groups = #KEYS - has_record - slots - (marked and 1 or 0)
 local key = KEYS[groups + 1]
 
 if deadline > 0 and now > deadline then return 'P' .. stamp end
 if has_record == 1 and (lock_ms < 1 or ttl_s < 1) then error('spoa-once: lock_ms and ttl_s must be positive') end
+
+-- Read by `call`: a mark that may not be read, or is no text, is an error and no loss.
+if marked then
+  local value = call('GET', KEYS[#KEYS]) or ''
+  local seen_epoch, seen_number = unpack('<dd', ARGV[1], behind)
+  -- The same epoch, of sixteen digits until 2286, and a number as large: nearly always. A pattern costs more than the GET.
+  if tonumber(sub(value, 1, 16)) ~= seen_epoch or (tonumber(sub(value, 17)) or -1) < seen_number then
+    -- include lib_mark
+    local lost = not epoch or epoch < seen_epoch or epoch == seen_epoch and number < seen_number
+    if lost and value ~= 'go' then return 'W' .. stamp end
+  end
+end
 
 -- The record. What it says against a grant is the reply; a limit that counts every request may still refuse.
 local last_fence, waiters
@@ -133,7 +150,7 @@ if has_record == 1 then
   fence = last_fence and math.max(last_fence + 1, now) or now
   local owner = pack('<I8', fence) .. rid
   local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD + (band(flags, SLOTS_ONLY) ~= 0 and BARE or 0) +
-    (taken ~= '' and SLOTS or 0), NUL, owner, now + lock_ms * 1000, lock_ms, ttl_s, 0, print, #process) ..
+    (taken ~= '' and SLOTS or 0), NUL, owner, now + lock_ms * 1000, lock_ms, ttl_s, 0, print, whose, #process) ..
     process .. taken
   -- As lib_record's stay_ms(): at least the lease and the grace after it.
   local stay = format('%.0f', math.max(ttl_s * 1000, lock_ms + 2 * floor(lock_ms / GRACE)))

@@ -6,8 +6,8 @@
 -- KEYS: record, pending   ARGV: token, status, ttl_s of a rebuilt record, Location
 -- Reply: S, T it is a tombstone (no answer lay there), N it was stored already, L lost, X foreign.
 --
--- The body never passes through Lua (2 ns a byte): the pending value is renamed to the record, then its empty
--- head is filled in. Where the agent's SET failed (OOM) or has expired, what is left is a tombstone.
+-- The body never passes through Lua (2 ns a byte): the empty head of the pending value is filled in, and
+-- it is renamed to the record. Where the agent's SET failed (OOM) or has expired, what is left is a tombstone.
 -- include lib_record
 local BLANK = string.char(VERSION) .. DONE .. string.rep(NUL, HEAD_LEN - 2)
 
@@ -26,10 +26,15 @@ if try('GETRANGE', KEYS[2], '0', HEAD_LEN - 1 .. '') ~= BLANK then
   move(KEYS[1], r, TOMB)
   return 'T'
 end
+-- The rename is last: a user who may not do one of these has changed nothing yet, and the word is said again.
 local tell = turn(r, DONE, NUL)
-call('RENAME', KEYS[2], KEYS[1])
-call('SETRANGE', KEYS[1], '0', head(r))
-call('PEXPIRE', KEYS[1], stay_ms(r))
+call('PEXPIRE', KEYS[2], stay_ms(r))
+call('SETRANGE', KEYS[2], '0', head(r))
+local renamed = try('RENAME', KEYS[2], KEYS[1])
+if renamed.err then
+  call('SETRANGE', KEYS[2], '0', BLANK)
+  return renamed
+end
 settle_slots(r)
 if tell then tell_waiters(KEYS[1], DONE) end
 return 'S'

@@ -4,9 +4,9 @@
 -- new key needs none. lib_record.lua has them, for those that include it.
 --
 -- The record, offsets from 0, integers little-endian:
---   0       1     2     3   4     12  20          28      32    36     38          54 55
---   version state flags why fence rid lease_until lock_ms ttl_s status fingerprint np process, payload
---                           `- owner -'
+--   0       1     2     3   4     12  20          28      32    36     38          54     58  66 67
+--   version state flags why fence rid lease_until lock_ms ttl_s status fingerprint policy who np process, payload
+--                           `- owner -'                                            `- whose -'
 -- Where flags has SLOTS, between process and payload: how many, and of each limit that it holds a slot of, the 18
 -- bytes (TAG, digest) of the name of its sorted set.
 -- The token (version in the upper half of its first byte, flags in the lower):
@@ -21,7 +21,7 @@ local sub, byte, format, floor = string.sub, string.byte, string.format, math.fl
 local band = bit.band
 
 local VERSION = 1
-local HEAD, HEAD_LEN = '<Bc1Bc1c16I8I4I4I2c16B', 55
+local HEAD, HEAD_LEN = '<Bc1Bc1c16I8I4I4I2c16c12B', 67
 -- Last byte that is read of a record: a body must not pass through Lua. All other records are shorter, because
 -- the agent leaves out a Location beyond 2048 bytes.
 local WINDOW = '4095'

@@ -26,10 +26,14 @@ end
 -- The bytes of a record, opened. nil and a version byte: another type of value, an unknown version, or no
 -- shape of ours: nobody may touch that.
 local function parse(raw)
-  if type(raw) ~= 'string' then return nil, NUL end
+  if type(raw) ~= 'string' then
+    if not string.find(raw.err, '^WRONGTYPE') then error(raw) end -- a missing right, not a value of somebody else's
+    return nil, NUL
+  end
   if #raw < HEAD_LEN or byte(raw) ~= VERSION then return nil, sub(raw, 1, 1) end
   local r, np, _ = {raw = raw}, nil, nil
-  _, r.state, r.flags, r.why, r.owner, r.lease, r.lock_ms, r.ttl_s, r.status, r.print, np = unpack(HEAD, raw)
+  _, r.state, r.flags, r.why, r.owner, r.lease, r.lock_ms, r.ttl_s, r.status, r.print, r.whose, np =
+    unpack(HEAD, raw)
   r.fence = unpack('<I8', r.owner)
   local at = HEAD_LEN + np -- where the process ends
   local slots = has(r.flags, SLOTS) and 1 + 18 * (byte(raw, at + 1) or 0) or 0
@@ -51,7 +55,7 @@ end
 
 local function head(r)
   return pack(HEAD, VERSION, r.state, r.flags, r.why, r.owner, r.lease, r.lock_ms, r.ttl_s, r.status, r.print,
-    #r.process)
+    r.whose, #r.process)
 end
 
 -- How long a record stays, in ms. While something may run, at least until its lease has lapsed and the
@@ -100,13 +104,14 @@ local function move(key, r, state, why, lapse)
   if tell then tell_waiters(key, state) end
 end
 
--- The record as far as a token knows it: a piece of the fingerprint, no process. Not written.
+-- The record as far as a token knows it: a piece of the fingerprint, the policy, no principal, no process. Not written.
 local function rebuild(token, ttl_s)
   local code = byte(token, 44)
   local lock_s = math.max(1, code % 32 * 2 ^ floor(code / 32))
   return {state = NONE, flags = band(byte(token), HOLD) + PARTIAL, why = NUL, owner = sub(token, 20, 35),
     lease = 0, lock_ms = lock_s * 1000, ttl_s = ttl_s, status = 0,
-    print = sub(token, 36, 39) .. string.rep(NUL, 12), process = '', slots = '', payload = ''}
+    print = sub(token, 36, 39) .. string.rep(NUL, 12), whose = sub(token, 40, 43) .. string.rep(NUL, 8),
+    process = '', slots = '', payload = ''}
 end
 
 -- Which column of the table of words the record is in, seen from a token, and the record. One that only held slots is

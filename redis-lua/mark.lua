@@ -27,17 +27,14 @@ local function begin(letter)
 end
 
 local value = try('GET', key)
+if type(value) == 'table' and not string.find(value.err, '^WRONGTYPE') then return value end -- may not read it
 if value == 'go' then return begin('K') end
 if value == false then
   if not may_begin then return reply('W', 0, 0) end
   return begin(seen_epoch == 0 and 'F' or 'L')
 end
-local _, epoch, number
-if type(value) == 'string' then
-  _, _, epoch, number = string.find(value, '^(%d+) (%d+)$')
-end
-epoch, number = tonumber(epoch), tonumber(number)
-if not epoch or epoch >= BEYOND_EXACT or number >= BEYOND_EXACT then return reply('X', 0, 0) end
+-- include lib_mark
+if not epoch then return reply('X', 0, 0) end
 if epoch < seen_epoch or epoch == seen_epoch and number < seen_number then
   if not may_begin then return reply('W', 0, 0) end
   return begin('L')

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* What a configuration names by its file: passwords, and the keys that seal stored answers.
+/* What a configuration names by its file: passwords, the keys that seal stored answers, and where a crash is counted.
  *
  *   redis.password_file ──one line──► redis.password      replay.seal_keys ──one line each──► seals[] */
 #include "adapters/conffile_inner.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "adapters/conftext.h"
 #include "domain/seal.h"
@@ -86,10 +87,26 @@ static void read_keys(struct reader *r)
     }
 }
 
+/* The start makes the file, but no directory. */
+static void check_crash_file(struct reader *r)
+{
+    const char *file = r->config->crash.file, *slash = strrchr(file, '/');
+    char word[SHOWN_MAX];
+    config_text directory;
+    struct stat st;
+    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
+    if (*file && (stat(directory, &st) != 0 || !S_ISDIR(st.st_mode)))
+        conffile_mistake(r, conffile_deepest(r->root, "crash.file"),
+                         "option 'crash.file': value '%s': there is no directory %s: make it (systemd: "
+                         "StateDirectory), or name another file",
+                         conffile_shown(NULL, file, word), directory);
+}
+
 void conffile_secrets(struct reader *r)
 {
     struct config *c = r->config;
     read_password(r, "password", c->redis.password, c->redis.password_file);
     read_password(r, "sentinel_password", c->redis.sentinel_password, c->redis.sentinel_password_file);
     read_keys(r);
+    check_crash_file(r);
 }

@@ -15,6 +15,7 @@
 #include <strings.h>
 #include <sys/queue.h>
 
+#include "adapters/listener.h"
 #include "domain/buf.h"
 
 enum request_state { READING, HANDLING, SUSPENDED, ANSWERED };
@@ -154,6 +155,18 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 const char *httpd_header(struct httpd_request *q, const char *name)
 {
     return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
+}
+
+const char *httpd_argument(struct httpd_request *q, const char *name)
+{
+    return MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+long httpd_peer_uid(struct httpd_request *q)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? listener_peer_uid(info->connect_fd) : -1;
 }
 
 static ssize_t read_nothing(void *arg, uint64_t at, char *to, size_t max)

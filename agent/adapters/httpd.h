@@ -34,6 +34,11 @@ void httpd_free(struct httpd *h);
 /* Header of the request, NULL if there is none. */
 const char *httpd_header(struct httpd_request *q, const char *name);
 
+/* Argument of the request's query, decoded; NULL if there is none. */
+const char *httpd_argument(struct httpd_request *q, const char *name);
+/* User id of who is at the other end of a unix socket; -1: cannot be told. */
+long httpd_peer_uid(struct httpd_request *q);
+
 /* The answer: begin, headers in order, send. The body is copied. A second begin forgets the first. */
 void httpd_begin(struct httpd_request *q, unsigned status, const void *body, size_t len);
 /* False: this header cannot be sent (a line break or NUL in it, a name that is none, or one that the server

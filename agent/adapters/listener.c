@@ -225,17 +225,28 @@ static void name_of(const struct address *a, char *out)
         snprintf(out, LISTENER_PEER_TEXT, six ? "[%s]:%u" : "%s:%u", host, port);
 }
 
+static bool peer_of(int fd, struct ucred *who)
+{
+    socklen_t len = sizeof *who;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &len) == 0 && who->pid != 0;
+}
+
+long listener_peer_uid(int fd)
+{
+    struct ucred who;
+    return peer_of(fd, &who) ? (long)who.uid : -1;
+}
+
 void listener_peer(int fd, char *out)
 {
-    struct ucred who = {0};
+    struct ucred who;
     struct address a = {.len = sizeof a.to};
-    socklen_t len = sizeof who;
     snprintf(out, LISTENER_PEER_TEXT, "-");
     if (getpeername(fd, &a.to.any, &a.len) < 0)
         return;
     if (a.to.any.sa_family != AF_UNIX)
         name_of(&a, out);
-    else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0)
+    else if (peer_of(fd, &who))
         snprintf(out, LISTENER_PEER_TEXT, "pid %d", (int)who.pid);
 }
 

@@ -25,6 +25,8 @@ int listener_connect(const char *address, char *err, size_t errlen);
 /* Who is at the other end of a connected stream: "pid 4711" (unix sockets, of who connected) or
  * "127.0.0.1:40000"; "-" if it cannot be told. At most LISTENER_PEER_TEXT bytes with the NUL. */
 void listener_peer(int fd, char *out);
+/* User id of who connected to a unix socket; -1: cannot be told. */
+long listener_peer_uid(int fd);
 /* Removes the path of a unix socket that we made. */
 void listener_remove(const char *address);
 

@@ -61,7 +61,7 @@ static void log_failure(struct redis *r, const char *step, const char *why)
 {
     char said[sizeof r->said];
     redis_primary_doubt(r);
-    snprintf(said, sizeof said, "%s: %s", step, why);
+    snprintf(said, sizeof said, "redis: %s: %s", step, why);
     if (strcmp(said, r->said) == 0)
         return;
     memcpy(r->said, said, sizeof said);
@@ -254,6 +254,7 @@ static bool take_config(struct redis *r, const struct config *c)
     r->db = c->redis.db;
     r->reconnect_ms = c->redis.reconnect_ms;
     r->max_pending = c->redis.max_pending;
+    r->ack_replicas = c->redis.ack_replicas;
     return !same;
 }
 
@@ -298,6 +299,11 @@ void redis_free(struct redis *r)
 bool redis_ready(const struct redis *r)
 {
     return r->link == LINK_READY;
+}
+
+const char *redis_why(const struct redis *r)
+{
+    return *r->said ? r->said : "redis";
 }
 
 struct redis_site redis_site(const struct redis *r)

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* One pipelined connection to Redis: redis*.c are the only files that know hiredis.
  *
- *   down ──connect──► greeting (AUTH, SELECT, SCRIPT LOAD .., TIME) ──► ready ──loss──► down ──pause──► ..
+ *   down ──connect──► greeting (AUTH, .., what its user may, TIME) ──► ready ──loss──► down ──pause──► ..
  *
  * A call completes exactly once, and never before redis_submit() has returned: with its reply, with LATE when
  * its deadline passes, or with LOST when the connection goes. All commands of one loop turn leave in one
  * write. NOSCRIPT is healed here: the scripts are loaded again and the command is sent again (nothing had
- * run). TIME is asked every 250 ms, so that the adapter knows Redis' clock and since when it has been served.
+ * run). TIME is asked every 250 ms, so that the adapter knows Redis' clock and since when it has been served. A call
+ * that is refused for want of a right ends the connection, because a user who may not do everything may do nothing:
+ * a claim without its outcome lets a key run twice.
  */
 #ifndef REDIS_H
 #define REDIS_H
@@ -50,6 +52,8 @@ void redis_reconfigure(struct redis *r, const struct config *c);
 void redis_free(struct redis *r);
 
 bool redis_ready(const struct redis *r);
+/* While it is not ready: the last reason that is known; valid until the loop turns. */
+const char *redis_why(const struct redis *r);
 /* Where it is connected to, and as whom; valid until the callback returns. */
 struct redis_site {
     const char *address, *username, *password;

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "domain/rights.h"
 
 enum { HEALS_MAX = 3 };
 
@@ -169,6 +170,15 @@ static void note_demotion(struct redis *r, const redisReply *reply)
         r->broken = "READONLY: it is a replica now";
 }
 
+/* Rights were taken away. The next greeting finds out which, and waits until they are back. */
+static void leave_unfit(struct redis *r, const redisReply *reply)
+{
+    if (r->gone || r->link != LINK_READY || reply->type != REDIS_REPLY_ERROR)
+        return;
+    if (rights_refused((struct spop_slice){reply->str, (size_t)reply->len}))
+        redis_link_drop(r, "rights", reply->str);
+}
+
 static void heal(struct redis *r, struct redis_call *call)
 {
     call->heals++;
@@ -202,6 +212,7 @@ static void on_reply(redisAsyncContext *ac, void *from, void *data)
         note_demotion(r, from);
         struct redis_reply reply = reply_of(from);
         finish(r, call, &reply);
+        leave_unfit(r, from);
     }
     r->clock.answered_us = 0;
     redis_leave(r);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The agent's own commands.
  *
- *   connected ──AUTH, SELECT, ROLE, SCRIPT LOAD .., INFO .., TIME in one write──► all accepted: ready
+ *   connected ──AUTH, SELECT, ROLE, SCRIPT LOAD .., rights, INFO .., TIME in one write──► all accepted: ready
  *                                                                └─ one refused: logged, dropped, tried again
+ *
+ * Rights are tried before anything depends on them: a user who may claim but not complete would let a key run twice.
  *
  * TIME is the last step, so that its reply means that everything before it was accepted. The same steps serve
  * later: SCRIPT LOAD heals NOSCRIPT, TIME keeps the clock. No text that could carry the password is logged.
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "adapters/log.h"
+#include "domain/rights.h"
 
 struct redis_step {
     const char *name;
@@ -162,6 +165,53 @@ static bool accept_load(struct redis *r, unsigned item, const redisReply *reply)
     return reply->type == REDIS_REPLY_STRING && strcmp(reply->str, scripts[item].sha) == 0;
 }
 
+static struct spop_slice slice_of_reply(const redisReply *reply)
+{
+    return (struct spop_slice){reply->str, reply->str ? (size_t)reply->len : 0};
+}
+
+static void write_selftest(struct redis *r, unsigned item)
+{
+    (void)item;
+    buf_reset(&r->out);
+    script_selftest(&r->out);
+}
+
+static bool accept_selftest(struct redis *r, unsigned item, const redisReply *reply)
+{
+    (void)r;
+    (void)item;
+    return reply->type == REDIS_REPLY_STRING && slice_is(slice_of_reply(reply), "OK");
+}
+
+static bool wants_acks(const struct redis *r)
+{
+    return r->ack_replicas > 0;
+}
+
+/* No script may do these. */
+static const struct {
+    const char *command, *argument[2];
+} acks[] = {
+    {"PUBLISH", {"once:ack", ""}},
+    {"WAIT",    {"0", "0"}      },
+};
+
+static void write_acks(struct redis *r, unsigned item)
+{
+    begin(r, 3);
+    text(r, acks[item].command);
+    text(r, acks[item].argument[0]);
+    text(r, acks[item].argument[1]);
+}
+
+static bool accept_acks(struct redis *r, unsigned item, const redisReply *reply)
+{
+    (void)r;
+    (void)item;
+    return reply->type == REDIS_REPLY_INTEGER;
+}
+
 static void write_time(struct redis *r, unsigned item)
 {
     (void)item;
@@ -181,15 +231,17 @@ static bool accept_time(struct redis *r, unsigned item, const redisReply *reply)
     return true;
 }
 
-enum { STEP_AUTH, STEP_SELECT, STEP_ROLE, STEP_LOAD, STEP_INFO, STEP_TIME, STEPS };
+enum { STEP_AUTH, STEP_SELECT, STEP_ROLE, STEP_LOAD, STEP_SELFTEST, STEP_ACKS, STEP_INFO, STEP_TIME, STEPS };
 
 static const struct redis_step steps[STEPS] = {
-    [STEP_AUTH] = {"AUTH",        1,       wants_auth,   write_auth,   accept_ok  },
-    [STEP_SELECT] = {"SELECT",      1,       wants_select, write_select, accept_ok  },
-    [STEP_ROLE] = {"ROLE",        1,       always,       write_role,   accept_role},
-    [STEP_LOAD] = {"SCRIPT LOAD", SCRIPTS, always,       write_load,   accept_load},
-    [STEP_INFO] = {"INFO",        ADVICES, always,       write_info,   accept_info},
-    [STEP_TIME] = {"TIME",        1,       always,       write_time,   accept_time},
+    [STEP_AUTH] = {"AUTH",               1,                          wants_auth,   write_auth,     accept_ok      },
+    [STEP_SELECT] = {"SELECT",             1,                          wants_select, write_select,   accept_ok      },
+    [STEP_ROLE] = {"ROLE",               1,                          always,       write_role,     accept_role    },
+    [STEP_LOAD] = {"SCRIPT LOAD",        SCRIPTS,                    always,       write_load,     accept_load    },
+    [STEP_SELFTEST] = {"EVALSHA",            1,                          always,       write_selftest, accept_selftest},
+    [STEP_ACKS] = {"redis.ack_replicas", sizeof acks / sizeof *acks, wants_acks,   write_acks,     accept_acks    },
+    [STEP_INFO] = {"INFO",               ADVICES,                    always,       write_info,     accept_info    },
+    [STEP_TIME] = {"TIME",               1,                          always,       write_time,     accept_time    },
 };
 
 static void send_step(struct redis *r, const struct redis_step *step)
@@ -222,12 +274,36 @@ void redis_greet_time(struct redis *r)
     send_step(r, &steps[STEP_TIME]);
 }
 
+/* What a user may not do, said with the way out. Of a script's finding, what it tried; else what we sent. */
+static bool explain_rights(const struct redis *r, const struct redis_step *step, unsigned item,
+                           const redisReply *reply, char why[REDIS_WHY])
+{
+    struct spop_slice error = slice_of_reply(reply), command = slice_of(step->name);
+    struct text said;
+    if (step == &steps[STEP_SELFTEST] && reply->type == REDIS_REPLY_STRING) {
+        const char *blank = memchr(error.ptr, ' ', error.len);
+        command = (struct spop_slice){error.ptr, blank ? (size_t)(blank - error.ptr) : error.len};
+        slice_skip(&error, blank ? command.len + 1 : error.len);
+    } else if (reply->type != REDIS_REPLY_ERROR || step == &steps[STEP_AUTH] ||
+               !(rights_refused(error) || slice_starts(error, "ERR unknown command"))) {
+        return false;
+    } else if (step == &steps[STEP_ACKS]) {
+        command = slice_of(acks[item].command);
+    }
+    text_init(&said, why, REDIS_WHY);
+    rights_advise(&said, r->username, command, error);
+    return true;
+}
+
 /* An old or renamed AUTH is answered with what it was given, in quotes ("unknown command .. with args
  * beginning with: `secret'"): that part is left out. */
 static void refused(struct redis *r, const struct redis_step *step, unsigned item, const redisReply *reply)
 {
-    char why[200];
-    if (reply->type == REDIS_REPLY_ERROR)
+    char why[REDIS_WHY];
+    const char *name = step->name;
+    if (explain_rights(r, step, item, reply, why))
+        name = "rights";
+    else if (reply->type == REDIS_REPLY_ERROR)
         snprintf(why, sizeof why, "%.*s", (int)strcspn(reply->str, step == &steps[STEP_AUTH] ? "`'\"" : ""),
                  reply->str);
     else if (step == &steps[STEP_ROLE])
@@ -237,7 +313,7 @@ static void refused(struct redis *r, const struct redis_step *step, unsigned ite
                  scripts[item].name);
     else
         snprintf(why, sizeof why, "an unexpected reply");
-    redis_link_drop(r, step->name, why);
+    redis_link_drop(r, name, why);
 }
 
 static void loaded(struct redis *r, bool good)

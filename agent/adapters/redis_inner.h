@@ -26,6 +26,8 @@
 
 struct redis_step;
 
+enum { REDIS_WHY = 320 }; /* bytes of a text that says why the link went */
+
 struct redis_call {
     struct redis_call *next;                /* in free, sent or healing */
     struct redis_call *due_prev, *due_next; /* in the list of deadlines, while due_us is not 0 */
@@ -52,7 +54,7 @@ struct redis {
     struct metrics *metrics;
     config_text address; /* where it connects to; empty: the Sentinels have not said yet */
     config_text username, password;
-    uint32_t db, reconnect_ms, max_pending;
+    uint32_t db, reconnect_ms, max_pending, ack_replicas;
     struct sentinel *sentinel; /* NULL: the address is the configuration's */
     config_text sentinel_name, sentinel_username, sentinel_password;
     struct address_list sentinels; /* what `sentinel` was made from */
@@ -62,10 +64,11 @@ struct redis {
     redisAsyncContext *ac; /* NULL while the link is down */
     ev_timer timer;        /* down: the pause; greeting: its deadline; ready: the tick */
     unsigned failures;     /* since it was ready */
-    char said[256];        /* the last failure that was logged: the same is not logged again */
-    unsigned depth;        /* callbacks on the stack */
-    bool gone;             /* redis_free() was called; freed when depth is 0 */
-    const char *broken;    /* why the timer is to end the link; NULL: it is not */
+    /* The last failure that was logged: the same is not logged again. */
+    char said[REDIS_WHY + sizeof "redis: SCRIPT LOAD: "];
+    unsigned depth;     /* callbacks on the stack */
+    bool gone;          /* redis_free() was called; freed when depth is 0 */
+    const char *broken; /* why the timer is to end the link; NULL: it is not */
 
     struct redis_queue sent, healing;
     struct redis_call *free;

@@ -45,7 +45,8 @@ struct status_set {
     uint64_t bits[8]; /* bit s - 100 for status s, 100..599 */
 };
 
-enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE };
+enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE, FINGERPRINT_JSON };
+enum key_scope { KEY_SCOPE_POLICY, KEY_SCOPE_HOST, KEY_SCOPE_PATH };
 enum on_unknown { ON_UNKNOWN_RELEASE, ON_UNKNOWN_HOLD };
 enum on_data_loss { ON_DATA_LOSS_CONTINUE, ON_DATA_LOSS_REFUSE };
 enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
@@ -62,7 +63,9 @@ struct idempotency {
     config_text methods;   /* "any", or a list: "POST, PATCH" */
     uint32_t lock_s;       /* lock TTL */
     uint32_t record_s;     /* record TTL */
+    enum key_scope scope;  /* what belongs to the record's name besides policy, principal and key */
     enum fingerprint fingerprint;
+    struct text_list ignore;  /* FINGERPRINT_JSON: fields that do not count, "meta.sent_at" */
     config_text store;        /* "default", "stripe", or a list: "2xx, 3xx, 404" */
     config_text definite;     /* under hold: which 5xx are known outcomes; may be empty */
     struct status_set stored; /* compiled from store */
@@ -149,6 +152,10 @@ struct config {
     struct {
         config_text listen; /* metrics, health, version */
     } http;
+    struct {
+        config_text listen; /* the operator's; a unix socket, or empty: none */
+        uint32_t mode;
+    } admin;
     struct {
         config_text listen; /* datagram socket for HAProxy's log; empty: none */
         uint32_t mode;

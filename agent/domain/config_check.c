@@ -124,6 +124,8 @@ static void check_definite(struct check *k, const struct idempotency *i)
 
 static void check_idempotency(struct check *k, struct idempotency *i)
 {
+    if (i->ignore.n > 0 && i->fingerprint != FINGERPRINT_JSON)
+        say(k, "idempotency.ignore", "means nothing without fingerprint = \"json\"");
     struct spop_slice bad;
     i->lock_s = token_ttl_seconds(token_ttl_code(i->lock_s));
     status_set_parse(i->store, &i->stored, &bad);
@@ -353,6 +355,7 @@ static void check_listen(struct check *k)
     } others[] = {
         {"replay.listen",  c->replay.listen },
         {"http.listen",    c->http.listen   },
+        {"admin.listen",   c->admin.listen  },
         {"notices.listen", c->notices.listen},
     };
     for (unsigned i = 0; i < c->spop.listen.n; i++) {
@@ -370,6 +373,13 @@ static void check_listen(struct check *k)
                 say(k, others[i].option, "is the address of another listener too: each needs its own");
 }
 
+/* Who may connect is said by the file's permissions. */
+static void check_admin(struct check *k)
+{
+    if (*k->config->admin.listen && strncmp(k->config->admin.listen, "unix@", 5) != 0)
+        say(k, "admin.listen", "must be a unix socket (\"unix@/path\"): its permissions say who may ask");
+}
+
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
 {
     struct check k = {
@@ -381,6 +391,7 @@ unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
     check_acks(&k);
     check_haproxy(&k);
     check_listen(&k);
+    check_admin(&k);
     check_redis(&k);
     if (c->npolicies == 0)
         say(&k, "policies", "at least one policy is wanted");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "domain/le.h"
+#include "domain/text.h"
 
 void digest_begin(struct digest *d, size_t size, const char *domain)
 {
@@ -24,6 +25,20 @@ void digest_field(struct digest *d, const void *bytes, size_t len)
     crypto_generichash_update(&d->state, prefix, sizeof prefix);
     if (len > 0)
         crypto_generichash_update(&d->state, bytes, len);
+}
+
+void digest_field_lower(struct digest *d, const char *text, size_t len)
+{
+    uint8_t prefix[8];
+    char lower[64];
+    le_put(prefix, len, sizeof prefix);
+    crypto_generichash_update(&d->state, prefix, sizeof prefix);
+    for (size_t n; len > 0; text += n, len -= n) {
+        n = len < sizeof lower ? len : sizeof lower;
+        for (size_t i = 0; i < n; i++)
+            lower[i] = text_lower(text[i]);
+        crypto_generichash_update(&d->state, (const uint8_t *)lower, n);
+    }
 }
 
 void digest_end(struct digest *d, uint8_t *out)

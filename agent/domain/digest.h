@@ -17,6 +17,8 @@ struct digest {
  * digest. */
 void digest_begin(struct digest *d, size_t size, const char *domain);
 void digest_field(struct digest *d, const void *bytes, size_t len);
+/* ASCII letters count as lower case: host names (RFC 9110, section 4.2.3). */
+void digest_field_lower(struct digest *d, const char *text, size_t len);
 void digest_end(struct digest *d, uint8_t *out);
 
 /* One field, done at once; out gets the first `want` bytes (want <= 64). */

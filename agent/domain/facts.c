@@ -38,6 +38,7 @@ struct argument {
 static const struct argument arguments[] = {
     {NAME("policy"),         ARG_STRING,  IN_ASKING,   IN_ASKING,   ASK(policy),          0,  0 },
     {NAME("rid"),            ARG_STRING,  IN_ASKING,   0,           ASK(rid),             0,  0 },
+    {NAME("lost"),           ARG_STRING,  IN_ASKING,   0,           ASK(lost),            0,  0 },
     {NAME("process"),        ARG_STRING,  IN_ASKING,   0,           ASK(process),         0,  0 },
     {NAME("sent"),           ARG_INTEGER, IN_ASKING,   0,           ASK(sent),            0,  0 },
     {NAME("timeout"),        ARG_INTEGER, IN_ASKING,   0,           ASK(timeout),         0,  0 },
@@ -51,6 +52,7 @@ static const struct argument arguments[] = {
     {NAME("keys"),           ARG_INTEGER, IN_ASKING,   0,           ASK(keys),            0,  0 },
     {NAME("keys2"),          ARG_INTEGER, IN_ASKING,   0,           ASK(keys2),           0,  0 },
     {NAME("sha"),            ARG_BINARY,  IN_ASKING,   0,           ASK(sha),             0,  32},
+    {NAME("body"),           ARG_BINARY,  IN_ASKING,   0,           ASK(body),            0,  0 },
     {NAME("body_len"),       ARG_INTEGER, IN_ASKING,   0,           ASK(body_len),        -1, 0 },
     {NAME("content_length"), ARG_INTEGER, IN_ASKING,   0,           ASK(content_length),  -1, 0 },
     {NAME("head_len"),       ARG_INTEGER, IN_ASKING,   0,           ASK(head_len),        -1, 0 },
@@ -307,4 +309,22 @@ struct spop_slice facts_text(const struct request_facts *f, const char *name, ch
         return field_text(row, f, scratch);
     const struct spop_arg *extra = extra_find(f, wants);
     return extra ? value_text(&extra->value, scratch) : (struct spop_slice){0};
+}
+
+bool facts_say(struct request_facts *f, const char *name, struct spop_slice text)
+{
+    size_t from = 0;
+    const struct argument *row = argument_find(slice_of(name), IN_ASKING, &from);
+    struct spop_arg arg = {
+        slice_of(name), {.type = SPOP_STR, .bytes = text}
+    };
+    if (row && row->type != ARG_STRING && row->type != ARG_BINARY)
+        return false;
+    if (row)
+        argument_store(row, &arg.value, (char *)f);
+    else if (f->nextra < FACTS_EXTRA_MAX)
+        f->extra[f->nextra++] = arg;
+    else
+        return false;
+    return true;
 }

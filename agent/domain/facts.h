@@ -14,8 +14,8 @@ enum message_kind message_kind(struct spop_slice name);
 const char *message_name(enum message_kind kind); /* not of MESSAGE_UNKNOWN */
 
 struct request_facts {
-    struct spop_slice policy, rid, process, method, host, path, query, type;
-    struct spop_slice key, key2, sha;
+    struct spop_slice policy, rid, lost, process, method, host, path, query, type;
+    struct spop_slice key, key2, sha, body;
     int64_t keys, keys2;                        /* missing: 0 */
     int64_t sent, timeout;                      /* missing: 0 */
     int64_t body_len, content_length, head_len; /* missing: -1 */
@@ -57,5 +57,9 @@ bool facts_carried(const struct request_facts *f, const char *name);
  * are written as decimal, addresses as their bytes, into scratch (at least 24 bytes). Empty slice: missing or
  * empty. */
 struct spop_slice facts_text(const struct request_facts *f, const char *name, char scratch[24]);
+
+/* Puts a text where facts_text() finds it, for facts that no message has brought; it is borrowed. False: that
+ * argument has no text, or there is no room. */
+bool facts_say(struct request_facts *f, const char *name, struct spop_slice text);
 
 #endif

@@ -7,14 +7,11 @@
 #include "domain/fingerprint.h"
 
 #include "domain/digest.h"
-#include "domain/text.h"
+#include "domain/jsonform.h"
 
 #include <string.h>
 
-enum {
-    BUFFER_SPARE = 512, /* what HAProxy's buffer holds beside head and body, generously */
-    HOST_MAX = 255,     /* a longer one is no host name: compared as it is */
-};
+enum { BUFFER_SPARE = 512 }; /* what HAProxy's buffer holds beside head and body, generously */
 
 bool body_fits(int64_t body_len, int64_t head_len, size_t buffer_limit)
 {
@@ -32,11 +29,16 @@ static size_t limit_behind_line(const struct request_facts *f, size_t buffer_lim
     return line < buffer_limit ? buffer_limit - line : 0;
 }
 
-static enum problem body_problem(const struct request_facts *f, size_t buffer_limit, const char **detail)
+/* Was the whole body seen, as far as the policy compares it? */
+static enum problem body_problem(enum fingerprint kind, const struct request_facts *f, size_t buffer_limit,
+                                 const char **detail)
 {
-    *detail = NULL;
-    if (f->body_len < 0 || f->sha.len == 0) {
-        *detail = "HAProxy did not send the arguments sha and body_len, which the fingerprint raw needs.";
+    bool json = kind == FINGERPRINT_JSON;
+    if (f->body_len < 0 || (json ? f->body.len != (uint64_t)f->body_len : f->sha.len == 0)) {
+        *detail =
+            json ? "HAProxy did not send the arguments body and body_len, which the fingerprint json "
+                   "needs (txn.once_json)."
+                 : "HAProxy did not send the arguments sha and body_len, which the fingerprint raw needs.";
         return PROBLEM_UNAVAILABLE;
     }
     if (f->content_length >= 0)
@@ -49,51 +51,60 @@ static enum problem body_problem(const struct request_facts *f, size_t buffer_li
     return body_fits(f->body_len, f->head_len, buffer_limit) ? PROBLEM_NONE : PROBLEM_BODY_TOO_LARGE;
 }
 
-static void host_field(struct digest *d, struct spop_slice host)
-{
-    char lower[HOST_MAX];
-    if (host.len > sizeof lower) {
-        digest_field(d, host.ptr, host.len);
-        return;
-    }
-    for (size_t i = 0; i < host.len; i++)
-        lower[i] = text_lower(host.ptr[i]);
-    digest_field(d, lower, host.len);
-}
-
 /* An answer of one path or host is never another's, however little a policy compares (I13). */
 static void place_only(const struct request_facts *f, uint8_t out[16])
 {
     struct digest d;
     digest_begin(&d, 16, "place");
-    host_field(&d, f->host);
+    digest_field_lower(&d, f->host.ptr, f->host.len);
     digest_field(&d, f->path.ptr, f->path.len);
     digest_end(&d, out);
 }
 
-enum problem fingerprint_make(enum fingerprint kind, const struct request_facts *f, size_t buffer_limit,
+/* What the body says; the first field keeps a text that is JSON apart from one that is none. */
+static void json_fields(struct digest *d, const struct idempotency *i, struct spop_slice body)
+{
+    struct buf form;
+    buf_init(&form);
+    if (json_form(body, &i->ignore, &form)) {
+        digest_field(d, "json", 4);
+        digest_field(d, form.data, form.len);
+    } else {
+        digest_field(d, "raw", 3);
+        digest_field(d, body.ptr, body.len);
+    }
+    buf_free(&form);
+}
+
+enum problem fingerprint_make(const struct idempotency *i, const struct request_facts *f, size_t buffer_limit,
                               uint8_t out[16], const char **detail)
 {
     char scratch[24];
     struct spop_slice body = f->sha;
     struct digest d;
-    enum problem problem;
     memset(out, 0, 16);
-    if (kind == FINGERPRINT_NONE) {
+    *detail = NULL;
+    if (i->fingerprint == FINGERPRINT_NONE) {
         place_only(f, out);
         return PROBLEM_NONE;
     }
-    if (kind == FINGERPRINT_HEADERS)
+    if (i->fingerprint == FINGERPRINT_HEADERS) {
         body = facts_text(f, "content_length", scratch);
-    else if ((problem = body_problem(f, buffer_limit, detail)) != PROBLEM_NONE)
-        return problem;
+    } else {
+        enum problem problem = body_problem(i->fingerprint, f, buffer_limit, detail);
+        if (problem != PROBLEM_NONE)
+            return problem;
+    }
     digest_begin(&d, 16, "fingerprint");
     digest_field(&d, f->method.ptr, f->method.len);
-    host_field(&d, f->host);
+    digest_field_lower(&d, f->host.ptr, f->host.len);
     digest_field(&d, f->path.ptr, f->path.len);
     digest_field(&d, f->query.ptr, f->query.len);
     digest_field(&d, f->type.ptr, f->type.len);
-    digest_field(&d, body.ptr, body.len);
+    if (i->fingerprint == FINGERPRINT_JSON)
+        json_fields(&d, i, f->body);
+    else
+        digest_field(&d, body.ptr, body.len);
     digest_end(&d, out);
     return PROBLEM_NONE;
 }

@@ -3,9 +3,10 @@
  *
  *   raw       method, host in lower case, path, query, content type, SHA-256 of the body
  *   headers   the same with the content length instead of the SHA-256
+ *   json      the same with what the body says as JSON (domain/jsonform), or its bytes where it is none
  *   none      host and path: the least that an answer belongs to (I13)
  *
- * `raw` needs the whole body: HAProxy hashes what fits its buffer and says nothing when that was not all
+ * `raw` and `json` need the whole body: HAProxy hashes, or sends, what fits its buffer and says nothing when that was not all
  * (facts Q1). With a Content-Length the body is whole if that many bytes came; without one, if there would
  * have been room for more. */
 #ifndef FINGERPRINT_H
@@ -21,7 +22,7 @@
 bool body_fits(int64_t body_len, int64_t head_len, size_t buffer_limit);
 
 /* PROBLEM_NONE, BODY_TOO_LARGE, or UNAVAILABLE with *detail: HAProxy did not send what it takes. */
-enum problem fingerprint_make(enum fingerprint kind, const struct request_facts *f, size_t buffer_limit,
+enum problem fingerprint_make(const struct idempotency *i, const struct request_facts *f, size_t buffer_limit,
                               uint8_t out[16], const char **detail);
 
 #endif

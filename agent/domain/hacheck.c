@@ -33,7 +33,7 @@ void hacheck_say_perhaps(struct hacheck *k, const struct haconf_line *l)
 const struct haconf_line *hacheck_top(const struct hacheck *k)
 {
     static const char *const no_words[] = {""};
-    static const struct haconf_line nowhere = {"haproxy.cfg", 0, false, 1, no_words};
+    static const struct haconf_line nowhere = {"haproxy.cfg", 0, false, 1, no_words, false};
     return k->site->nlines > 0 ? &k->site->lines[0] : &nowhere;
 }
 
@@ -116,12 +116,18 @@ static bool is_gate(const struct hacheck *k, const struct haconf_section *s)
                                        haconf_first(k->site, s, "http-request set-var(txn.once_policy*"));
 }
 
-static void add(struct hacheck_list *list, const struct haconf_section *s)
+bool hacheck_in(const struct hacheck_list *list, const struct haconf_section *s)
 {
     for (unsigned i = 0; i < list->n; i++)
         if (list->at[i] == s)
-            return;
-    list->at[list->n++] = s;
+            return true;
+    return false;
+}
+
+static void add(struct hacheck_list *list, const struct haconf_section *s)
+{
+    if (!hacheck_in(list, s))
+        list->at[list->n++] = s;
 }
 
 /* Where one use_backend or default_backend leads. */
@@ -131,7 +137,7 @@ static void add_backend(struct hacheck *k, const struct haconf_line *l)
     s = s ? s : haconf_section(k->site, "listen", l->word[1]);
     if (!s || strcmp(s->name, "once_replay") == 0 || hacheck_excludes_gated(l))
         return;
-    add(strcmp(s->name, "once_hop") == 0 ? &k->hops : &k->backends, s);
+    add(strncmp(s->name, "once_hop", 8) == 0 ? &k->hops : &k->backends, s);
 }
 
 static void add_backends(struct hacheck *k, const struct haconf_section *gate)

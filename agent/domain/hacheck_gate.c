@@ -23,6 +23,7 @@ static const struct step {
                     STEP_ASK                                                                                                                                  },
     [STEP_WAIT] = {"http-request wait-for-body",                                                 "",                      NULL,                STEP_ASK      },
     [STEP_ASK] = {"http-request send-spoe-group once once-request",                             "!once_waits",           NULL,                -1            },
+    [STEP_AGAIN] = {"http-request send-spoe-group once once-request",                             "once_again",            NULL,                STEP_ASK      },
     [STEP_ASK_WAIT] = {"http-request send-spoe-group once-wait once-request",                        "once_waits",            NULL,                STEP_ASK      },
     [STEP_TRACK] = {"http-request track-sc2 var(txn.once.token) table once_inflight",             "once_go",               NULL,
                     STEP_ASK                                                                                                                                  },
@@ -38,6 +39,8 @@ static const struct step {
                     STEP_ASK                                                                                                                                  },
     [STEP_ANSWER_WAIT] = {"http-response wait-for-body",                                                NULL,                    NULL,                STEP_ANSWER   },
     [STEP_ANSWER] = {"http-response send-spoe-group once-response once-response",                  "once_go",               NULL,                -1            },
+    [STEP_ANSWER_AGAIN] = {"http-response send-spoe-group once-response once-response",                  "once_go once_untold",
+                    NULL,                                                                                                                       STEP_ANSWER   },
     [STEP_SETTLED] = {"http-response sc-set-gpt0(2) 1000",                                          "once_go once_settled",  NULL,                STEP_ANSWER   },
     [STEP_UNSETTLED] = {"http-response track-sc1 var(txn.once.token) table once_unsettled",
                     "once_go !{ var(txn.once.recorded) -m bool }",                                                         NULL,                STEP_ANSWER   },
@@ -48,25 +51,29 @@ static const struct step {
 static const struct {
     enum hacheck_gate_step first, then;
 } orders[] = {
-    {STEP_CLEAN,       STEP_ASK             },
-    {STEP_RID,         STEP_ASK             },
-    {STEP_PROCESS,     STEP_ASK             },
-    {STEP_WAIT,        STEP_ASK             },
-    {STEP_WAIT,        STEP_ASK_WAIT        },
-    {STEP_ASK_WAIT,    STEP_TRACK           },
-    {STEP_ASK_WAIT,    STEP_NO_VERDICT      },
-    {STEP_ASK,         STEP_TRACK           },
-    {STEP_ASK,         STEP_NO_VERDICT      },
-    {STEP_TRACK,       STEP_CHECK           },
-    {STEP_NO_VERDICT,  STEP_REFUSED         },
-    {STEP_CHECK,       STEP_REFUSED         },
-    {STEP_REFUSED,     STEP_STOP            },
-    {STEP_ASK,         STEP_DENY            },
-    {STEP_ASK,         STEP_REPLAY_ID       },
-    {STEP_ANSWER_WAIT, STEP_ANSWER          },
-    {STEP_ANSWER,      STEP_SETTLED         },
-    {STEP_ANSWER,      STEP_UNSETTLED       },
-    {STEP_UNSETTLED,   STEP_UNSETTLED_STATUS},
+    {STEP_CLEAN,        STEP_ASK             },
+    {STEP_RID,          STEP_ASK             },
+    {STEP_PROCESS,      STEP_ASK             },
+    {STEP_WAIT,         STEP_ASK             },
+    {STEP_WAIT,         STEP_ASK_WAIT        },
+    {STEP_ASK_WAIT,     STEP_TRACK           },
+    {STEP_ASK_WAIT,     STEP_NO_VERDICT      },
+    {STEP_ASK,          STEP_AGAIN           },
+    {STEP_AGAIN,        STEP_NO_VERDICT      },
+    {STEP_ASK,          STEP_TRACK           },
+    {STEP_ASK,          STEP_NO_VERDICT      },
+    {STEP_TRACK,        STEP_CHECK           },
+    {STEP_NO_VERDICT,   STEP_REFUSED         },
+    {STEP_CHECK,        STEP_REFUSED         },
+    {STEP_REFUSED,      STEP_STOP            },
+    {STEP_ASK,          STEP_DENY            },
+    {STEP_ASK,          STEP_REPLAY_ID       },
+    {STEP_ANSWER_WAIT,  STEP_ANSWER          },
+    {STEP_ANSWER,       STEP_SETTLED         },
+    {STEP_ANSWER,       STEP_ANSWER_AGAIN    },
+    {STEP_ANSWER_AGAIN, STEP_UNSETTLED       },
+    {STEP_ANSWER,       STEP_UNSETTLED       },
+    {STEP_UNSETTLED,    STEP_UNSETTLED_STATUS},
 };
 
 /* The names that the conditions use, as frontend.cfg defines them. */
@@ -130,6 +137,21 @@ void hacheck_step(struct hacheck *k)
     }
 }
 
+/* A wait for the body that may end before its end, and none that does not. */
+void hacheck_part(struct hacheck *k)
+{
+    const struct step *s = &steps[k->rule->which];
+    for (unsigned i = 0; i < k->gates.n; i++) {
+        const struct haconf_line *part = NULL, *whole = NULL;
+        struct haconf_walk w = haconf_walk(k->site, k->gates.at[i]);
+        for (const struct haconf_line *l; (l = haconf_next(&w));)
+            if (is_step(l, s))
+                *(hacheck_has_word(l, "at-least") ? &part : &whole) = l;
+        if (part && !whole)
+            hacheck_say(k, part, "'%s' has at-least", s->words);
+    }
+}
+
 void hacheck_gate(struct hacheck *k)
 {
     if (k->gates.n == 0)
@@ -190,7 +212,8 @@ static void behind_ask(struct hacheck *k, void (*fn)(struct hacheck *, const str
 static void late_fact(struct hacheck *k, const struct haconf_line *l)
 {
     if (haconf_matches(l, "http-request set-var(txn.once_policy*") ||
-        haconf_matches(l, "http-request set-var(txn.once_principal*"))
+        haconf_matches(l, "http-request set-var(txn.once_principal*") ||
+        haconf_matches(l, "http-request set-var(txn.once_json*"))
         hacheck_say(k, l, "'%s' stands behind the question to the agent", l->word[1]);
 }
 
@@ -294,7 +317,7 @@ void hacheck_replay_route(struct hacheck *k)
                 continue;
             if (haconf_matches(l, "use_backend once_replay") && hacheck_condition_is(l, "once_replay"))
                 break;
-            if (!other && !hacheck_excludes_gated(l) && !haconf_matches(l, "use_backend once_hop"))
+            if (!other && !hacheck_excludes_gated(l) && !haconf_matches(l, "use_backend once_hop*"))
                 other = l;
         }
         if (!l)

@@ -47,6 +47,7 @@ const struct haconf_line *hacheck_top(const struct hacheck *k);
 bool hacheck_condition_is(const struct haconf_line *l, const char *condition);
 /* A condition that no protected request fulfils. */
 bool hacheck_excludes_gated(const struct haconf_line *l);
+bool hacheck_in(const struct hacheck_list *list, const struct haconf_section *s);
 /* Value of a time option, in ms; false: it does not stand there, or is no time. */
 bool hacheck_time(const struct haconf *c, const struct haconf_section *s, const char *name,
                   const struct haconf_line **line, uint64_t *ms);
@@ -63,26 +64,32 @@ const struct haconf_section *hacheck_engine(const struct hacheck *k, const char 
 const struct haconf_section *hacheck_agents(const struct hacheck *k, const char *engine);
 /* Is the word there? */
 bool hacheck_has_word(const struct haconf_line *l, const char *word);
+/* Path of a unix socket, "/p", "unix@/p" or "abns@p"; NULL: the address is something else. */
+const char *hacheck_path(const char *address);
+/* Does HAProxy, in its chroot, come to that socket when it connects to the path? */
+bool hacheck_leads_to(const struct hacheck *k, const char *path, const char *socket);
 /* Does the frontend send notices? */
 bool hacheck_has_notices(const struct hacheck *k, const struct haconf_section *gate);
 
 /* The functions of the rules, by file. */
 typedef void hacheck_fn(struct hacheck *k);
 hacheck_fn hacheck_gate, hacheck_step, hacheck_acl, hacheck_order, hacheck_late_facts, hacheck_late_refusal,
-    hacheck_allow, hacheck_slot2, hacheck_slot1, hacheck_replay_route;
-hacheck_fn hacheck_bad_option, hacheck_notices_option, hacheck_retry, hacheck_hop_retry, hacheck_mark,
-    hacheck_mark_first, hacheck_dynamic, hacheck_skipped, hacheck_response_wait, hacheck_hop_timeout,
-    hacheck_hop_socket;
+    hacheck_part, hacheck_allow, hacheck_slot2, hacheck_slot1, hacheck_replay_route;
+hacheck_fn hacheck_bad_option, hacheck_shutdown, hacheck_way_round, hacheck_notices_option, hacheck_retry,
+    hacheck_hop_retry, hacheck_mark, hacheck_mark_first, hacheck_dynamic, hacheck_skipped,
+    hacheck_response_wait, hacheck_hop_timeout, hacheck_hop_socket, hacheck_hop_path, hacheck_agent_socket,
+    hacheck_notices;
 hacheck_fn hacheck_table_there, hacheck_table_key, hacheck_table_word, hacheck_table_store,
     hacheck_table_expire, hacheck_table_size;
 hacheck_fn hacheck_engines, hacheck_spoe_option, hacheck_prefix, hacheck_variables, hacheck_groups,
-    hacheck_arguments, hacheck_agents_there, hacheck_spop_check, hacheck_server_check, hacheck_storm;
+    hacheck_arguments, hacheck_agents_there, hacheck_spop_check, hacheck_server_check, hacheck_storm,
+    hacheck_replay_check;
 hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, hacheck_lock, hacheck_response,
     hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
     hacheck_socket_many;
 hacheck_fn hacheck_wait_engine, hacheck_wait_processing, hacheck_wait_idle, hacheck_wait_connections;
-hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_hold, hacheck_hop,
-    hacheck_fail_open, hacheck_fail_closed;
+hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_json, hacheck_hold,
+    hacheck_hop, hacheck_fail_open, hacheck_fail_closed;
 
 /* Steps of the gate (hacheck_gate.c), the `which` of hacheck_step. */
 enum hacheck_gate_step {
@@ -91,6 +98,7 @@ enum hacheck_gate_step {
     STEP_PROCESS,
     STEP_WAIT,
     STEP_ASK,
+    STEP_AGAIN,
     STEP_ASK_WAIT, /* only where the engine once-wait is used */
     STEP_TRACK,
     STEP_NO_VERDICT,
@@ -101,6 +109,7 @@ enum hacheck_gate_step {
     STEP_REPLAY_ID,
     STEP_ANSWER_WAIT,
     STEP_ANSWER,
+    STEP_ANSWER_AGAIN,
     STEP_SETTLED,
     STEP_UNSETTLED,
     STEP_UNSETTLED_STATUS,

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* Rules between the policies that HAProxy's rules and maps name and those that the agent knows. A name is
- * read where it stands as a constant, str(NAME), or as a map's value or default; others (a header) cannot be
- * known here. */
+ * read where it stands as a constant, str(NAME), or as a map's value or default; others (a header, a part of
+ * the path) may be any policy's. */
 #include "domain/hacheck_inner.h"
 
 #include <string.h>
 
 #include "domain/facts.h"
+
+/* The name where it is made while HAProxy runs: it may be any policy's. */
+static const char any_name[] = "*";
 
 typedef void each_name(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                        const char *name);
@@ -17,6 +20,27 @@ static const struct policy *known(const struct hacheck *k, const char *name)
         if (strcmp(k->agent->policies[i].name, name) == 0)
             return &k->agent->policies[i];
     return NULL;
+}
+
+/* The policy of that name, or the first of any, that is so; NULL: none. */
+static const struct policy *such(const struct hacheck *k, const char *name, bool is(const struct policy *))
+{
+    for (unsigned i = 0; name && i < k->agent->npolicies; i++) {
+        const struct policy *p = &k->agent->policies[i];
+        if ((name == any_name || strcmp(p->name, name) == 0) && is(p))
+            return p;
+    }
+    return NULL;
+}
+
+static bool has_keys(const struct policy *p)
+{
+    return p->idempotency.enabled;
+}
+
+static bool holds(const struct policy *p)
+{
+    return p->idempotency.enabled && p->idempotency.on_unknown == ON_UNKNOWN_HOLD;
 }
 
 static void copy(char out[CONFIG_NAME_MAX + 1], const char *text, size_t len)
@@ -64,7 +88,7 @@ static void names_of_map(struct hacheck *k, const struct haconf_section *gate, c
     if (!w.at)
         fn(k, gate, l, NULL);
     while (w.at && map_next(&w, VALUES, name)) {
-        struct haconf_line where = {path, w.line, false, l->n, l->word};
+        struct haconf_line where = {path, w.line, false, l->n, l->word, false};
         fn(k, gate, &where, name);
     }
 }
@@ -95,6 +119,7 @@ static void names_of(struct hacheck *k, const struct haconf_section *gate, const
     } else if (strncmp(expression, "str(", 4) == 0) {
         open = expression + 3;
     } else {
+        fn(k, gate, l, any_name);
         return;
     }
     copy(name, open + 1, strcspn(open + 1, ")"));
@@ -122,7 +147,7 @@ static void unknown(struct hacheck *k, const struct haconf_section *gate, const 
     (void)gate;
     if (!name)
         hacheck_say(k, l, "the map in '%s' cannot be read here", l->word[2]);
-    else if (!known(k, name))
+    else if (name != any_name && !known(k, name))
         hacheck_say(k, l, "the agent's configuration has no policy '%s'", name);
 }
 
@@ -189,12 +214,32 @@ void hacheck_principal(struct hacheck *k)
     all_names(k, principal);
 }
 
-static void hold(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+static void json(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                  const char *name)
 {
     const struct policy *p = name ? known(k, name) : NULL;
-    if (p && p->idempotency.enabled && p->idempotency.on_unknown == ON_UNKNOWN_HOLD &&
-        !hacheck_has_notices(k, gate))
+    if (!p || !p->idempotency.enabled || p->idempotency.fingerprint != FINGERPRINT_JSON)
+        return;
+    const char *sample = argument(k, "body");
+    bool ours = sample && strcmp(sample, "var(txn.once_body)") == 0;
+    if (ours && !haconf_first(k->site, gate, "http-request set-var(txn.once_body) req.body"))
+        hacheck_say(k, l, "policy '%s' compares bodies as JSON, and %s '%s' never sets txn.once_body",
+                    p->name, gate->type, gate->name);
+    else if (ours && !haconf_first(k->site, gate, "http-request set-var(txn.once_json*"))
+        hacheck_say(k, l, "policy '%s' compares bodies as JSON, and %s '%s' never sets txn.once_json",
+                    p->name, gate->type, gate->name);
+}
+
+void hacheck_json(struct hacheck *k)
+{
+    all_names(k, json);
+}
+
+static void hold(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+                 const char *name)
+{
+    const struct policy *p = such(k, name, holds);
+    if (p && !hacheck_has_notices(k, gate))
         hacheck_say(k, l, "policy '%s' has on_unknown = \"hold\", and %s '%s' sends no notices", p->name,
                     gate->type, gate->name);
 }
@@ -215,17 +260,28 @@ static bool multiplexed(const struct haconf_line *bind)
     return hacheck_has_word(bind, "ssl") && !hacheck_has_word(bind, "no-alpn");
 }
 
+/* A route to the hop, and a line that always sends requests along it. */
+static bool has_hop(const struct hacheck *k, const struct haconf_section *gate)
+{
+    struct haconf_walk w = haconf_walk(k->site, gate);
+    const struct haconf_line *l = haconf_first(k->site, gate, "use_backend once_hop*");
+    while (l && (l = haconf_next(&w)))
+        if (!l->perhaps && haconf_matches(l, "http-request set-var(txn.once_hop) bool(true)"))
+            return true;
+    return false;
+}
+
 static void hop(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                 const char *name)
 {
-    const struct policy *p = name ? known(k, name) : NULL;
+    const struct policy *p = such(k, name, has_keys);
     struct haconf_walk w = haconf_walk(k->site, gate);
-    if (!p || !p->idempotency.enabled || haconf_first(k->site, gate, "use_backend once_hop"))
+    if (!p || has_hop(k, gate))
         return;
     for (const struct haconf_line *bind; (bind = haconf_next(&w));)
         if (haconf_matches(bind, "bind *") && multiplexed(bind)) {
             hacheck_say(k, l, "HTTP/2 ('bind %s', line %u) reaches policy '%s' without a hop", bind->word[1],
-                        bind->number, name);
+                        bind->number, p->name);
             return;
         }
 }

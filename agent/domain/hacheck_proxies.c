@@ -23,6 +23,26 @@ void hacheck_bad_option(struct hacheck *k)
     bad_option(k, &k->hops, "abortonclose");
 }
 
+/* on-marked-down shutdown-sessions, on-marked-up shutdown-backup-sessions: of a server or default-server. */
+static void shuts_down(struct hacheck *k, const struct hacheck_list *list)
+{
+    for (unsigned i = 0; i < list->n; i++) {
+        struct haconf_walk w = haconf_walk(k->site, list->at[i]);
+        for (const struct haconf_line *l; (l = haconf_next(&w));) {
+            const char *down = haconf_after(l, "on-marked-down"), *up = haconf_after(l, "on-marked-up");
+            if ((down || up) && (haconf_matches(l, "server") || haconf_matches(l, "default-server")))
+                hacheck_say(k, l, "'%s %s' holds for %s '%s'", down ? "on-marked-down" : "on-marked-up",
+                            down ? down : up, list->at[i]->type, list->at[i]->name);
+        }
+    }
+}
+
+void hacheck_shutdown(struct hacheck *k)
+{
+    shuts_down(k, &k->backends);
+    shuts_down(k, &k->hops);
+}
+
 void hacheck_notices_option(struct hacheck *k)
 {
     static const char *const names[] = {"logasap", "dontlog-normal", "log-separate-errors"};
@@ -76,7 +96,7 @@ static void retries(struct hacheck *k, const struct hacheck_list *list, const ch
 
 void hacheck_retry(struct hacheck *k)
 {
-    retries(k, &k->backends, "");
+    retries(k, &k->backends, "!once_replay");
 }
 
 void hacheck_hop_retry(struct hacheck *k)
@@ -126,6 +146,30 @@ void hacheck_mark_first(struct hacheck *k)
     }
 }
 
+/* Does it lead to a backend that a gate sends protected requests to? */
+static bool leads_to_protected(const struct hacheck *k, const struct haconf_line *l)
+{
+    bool leads = haconf_matches(l, "use_backend *") || haconf_matches(l, "default_backend *");
+    for (unsigned i = 0; leads && i < k->backends.n; i++)
+        if (strcmp(k->backends.at[i]->name, l->word[1]) == 0)
+            return true;
+    return false;
+}
+
+/* Another way to a backend of protected routes. */
+void hacheck_way_round(struct hacheck *k)
+{
+    for (unsigned i = 0; i < k->site->nsections; i++) {
+        const struct haconf_section *s = &k->site->sections[i];
+        bool listens = strcmp(s->type, "frontend") == 0 || strcmp(s->type, "listen") == 0;
+        struct haconf_walk w = haconf_walk(k->site, s);
+        for (const struct haconf_line *l; listens && !hacheck_in(&k->gates, s) && (l = haconf_next(&w));)
+            if (leads_to_protected(k, l))
+                hacheck_say(k, l, "%s '%s' sends to backend '%s', and asks no agent", s->type, s->name,
+                            l->word[1]);
+    }
+}
+
 void hacheck_dynamic(struct hacheck *k)
 {
     for (unsigned i = 0; i < k->gates.n; i++) {
@@ -137,11 +181,18 @@ void hacheck_dynamic(struct hacheck *k)
     }
 }
 
+/* A rule of the response that no execution reaches, in a frontend's words or a backend's. */
+static bool spares_executions(const struct haconf_line *l)
+{
+    return hacheck_excludes_gated(l) || hacheck_condition_is(l, "!{ var(txn.once.token) -m found }");
+}
+
 /* Rules of the response that end before the agent is told. */
 void hacheck_skipped(struct hacheck *k)
 {
-    static const char *const ends[] = {"http-response allow", "http-response return", "http-response deny",
-                                       "http-response redirect"};
+    static const char *const ends[] = {"http-response allow",         "http-response return",
+                                       "http-response deny",          "http-response redirect",
+                                       "tcp-response content reject", "tcp-response content close"};
     const struct hacheck_list *lists[] = {&k->gates, &k->backends};
     for (unsigned n = 0; n < 2; n++) {
         for (unsigned i = 0; i < lists[n]->n; i++) {
@@ -149,7 +200,7 @@ void hacheck_skipped(struct hacheck *k)
             struct haconf_walk w = haconf_walk(k->site, lists[n]->at[i]);
             for (const struct haconf_line *l; (l = haconf_next(&w));)
                 for (unsigned e = 0; e < sizeof ends / sizeof *ends; e++)
-                    if (haconf_matches(l, ends[e]) && (!told || l < told) && !hacheck_excludes_gated(l))
+                    if (haconf_matches(l, ends[e]) && (!told || l < told) && !spares_executions(l))
                         hacheck_say(k, l, "'%s' stands before the response message", ends[e]);
         }
     }

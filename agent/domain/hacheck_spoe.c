@@ -239,20 +239,44 @@ void hacheck_spop_check(struct hacheck *k)
     }
 }
 
+static void unchecked_servers(struct hacheck *k, const struct haconf_section *s)
+{
+    bool checked = false;
+    struct haconf_walk w = haconf_walk(k->site, s);
+    for (const struct haconf_line *l; (l = haconf_next(&w));) {
+        if (strcmp(l->word[0], "default-server") == 0)
+            checked = hacheck_has_word(l, "check") || (checked && !hacheck_has_word(l, "no-check"));
+        else if (haconf_matches(l, "server *") && !hacheck_has_word(l, "check") &&
+                 (!checked || hacheck_has_word(l, "no-check")))
+            hacheck_say(k, l, "server '%s' of the agents is not checked", l->word[1]);
+    }
+}
+
 void hacheck_server_check(struct hacheck *k)
 {
     const struct haconf_section *agents[HACHECK_ENGINES];
-    for (unsigned i = agents_of(k, agents); i-- > 0;) {
-        bool checked = false;
-        struct haconf_walk w = haconf_walk(k->site, agents[i]);
-        for (const struct haconf_line *l; (l = haconf_next(&w));) {
-            if (strcmp(l->word[0], "default-server") == 0)
-                checked = hacheck_has_word(l, "check") || (checked && !hacheck_has_word(l, "no-check"));
-            else if (haconf_matches(l, "server *") && !hacheck_has_word(l, "check") &&
-                     (!checked || hacheck_has_word(l, "no-check")))
-                hacheck_say(k, l, "server '%s' of the agents is not checked", l->word[1]);
-        }
-    }
+    for (unsigned i = agents_of(k, agents); i-- > 0;)
+        unchecked_servers(k, agents[i]);
+}
+
+/* An agent's unix socket takes connections while it hangs: only an answer shows that it is well. */
+void hacheck_replay_check(struct hacheck *k)
+{
+    static const char *const retried[] = {"response-timeout", "503"};
+    const struct haconf_section *s = haconf_section(k->site, "backend", "once_replay");
+    if (!s)
+        return;
+    bool on = false;
+    const struct haconf_line *option = haconf_option(k->site, s, "httpchk", true, &on);
+    const struct haconf_line *retry = haconf_last(k->site, s, "retry-on");
+    if (!on)
+        hacheck_say(k, option ? option : haconf_head(k->site, s),
+                    "backend 'once_replay' does not say 'option httpchk'");
+    for (size_t i = 0; i < sizeof retried / sizeof *retried; i++)
+        if (!hacheck_has_word(retry, retried[i]))
+            hacheck_say(k, retry ? retry : haconf_head(k->site, s),
+                        "backend 'once_replay' does not say 'retry-on %s'", retried[i]);
+    unchecked_servers(k, s);
 }
 
 /* What keeps an agent that has died from being connected to without end (tables.cfg). */

@@ -109,7 +109,10 @@ const char *haconf_variable(const struct haconf *c, const char *name)
 
 static const char *environment(void *arg, const char *name)
 {
-    return haconf_variable(arg, name);
+    struct haconf *c = arg;
+    const char *value = haconf_variable(c, name);
+    c->missed |= !value;
+    return value;
 }
 
 /* A later one hides an earlier one. */
@@ -150,7 +153,7 @@ static bool add_line(struct reader *r, const char *const *words, unsigned n)
     const char *const *all = keep(c, kept, n * sizeof *kept);
     if (!all || !more(c, (void **)&c->lines, c->nlines, &c->lines_cap, sizeof *c->lines))
         return false;
-    c->lines[c->nlines++] = (struct haconf_line){r->file, r->number, r->depth > 0, n, all};
+    c->lines[c->nlines++] = (struct haconf_line){r->file, r->number, r->depth > 0, n, all, c->missed};
     return true;
 }
 
@@ -248,6 +251,7 @@ static void take_line(struct reader *r, const char *line, size_t len)
     static const char too_long[] = "the line is too long";
     const char *words[HACONF_WORDS_MAX], *wrong = too_long;
     char memory[LINE_MAX];
+    r->c->missed = false;
     int n = len < LINE_MAX / 2
                 ? haconf_words(line, len, environment, r->c, memory, sizeof memory, words, &wrong)
                 : -1;

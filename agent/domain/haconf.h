@@ -29,6 +29,7 @@ struct haconf_line {
     bool perhaps;
     unsigned n; /* words; at least 1 */
     const char *const *word;
+    bool unset; /* a variable in it is not set here, and stands for nothing */
 };
 
 struct haconf_section {
@@ -48,6 +49,7 @@ struct haconf {
     struct haconf_variable *variables;
     haconf_env_fn *env;
     void *env_arg;
+    bool missed; /* a variable of the line that is being read was not set */
     bool failed; /* out of memory, or one of the bounds was reached */
 };
 

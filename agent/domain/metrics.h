@@ -29,6 +29,8 @@
     X(SHIELD_ENTRIES, gauge, "spoa_once_shield_entries", "", "States of limits that are remembered.")        \
     X(SHIELD_EVICTED, counter, "spoa_once_shield_evicted_total", "",                                         \
       "States forgotten early because memory was full.")                                                     \
+    X(REQUEST_AGAIN, counter, "spoa_once_asked_again_total", "",                                             \
+      "Claims asked for a second time: the first message's connection was lost.")                            \
     X(REQUEST_UNPOLLED, counter, "spoa_once_unpolled_total", "",                                             \
       "Requests refused: nobody polls their HAProxy process.")                                               \
     X(REQUEST_STALE, counter, "spoa_once_stale_total", "",                                                   \
@@ -151,6 +153,11 @@
     X(SPOP_BAD_MESSAGES, counter, "spoa_once_spop_bad_messages_total", "",                                   \
       "Messages with a missing or wrong argument, or unknown.")                                              \
     X(SPOP_PENDING, gauge, "spoa_once_spop_pending", "", "Messages that wait for their ACK.")                \
+    X(OPERATOR_ASKED, counter, "spoa_once_operator_requests_total", "", "Requests on the admin socket.")     \
+    X(OPERATOR_FAILED, counter, "spoa_once_operator_words_total", "word=\"failed\"",                         \
+      "Keys that an operator has changed.")                                                                  \
+    X(OPERATOR_COMPLETED, counter, "spoa_once_operator_words_total", "word=\"completed\"", "")               \
+    X(OPERATOR_DELETED, counter, "spoa_once_operator_words_total", "word=\"delete\"", "")                    \
     X(CRASHES, counter, "spoa_once_crashes_total", "", "Crashes that crash.file has counted.")               \
     X(RELOADS, counter, "spoa_once_reloads_total", "result=\"ok\"", "Reloads of the configuration.")         \
     X(RELOADS_BAD, counter, "spoa_once_reloads_total", "result=\"bad\"", "")

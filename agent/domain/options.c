@@ -210,16 +210,21 @@ static bool is_header(struct spop_slice s)
     return s.len > 0 && s.len <= CONFIG_TEXT_MAX && s.ptr[0] != '*';
 }
 
-static void keep_lower(char *out, struct spop_slice s)
+/* Names parted by dots, none of them empty. */
+static bool is_field_path(struct spop_slice s)
 {
-    for (size_t i = 0; i < s.len; i++)
-        out[i] = text_lower(s.ptr[i]);
-    out[s.len] = '\0';
+    for (size_t i = 0; i < s.len; i++) {
+        bool edge = i == 0 || i + 1 == s.len || s.ptr[i - 1] == '.';
+        if ((unsigned char)s.ptr[i] <= ' ' || s.ptr[i] == 127 || (s.ptr[i] == '.' && edge))
+            return false;
+    }
+    return s.len > 0 && s.len <= CONFIG_TEXT_MAX;
 }
 
-static int put_headers(const struct option *o, void *field, const char *value, struct spop_slice *bad)
+/* Takes a list in which every word is right. */
+static int put_list(const struct option *o, struct text_list *list, const char *value, struct spop_slice *bad,
+                    bool is_right(struct spop_slice))
 {
-    struct text_list *list = field;
     struct spop_slice word;
     const char *at = value;
     unsigned n = 0;
@@ -229,13 +234,30 @@ static int put_headers(const struct option *o, void *field, const char *value, s
     }
     for (; unit_next_word(&at, &word); n++) {
         *bad = word;
-        if (n == CONFIG_DROP_MAX || !is_header(word))
+        if (n == CONFIG_DROP_MAX || !is_right(word))
             return -1;
     }
     at = value;
-    for (list->n = 0; list->n < n && unit_next_word(&at, &word); list->n++)
-        keep_lower(list->item[list->n], word);
+    for (list->n = 0; list->n < n && unit_next_word(&at, &word); list->n++) {
+        memcpy(list->item[list->n], word.ptr, word.len);
+        list->item[list->n][word.len] = '\0';
+    }
     return 0;
+}
+
+static int put_headers(const struct option *o, void *field, const char *value, struct spop_slice *bad)
+{
+    struct text_list *list = field;
+    int rc = put_list(o, list, value, bad, is_header);
+    for (unsigned i = 0; rc == 0 && i < list->n; i++)
+        for (char *c = list->item[i]; *c; c++)
+            *c = text_lower(*c);
+    return rc;
+}
+
+static int put_fields(const struct option *o, void *field, const char *value, struct spop_slice *bad)
+{
+    return put_list(o, field, value, bad, is_field_path);
 }
 
 /* host:port or [v6]:port; names: a host name will do, else numbers only. Whether such an address exists is
@@ -343,6 +365,8 @@ static const struct kind kinds[] = {
                    "arguments; at most four, each once, such as \"ip, user\"",             put_terms,     NULL,       0           },
     [OPT_HEADERS] = {"names of headers are wanted, at most 64, such as [\"set-cookie\", \"x-b3-*\"]",
                   put_headers,                                                                                              NULL,       TAKES_LIST  },
+    [OPT_FIELDS] = {"paths of fields are wanted, at most 64, such as [\"timestamp\", \"meta.sent_at\"]",
+                  put_fields,                                                                                               NULL,       TAKES_LIST  },
     [OPT_LISTEN] = {"addresses are wanted, at most eight, such as [\"unix@/run/NAME.sock\", "
                     "\"127.0.0.1:9000\"]",                                                 put_addresses, NULL,       TAKES_LIST  },
     [OPT_SERVERS] = {"addresses are wanted, at most eight, such as [\"10.0.0.1:26379\", \"10.0.0.2:26379\"]",

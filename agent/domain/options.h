@@ -34,6 +34,7 @@ enum option_type {
     OPT_METHODS,  /* config_text: "any", or "POST, PATCH" */
     OPT_TERMS,    /* config_text: what a limit counts by, "ip, user" */
     OPT_HEADERS,  /* struct text_list: names of headers, kept in lower case; `*` at the end: a prefix */
+    OPT_FIELDS,   /* struct text_list: paths of JSON fields, names parted by dots */
     OPT_LISTEN,   /* struct address_list: addresses as OPT_STREAM */
     OPT_SERVERS,  /* struct address_list: addresses as OPT_SERVER */
     OPT_PATHS,    /* struct address_list: absolute paths */

@@ -27,9 +27,10 @@ static const struct {
     [OPT_METHODS] = {"methods",   true },
       [OPT_TERMS] = {"terms",     true },
     [OPT_HEADERS] = {"headers",   true },
-      [OPT_LISTEN] = {"addresses", true },
-    [OPT_SERVERS] = {"addresses", true },
-      [OPT_PATHS] = {"paths",     true },
+      [OPT_FIELDS] = {"fields",    true },
+    [OPT_LISTEN] = {"addresses", true },
+      [OPT_SERVERS] = {"addresses", true },
+    [OPT_PATHS] = {"paths",     true },
 };
 
 static void put_value(struct buf *out, const struct option *o, const char *value)

@@ -33,7 +33,8 @@ enum {
     ROW(path, type, field, deflt, NULL, NULL, NULL, flags, help)
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
-static const char *const fingerprints[] = {"raw", "headers", "none", NULL};
+static const char *const fingerprints[] = {"raw", "headers", "none", "json", NULL};
+static const char *const key_scopes[] = {"policy", "host", "path", NULL};
 static const char *const on_unknowns[] = {"release", "hold", NULL};
 static const char *const on_data_losses[] = {"continue", "refuse", NULL};
 static const char *const algorithms[] = {"token-bucket", "sliding-window", NULL};
@@ -89,6 +90,11 @@ static const struct option config_options[] = {
 
     PLAIN("http.listen", STREAM, http.listen, "127.0.0.1:9180", OPTIONAL | START,
           "Metrics, health and version; empty: none."),
+
+    PLAIN("admin.listen", STREAM, admin.listen, "unix@/run/spoa-once/admin.sock", OPTIONAL | START,
+          "Where oncectl asks; a unix socket: who may connect may read every stored answer and free every "
+          "key. Empty: none."),
+    RANGE("admin.mode", MODE, admin.mode, "0600", "0600", "0660", START, "Permissions of that unix socket."),
 
     PLAIN("notices.listen", DATAGRAM, notices.listen, "", OPTIONAL | START,
           "Where HAProxy's log lines arrive as hints; empty: none. Wanted with on_unknown = \"hold\"."),
@@ -200,8 +206,14 @@ static const struct option idempotency_options[] = {
           "How long a claim lives without a heartbeat; over 31s it is rounded up by at most a sixteenth."),
     RANGE("record", SEC, record_s, "24h", "3s", "365d", RELOAD, "How long an outcome is kept."),
     CHOICE("fingerprint", fingerprint, "raw", fingerprints, RELOAD,
-           "What a retry must repeat: everything with the body's bytes, everything but the body, or only "
-           "host and path."),
+           "What a retry must repeat: everything with the body's bytes, everything but the body, only host "
+           "and path, or everything with what the body says as JSON."),
+    PLAIN("ignore", FIELDS, ignore, "", OPTIONAL | RELOAD,
+          "Under \"json\": fields of the body that a retry may change, such as [\"timestamp\", "
+          "\"meta.sent_at\"]."),
+    CHOICE("scope", scope, "policy", key_scopes, RELOAD,
+           "The same key for another host or path: refused (422), or (\"host\": for another host; "
+           "\"path\": for another host or path) a key of its own."),
     PLAIN("store", STATUSES, store, "default", RELOAD,
           "Which answers are stored: \"default\", \"stripe\" (500 too), statuses such as \"2xx, 404\"."),
     PLAIN("definite", STATUSES, definite, "", OPTIONAL | RELOAD,

@@ -194,16 +194,17 @@ static const struct {
     enum levels levels; /* IF_ALL: where a limit counts all requests */
     bool (*read)(struct reader *r, const struct plan *p, struct outcome *o);
 } readers[] = {
-    {OUTCOME_GO,       false, LEVELS_ALWAYS, read_go      },
-    {OUTCOME_YOURS,    true,  LEVELS_NEVER,  read_yours   },
-    {OUTCOME_REPLAY,   true,  LEVELS_IF_ALL, read_replay  },
-    {OUTCOME_MISMATCH, true,  LEVELS_IF_ALL, read_mismatch},
-    {OUTCOME_BUSY,     true,  LEVELS_IF_ALL, read_busy    },
-    {OUTCOME_TOMB,     true,  LEVELS_IF_ALL, read_tomb    },
-    {OUTCOME_UNKNOWN,  true,  LEVELS_IF_ALL, read_unknown },
-    {OUTCOME_LIMITED,  false, LEVELS_ALWAYS, read_limited },
-    {OUTCOME_LATE,     false, LEVELS_NEVER,  read_nothing },
-    {OUTCOME_FOREIGN,  true,  LEVELS_NEVER,  read_mismatch},
+    {OUTCOME_GO,        false, LEVELS_ALWAYS, read_go      },
+    {OUTCOME_YOURS,     true,  LEVELS_NEVER,  read_yours   },
+    {OUTCOME_REPLAY,    true,  LEVELS_IF_ALL, read_replay  },
+    {OUTCOME_MISMATCH,  true,  LEVELS_IF_ALL, read_mismatch},
+    {OUTCOME_BUSY,      true,  LEVELS_IF_ALL, read_busy    },
+    {OUTCOME_TOMB,      true,  LEVELS_IF_ALL, read_tomb    },
+    {OUTCOME_UNKNOWN,   true,  LEVELS_IF_ALL, read_unknown },
+    {OUTCOME_LIMITED,   false, LEVELS_ALWAYS, read_limited },
+    {OUTCOME_LATE,      false, LEVELS_NEVER,  read_nothing },
+    {OUTCOME_FOREIGN,   true,  LEVELS_NEVER,  read_mismatch},
+    {OUTCOME_DATA_LOST, true,  LEVELS_NEVER,  read_nothing },
 };
 
 static bool carries_levels(enum levels when, const struct plan *p)

@@ -16,6 +16,7 @@ enum outcome_kind {
     OUTCOME_LIMITED = 'L',
     OUTCOME_LATE = 'P',
     OUTCOME_FOREIGN = 'X',
+    OUTCOME_DATA_LOST = 'W',
 };
 
 struct outcome {

@@ -13,13 +13,13 @@
 #include "domain/digest.h"
 #include "domain/fingerprint.h"
 #include "domain/policy.h"
-#include "domain/subject.h"
 
 #include <string.h>
 
 /* What a client reads; where the site is wrong, the log repeats it. */
 static const char detail_policy[] = "HAProxy named a policy that the agent does not have.";
 static const char detail_rid[] = "HAProxy did not send the argument rid.";
+static const char detail_lost[] = "HAProxy asks again under the same rid.";
 static const char detail_process[] = "HAProxy did not send the argument process, or one over 128 bytes.";
 static const char detail_term[] = "HAProxy did not send an argument by which a limit counts.";
 static const char detail_cost[] = "HAProxy sent a cost that is no whole number.";
@@ -51,7 +51,8 @@ static bool plan_key(struct plan *out, const struct request_facts *f)
     return deny(out, problem, problem == PROBLEM_KEY_CONFLICT ? detail_conflict : detail_invalid);
 }
 
-/* Who runs it: the owner's random, and the HAProxy process that will list the execution. */
+/* Who runs it: the owner's random, and the HAProxy process that will list the execution. Who asks again needs a new
+ * random: under the old one the agent that was lost may still give the key back. */
 static bool plan_owner(struct plan *out, const struct request_facts *f)
 {
     bool polled = policy_polls(out->policy);
@@ -59,18 +60,23 @@ static bool plan_owner(struct plan *out, const struct request_facts *f)
         return deny(out, PROBLEM_UNAVAILABLE, detail_rid);
     if (f->process.len > PLAN_PROCESS_MAX || (polled && f->process.len == 0))
         return deny(out, PROBLEM_UNAVAILABLE, detail_process);
+    if (f->lost.len == f->rid.len && memcmp(f->lost.ptr, f->rid.ptr, f->rid.len) == 0)
+        return deny(out, PROBLEM_UNAVAILABLE, detail_lost);
     digest_short("rid", f->rid.ptr, f->rid.len, out->rid, sizeof out->rid);
+    out->has_lost = f->lost.len > 0;
+    if (out->has_lost)
+        digest_short("rid", f->lost.ptr, f->lost.len, out->lost, sizeof out->lost);
+    out->lost_id = out->id;
     if (f->process.len > 0)
         memcpy(out->process, f->process.ptr, f->process.len);
     out->process[f->process.len] = '\0';
     return true;
 }
 
-/* false: denied. */
-static bool plan_record(struct plan *out, const struct request_facts *f, size_t buffer_limit)
+/* Which record it is, if any. false: denied. */
+static bool plan_name(struct plan *out, const struct request_facts *f)
 {
     const struct policy *p = out->policy;
-    const char *detail = NULL;
     if (!p->idempotency.enabled || !policy_protects(&p->idempotency, f->method))
         return true;
     if (!plan_key(out, f))
@@ -79,10 +85,18 @@ static bool plan_record(struct plan *out, const struct request_facts *f, size_t 
         return true;
     if (!subject_record(p, f, (struct spop_slice){out->key, out->key_len}, &out->id))
         return deny(out, PROBLEM_PRINCIPAL_MISSING, NULL);
-    if (!plan_owner(out, f))
-        return false;
+    subject_who(p, f, out->who);
+    return plan_owner(out, f);
+}
+
+/* false: denied. */
+static bool plan_fingerprint(struct plan *out, const struct request_facts *f, size_t buffer_limit)
+{
+    const char *detail;
+    if (!out->has_record)
+        return true;
     enum problem problem =
-        fingerprint_make(p->idempotency.fingerprint, f, buffer_limit, out->fingerprint, &detail);
+        fingerprint_make(&out->policy->idempotency, f, buffer_limit, out->fingerprint, &detail);
     if (problem == PROBLEM_NONE)
         return true;
     return deny(out, problem, problem == PROBLEM_BODY_TOO_LARGE ? detail_large : detail);
@@ -158,6 +172,13 @@ static bool plan_limits(struct plan *out, const struct request_facts *f)
     return true;
 }
 
+static bool plan_begin(const struct config *c, const struct request_facts *f, struct plan *out)
+{
+    memset(out, 0, sizeof *out);
+    out->policy = policy_find(c, f->policy);
+    return out->policy || deny(out, PROBLEM_UNAVAILABLE, detail_policy);
+}
+
 /* What is in flight must be named even where nothing is to be replayed: only so can its slot be given back by
  * whoever sees its end. */
 static bool plan_bare(struct plan *out, const struct request_facts *f)
@@ -167,6 +188,7 @@ static bool plan_bare(struct plan *out, const struct request_facts *f)
     if (!plan_owner(out, f))
         return false;
     subject_execution(&out->slots[0].subject, out->rid, &out->id);
+    subject_execution(&out->slots[0].subject, out->lost, &out->lost_id);
     out->has_record = out->bare = true;
     return true;
 }
@@ -174,13 +196,9 @@ static bool plan_bare(struct plan *out, const struct request_facts *f)
 void plan_request(const struct config *c, const struct request_facts *f, size_t buffer_limit,
                   struct plan *out)
 {
-    memset(out, 0, sizeof *out);
-    out->policy = policy_find(c, f->policy);
-    if (!out->policy) {
-        deny(out, PROBLEM_UNAVAILABLE, detail_policy);
+    if (!plan_begin(c, f, out))
         return;
-    }
-    bool refused = !plan_record(out, f, buffer_limit);
+    bool refused = !plan_name(out, f) || !plan_fingerprint(out, f, buffer_limit);
     if (refused && (out->problem == PROBLEM_UNAVAILABLE || !out->policy->counts_all))
         return;
     if (!plan_limits(out, f))
@@ -196,11 +214,7 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
 
 void plan_charge(const struct config *c, const struct request_facts *f, struct plan *out)
 {
-    memset(out, 0, sizeof *out);
-    out->policy = policy_find(c, f->policy);
-    if (!out->policy) {
-        deny(out, PROBLEM_UNAVAILABLE, detail_policy);
-    } else if (plan_limits(out, f) && out->counts_all) {
+    if (plan_begin(c, f, out) && plan_limits(out, f) && out->counts_all) {
         out->kind = PLAN_CLAIM;
         out->count_only = true;
         out->nslots = 0;
@@ -210,6 +224,13 @@ void plan_charge(const struct config *c, const struct request_facts *f, struct p
 bool plan_never_passes(const struct plan_limit *l)
 {
     return l->cost * l->pace->increment > l->pace->capacity;
+}
+
+bool plan_refused(const struct config *c, const struct request_facts *f, struct plan *out)
+{
+    if (!plan_begin(c, f, out) || !plan_name(out, f))
+        return false;
+    return out->has_record || (plan_limits(out, f) && plan_bare(out, f) && out->has_record);
 }
 
 bool plan_fails_open(const struct plan *p)

@@ -28,6 +28,7 @@
 #include "domain/facts.h"
 #include "domain/idemkey.h"
 #include "domain/problem.h"
+#include "domain/subject.h"
 #include "domain/token.h"
 
 enum { PLAN_KEY_MAX = IDEMKEY_MAX, PLAN_PROCESS_MAX = 128 };
@@ -52,8 +53,12 @@ struct plan {
     bool bare;       /* no idempotency: the record only holds slots, and ends with them */
     bool count_only; /* it is not forwarded, whatever Redis says: only counted by limits that count all */
     struct record_id id;
+    uint8_t who[SUBJECT_WHO]; /* the principal, as records keep it */
     uint8_t fingerprint[16];
     uint8_t rid[8];
+    bool has_lost; /* it has asked before, and the connection was lost: that claim is nobody's */
+    uint8_t lost[8];
+    struct record_id lost_id;
     char key[PLAN_KEY_MAX + 1]; /* as understood (ACCEPTANCE I17) */
     size_t key_len;
     char process[PLAN_PROCESS_MAX + 1];
@@ -72,6 +77,10 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
 void plan_charge(const struct config *c, const struct request_facts *f, struct plan *out);
 /* The request costs more than this limit ever lets through. */
 bool plan_never_passes(const struct plan_limit *l);
+
+/* The record that a refused request may have claimed, by id and rid: what else it said does not matter any
+ * more. False: it has none. */
+bool plan_refused(const struct config *c, const struct request_facts *f, struct plan *out);
 
 /* May it pass when Redis cannot decide? Everything that would have been decided must say so. */
 bool plan_fails_open(const struct plan *p);

@@ -22,6 +22,8 @@ enum {
     AT_TTL = 32,
     AT_STATUS = 36,
     AT_FINGERPRINT = 38,
+    AT_POLICY = 54,
+    AT_WHO = 58,
     STATUS_MIN = 100,
     STATUS_MAX = 599,
 };
@@ -46,6 +48,8 @@ int record_open(const void *bytes, size_t len, struct record *r)
     r->ttl_s = (uint32_t)le_get(in + AT_TTL, 4);
     r->status = (uint16_t)le_get(in + AT_STATUS, 2);
     memcpy(r->fingerprint, in + AT_FINGERPRINT, sizeof r->fingerprint);
+    r->policy = (uint32_t)le_get(in + AT_POLICY, 4);
+    memcpy(r->who, in + AT_WHO, sizeof r->who);
     const char *process = (const char *)in + RECORD_HEAD + 1;
     size_t slots = 0;
     if (r->flags & RECORD_SLOTS)

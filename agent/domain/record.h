@@ -8,7 +8,7 @@
 #include "spop/cursor.h"
 #include "version.h"
 
-enum { RECORD_VERSION = PROTOCOL_VERSION, RECORD_HEAD = 54 };
+enum { RECORD_VERSION = PROTOCOL_VERSION, RECORD_HEAD = 66, RECORD_WHO = 8 };
 
 enum { RECORD_SLOT = 18 }; /* TAG and digest of the sorted set of a slot */
 
@@ -37,6 +37,8 @@ struct record {
     uint32_t lock_ms, ttl_s;
     uint16_t status;
     uint8_t fingerprint[16];
+    uint32_t policy;         /* policy_hash() */
+    uint8_t who[RECORD_WHO]; /* subject_who(); zeros: no principal, or the record was rebuilt from a token */
     struct spop_slice process, payload;
     struct spop_slice slots; /* with RECORD_SLOTS: how many, then RECORD_SLOT bytes for each; else empty */
 };
@@ -53,7 +55,7 @@ struct response {
     struct spop_slice body;
 };
 
-/* Appends the 55 bytes of an empty DONE head and the response as msgpack. 0, or -1 if headers are malformed.
+/* Appends the RECORD_HEAD + 1 bytes of an empty DONE head and the response as msgpack. 0, or -1 if headers are malformed.
  */
 int record_pack_done(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop);
 

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "domain/le.h"
 #include "domain/policy.h"
 #include "domain/record.h"
 #include "scripts_lua.h"
@@ -16,7 +17,7 @@
 _Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a row in SCRIPT_TABLE");
 
 enum {
-    CLAIM_FIXED = 51, /* bytes of the claim's first argument without the process */
+    CLAIM_FIXED = 63, /* bytes of the claim's first argument without the process */
     GROUP_FIXED = 5,  /* of one group */
     LIMIT_FIXED = 25, /* of one limit in it */
     LIMIT_BUCKET = 1, /* kinds */
@@ -28,6 +29,8 @@ enum {
     COUNT_ONLY = 16,
     COUNTS_ALL = 32,
     CLAIM_BARE = 64,
+    CLAIM_MARKED = 128,
+    MARK_BYTES = 16, /* of the mark in the claim's first argument */
     TICKS_PER_MS = 10000,
     TICKS_PER_S = 10000000,
     PENDING_MS = 60000,     /* a pending value that is renamed at once */
@@ -42,6 +45,8 @@ const struct script scripts[SCRIPTS] = {
 
 /* Behind `*N`. */
 #define EVALSHA(file) "\r\n$7\r\nEVALSHA\r\n$40\r\n" LUA_SHA_##file "\r\n$1\r\n"
+
+#define MARK_KEY "$9\r\nonce:mark\r\n"
 
 /* What each word says behind its token; N in the template counts EVALSHA, sha, the number of keys, the keys,
  * the token, the rest. */
@@ -172,6 +177,12 @@ static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
     buf_str(out, "\r\n");
 }
 
+static void put_mark(struct buf *out, const struct mark *seen)
+{
+    buf_f64(out, (double)seen->epoch);
+    buf_f64(out, (double)seen->number);
+}
+
 static void put_slots(struct buf *out, const struct plan *p)
 {
     put_len(out, (size_t)p->nslots * SLOT_FIXED);
@@ -194,28 +205,32 @@ static unsigned claim_flags(const struct plan *p)
 }
 
 static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                      bool tell_me)
+                      bool tell_me, const struct mark *seen)
 {
     size_t np = strlen(p->process);
-    unsigned flags = claim_flags(p) | (tell_me ? TELL_ME : 0);
-    put_len(out, CLAIM_FIXED + np);
+    unsigned flags = claim_flags(p) | (tell_me ? TELL_ME : 0) | (seen ? CLAIM_MARKED : 0);
+    put_len(out, CLAIM_FIXED + np + (seen ? MARK_BYTES : 0));
     buf_u8(out, p->has_record);
     buf_f64(out, (double)deadline_us);
     buf_f64(out, (double)contact_us);
     buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_put(out, p->rid, sizeof p->rid);
+    buf_le(out, p->policy->hash, 4);
+    buf_put(out, p->who, sizeof p->who);
     buf_le(out, (uint64_t)policy_lock_s(p->policy) * 1000, 4);
     buf_le(out, policy_record_s(p->policy, p->bare), 4);
     buf_u8(out, (uint8_t)flags);
     buf_u8(out, (uint8_t)np);
     buf_put(out, p->process, np);
+    if (seen)
+        put_mark(out, seen);
     buf_str(out, "\r\n");
 }
 
 void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                  bool tell_me)
+                  bool tell_me, const struct mark *seen)
 {
-    unsigned groups = group_count(p), keys = groups + p->has_record + p->nslots;
+    unsigned groups = group_count(p), keys = groups + p->has_record + p->nslots + (seen ? 1 : 0);
     buf_str(out, "*");
     buf_dec(out, 6 + keys);
     buf_str(out, EVALSHA(claim));
@@ -227,7 +242,9 @@ void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, u
         put_key(out, &p->id, 'r');
     for (unsigned i = 0; i < p->nslots; i++)
         put_key(out, &p->slots[i].subject, 'c');
-    put_claim(out, p, deadline_us, contact_us, tell_me);
+    if (seen)
+        buf_str(out, MARK_KEY);
+    put_claim(out, p, deadline_us, contact_us, tell_me, seen);
     put_groups(out, p, groups);
     put_slots(out, p);
 }
@@ -310,10 +327,21 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
 
 void script_mark(struct buf *out, const struct mark *seen, bool may_begin)
 {
-    buf_str(out, "*7" EVALSHA(mark) "1\r\n$9\r\nonce:mark\r\n");
+    buf_str(out, "*7" EVALSHA(mark) "1\r\n" MARK_KEY);
     put_number(out, seen->epoch);
     put_number(out, seen->number);
     put_number(out, may_begin);
+}
+
+/* Keys that no principal and no key ever get: theirs are digests. */
+void script_selftest(struct buf *out)
+{
+    static const struct record_id nobody;
+    buf_str(out, "*7" EVALSHA(selftest) "4\r\n");
+    put_key(out, &nobody, 'r');
+    put_pending_key(out, &nobody, 0);
+    put_key(out, &nobody, 'c');
+    buf_str(out, MARK_KEY);
 }
 
 /* WAIT compares replicas with the offset of its own connection's last write. PUBLISH, which is replicated, is
@@ -334,6 +362,42 @@ void script_get(struct buf *out, const struct record_id *id)
 {
     buf_str(out, "*2\r\n$3\r\nGET\r\n");
     put_key(out, id, 'r');
+}
+
+void script_look(struct buf *out, const struct script_look *l)
+{
+    uint8_t policy[4];
+    le_put(policy, l->policy ? *l->policy : 0, sizeof policy);
+    buf_str(out, l->id ? "*11" EVALSHA(look) "1\r\n" : "*10" EVALSHA(look) "0\r\n");
+    if (l->id)
+        put_key(out, l->id, 'r');
+    put_arg(out, l->cursor, strlen(l->cursor));
+    put_number(out, SCRIPT_LOOK_STEP);
+    put_arg(out, &l->kind, 1);
+    put_number(out, l->bytes);
+    put_arg(out, policy, l->policy ? sizeof policy : 0);
+    put_arg(out, l->who, l->who ? SUBJECT_WHO : 0);
+    put_arg(out, l->states, strlen(l->states));
+}
+
+void script_operator(struct buf *out, const struct record_id *id, uint64_t fence, char word, bool forced,
+                     unsigned status)
+{
+    buf_str(out, "*9" EVALSHA(operator) "2\r\n");
+    put_key(out, id, 'r');
+    put_pending_key(out, id, fence);
+    put_arg(out, &word, 1);
+    put_len(out, 8);
+    buf_le(out, fence, 8);
+    buf_str(out, "\r\n");
+    put_number(out, forced);
+    put_number(out, status);
+}
+
+/* An agent that asks replaces it at once; where none asks it must not wait for a later loss. */
+void script_go(struct buf *out)
+{
+    buf_str(out, "*5\r\n$3\r\nSET\r\n$9\r\nonce:mark\r\n$2\r\ngo\r\n$2\r\nEX\r\n$2\r\n60\r\n");
 }
 
 void script_token(const struct plan *p, uint64_t fence, struct token *t)

@@ -21,7 +21,10 @@
     X(RELEASE, release)                                                                                      \
     X(RESOLVE, resolve)                                                                                      \
     X(RELEASE_RID, release_rid)                                                                              \
-    X(MARK, mark)
+    X(MARK, mark)                                                                                            \
+    X(SELFTEST, selftest)                                                                                    \
+    X(OPERATOR, operator)                                                                                    \
+    X(LOOK, look)
 
 enum script_id {
 #define X(symbol, file) SCRIPT_##symbol,
@@ -38,9 +41,10 @@ struct script {
 };
 extern const struct script scripts[SCRIPTS];
 
-/* EVALSHA of the gate. deadline_us and contact_us are Redis times; 0: none. One command. */
+/* EVALSHA of the gate. deadline_us and contact_us are Redis times; 0: none. seen: the mark that Redis must still
+ * have for a grant (only for a plan with a record); NULL: none. One command. */
 void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                  bool tell_me);
+                  bool tell_me, const struct mark *seen);
 
 /* A Location that is longer as it is written (sealed or not) is left out: the claim's reply could not carry
  * it. */
@@ -68,12 +72,36 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
 /* The question whether Redis has forgotten (domain/mark.h). may_begin: a lost mark is begun anew. */
 void script_mark(struct buf *out, const struct mark *seen, bool may_begin);
 
+/* The question whether Redis' user may do all that the other commands will do. Reply: `OK`, or the command that
+ * is refused, a blank, Redis' words. */
+void script_selftest(struct buf *out);
+
 /* Asks how many replicas have all that was written until now, through whichever connection: two commands. The
  * first one has as many bytes as are returned; the second one's reply is the number. */
 unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms);
 
 /* GET of a record. */
 void script_get(struct buf *out, const struct record_id *id);
+
+/* A look at Redis (domain/look.h opens the reply): at one record, or one step of a walk through all. */
+struct script_look {
+    const struct record_id *id; /* NULL: a walk */
+    const char *cursor;         /* of a walk: "0", or what the step before has said */
+    char kind;                  /* 'r' records, 'l' limits */
+    unsigned bytes;             /* of each value */
+    const uint32_t *policy;     /* policy_hash(); NULL: of any */
+    const uint8_t *who;         /* subject_who(); NULL: of any */
+    const char *states;         /* letters of enum record_state; "": any */
+};
+enum { SCRIPT_LOOK_STEP = 500 }; /* keys, some more now and then; some 1 ms of Redis' time */
+void script_look(struct buf *out, const struct script_look *l);
+
+/* What an operator says of the execution that has this fence. Reply: letter, state before, state now; the
+ * letter alone where there is no such record. */
+void script_operator(struct buf *out, const struct record_id *id, uint64_t fence, char word, bool forced,
+                     unsigned status);
+/* An operator's word that what Redis has forgotten may be forgotten: SET of the mark (domain/mark.h). */
+void script_go(struct buf *out);
 
 /* Token of a claim that was granted. */
 void script_token(const struct plan *p, uint64_t fence, struct token *t);

@@ -2,6 +2,7 @@
 /* Who and what a key or a bucket belongs to, as a digest and a short TAG (docs/wire.md, Keys):
  *
  *   record   policy, principal's name, its text, key          TAG: of the principal's text, else of the key
+ *            (and by the policy's scope host, or host and path)
  *   limit    scope, name, then name and text of each term     TAG: of the principal if it is a term, else of
  *                                                                  the first term with a text, else of the name
  *   window  as limit, and its name: alone in its group
@@ -70,9 +71,28 @@ bool subject_record(const struct policy *p, const struct request_facts *f, struc
     field(&d, slice_of(principal));
     field(&d, who);
     field(&d, key);
+    if (p->idempotency.scope != KEY_SCOPE_POLICY)
+        digest_field_lower(&d, f->host.ptr, f->host.len);
+    if (p->idempotency.scope == KEY_SCOPE_PATH)
+        field(&d, f->path);
     digest_end(&d, id->digest);
     tag(id, none ? key : who);
     return true;
+}
+
+void subject_who(const struct policy *p, const struct request_facts *f, uint8_t out[SUBJECT_WHO])
+{
+    const char *principal = p->idempotency.principal;
+    char scratch[SUBJECT_SCRATCH];
+    uint8_t whole[16] = {0};
+    struct digest d;
+    if (!same(principal, "none")) {
+        digest_begin(&d, sizeof whole, "who");
+        field(&d, slice_of(principal));
+        field(&d, text_of(f, NULL, principal, scratch));
+        digest_end(&d, whole);
+    }
+    memcpy(out, whole, SUBJECT_WHO);
 }
 
 static bool is_global(const struct limit *l)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Whose request it is: names the record of a key and the groups of limits (docs/wire.md, Keys).
  *
- *   record   digest = policy, principal, its text, key
+ *   record   digest = policy, principal, its text, key; by `scope` the host too, or host and path
  *            TAG    = of the principal's text (of the key where the principal is `none`)
  *   limits   digest = `policy` and its name, or `global` and the limit's; then each term and its text
  *            TAG    = of the text of one term: the policy's principal (not where the limit is global), else
@@ -26,6 +26,11 @@
 /* false: the principal is missing. */
 bool subject_record(const struct policy *p, const struct request_facts *f, struct spop_slice key,
                     struct record_id *id);
+/* What a record keeps of its principal, so that all that one has can be found and erased: the beginning of the
+ * digest of the principal's name and text, the same for all policies that have it. Zeros: `none`. Only if
+ * subject_record() has said yes. */
+enum { SUBJECT_WHO = 8 };
+void subject_who(const struct policy *p, const struct request_facts *f, uint8_t out[SUBJECT_WHO]);
 /* The term of a limit that the message carries no argument of that name for, a mistake of the site; NULL: none
  * is missing. */
 const char *subject_lacks(const struct limit *l, const struct request_facts *f);

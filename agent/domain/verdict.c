@@ -39,17 +39,19 @@ static const struct answer {
     unsigned retry_s;
     const char *detail;
 } answers[] = {
-    {OUTCOME_GO,       "go",        PROBLEM_NONE,            0, NULL                                             },
-    {OUTCOME_YOURS,    "yours",     PROBLEM_NONE,            0, NULL                                             },
-    {OUTCOME_REPLAY,   "replay",    PROBLEM_NONE,            0, NULL                                             },
-    {OUTCOME_MISMATCH, "mismatch",  PROBLEM_MISMATCH,        0, "Use a new key for a new request."               },
-    {OUTCOME_BUSY,     "busy",      PROBLEM_IN_PROGRESS,     1, "Repeat the request later to get its answer."    },
-    {OUTCOME_TOMB,     "tombstone", PROBLEM_NOT_STORED,      0, "It was carried out once, and will not be again."},
-    {OUTCOME_UNKNOWN,  "unknown",   PROBLEM_OUTCOME_UNKNOWN, 0,
-     "It may have been carried out; nobody repeats it."                                                          },
-    {OUTCOME_LIMITED,  "limited",   PROBLEM_LIMITED,         0, NULL                                             },
-    {OUTCOME_LATE,     "late",      PROBLEM_UNAVAILABLE,     1, "The decision came too late."                    },
-    {OUTCOME_FOREIGN,  "foreign",   PROBLEM_UNAVAILABLE,     0, "What is stored under this key cannot be read."  },
+    {OUTCOME_GO,        "go",        PROBLEM_NONE,            0, NULL                                             },
+    {OUTCOME_YOURS,     "yours",     PROBLEM_NONE,            0, NULL                                             },
+    {OUTCOME_REPLAY,    "replay",    PROBLEM_NONE,            0, NULL                                             },
+    {OUTCOME_MISMATCH,  "mismatch",  PROBLEM_MISMATCH,        0, "Use a new key for a new request."               },
+    {OUTCOME_BUSY,      "busy",      PROBLEM_IN_PROGRESS,     1, "Repeat the request later to get its answer."    },
+    {OUTCOME_TOMB,      "tombstone", PROBLEM_NOT_STORED,      0, "It was carried out once, and will not be again."},
+    {OUTCOME_UNKNOWN,   "unknown",   PROBLEM_OUTCOME_UNKNOWN, 0,
+     "It may have been carried out; nobody repeats it."                                                           },
+    {OUTCOME_LIMITED,   "limited",   PROBLEM_LIMITED,         0, NULL                                             },
+    {OUTCOME_LATE,      "late",      PROBLEM_UNAVAILABLE,     1, "The decision came too late."                    },
+    {OUTCOME_DATA_LOST, "data-lost", PROBLEM_DATA_LOST,       1,
+     "The store has forgotten earlier requests; an operator must look."                                           },
+    {OUTCOME_FOREIGN,   "foreign",   PROBLEM_UNAVAILABLE,     0, "What is stored under this key cannot be read."  },
 };
 
 static const char detail_never[] = "The request costs more than its limit allows at once: it never passes.";

@@ -7,7 +7,7 @@
  * data (OOM), a tombstone now is safer than the whole answer later. */
 #include "rooms/completion_fate.h"
 
-#include <string.h>
+#include "domain/rights.h"
 
 #define PAUSE_FIRST   0.1
 #define PAUSE_LONGEST 2.0
@@ -40,7 +40,6 @@ static const struct {
     {"CLUSTERDOWN", 0},
     {"TRYAGAIN",    0},
     {"NOAUTH",      0},
-    {"NOPERM",      0},
     {"NOSCRIPT",    0},
     {"WRONGTYPE",   1},
     {"",            5},
@@ -58,6 +57,8 @@ static enum fate fate_of_letter(struct spop_slice reply, struct spop_slice *why)
 static enum fate fate_of_error(struct spop_slice text, unsigned tries)
 {
     unsigned i = 0;
+    if (rights_refused(text))
+        return FATE_LATER;
     for (;; i++) {
         if (slice_starts(text, errors[i].text))
             break;

@@ -10,8 +10,9 @@
 
 struct exporter;
 
-/* ready: asked at each readiness request; fills `why` when it says no (static text). before: called before
- * metrics are written, so that gauges can be set; may be NULL. listen_fd is owned from now on. */
+/* ready: asked at each readiness request; fills `why` when it says no (text that stays until the loop turns).
+ * before: called before metrics are written, so that gauges can be set; may be NULL. listen_fd is owned from
+ * now on. */
 struct exporter_sources {
     bool (*ready)(void *arg, const char **why);
     void (*before)(void *arg);

@@ -195,6 +195,22 @@ bool guard_admits(const struct guard *g)
     return !g->breaker.open;
 }
 
+const struct mark *guard_mark(const struct guard *g)
+{
+    return g->refuses ? &g->seen : NULL;
+}
+
+/* Asked at once: an operator may have said go meanwhile. A question that is on its way was sent behind the claim. */
+void guard_lost(struct guard *g)
+{
+    if (!g->refuses)
+        return; /* since a reload */
+    judge(g, MARK_WAITS);
+    show(g);
+    if (!g->call)
+        ask(g);
+}
+
 enum guard_trust guard_trusts(const struct guard *g)
 {
     if (!g->refuses)

@@ -5,11 +5,13 @@
  *   timer, ready ──► mark ──reply──┬─ in time?   ──► breaker ──► guard_admits()
  *   claims in time, or late ───────┘─ as large?  ──► mark ─────► guard_trusts()
  *
+ * The mark is up to a quarter of a second old when a claim is sent: so under "refuse" the claim compares it too.
  * Only claims ask the guard: an open breaker does not hold back extends, nor any other word (PROTOCOL). */
 #ifndef GUARD_H
 #define GUARD_H
 
 #include "adapters/redis.h"
+#include "domain/mark.h"
 
 struct guard;
 
@@ -26,6 +28,10 @@ void guard_ready(struct guard *g);
 bool guard_admits(const struct guard *g);
 /* Grows with each connection and each loss of data: what was learned from Redis before may hold no more. */
 uint64_t guard_epoch(const struct guard *g);
+/* The mark that Redis must still have when it grants; NULL: it need not (on_data_loss = "continue"). */
+const struct mark *guard_mark(const struct guard *g);
+/* A claim found that it has not: a loss, told and counted now and not at the next question. */
+void guard_lost(struct guard *g);
 /* A claim's reply came (an error is one too), or did not come in time. */
 void guard_heard(struct guard *g, bool in_time);
 

@@ -49,6 +49,7 @@ struct inflight {
     bool look;              /* a notice came: also look at what another agent polls */
     struct log_gate strange_gate;
     unsigned running; /* listed so far in the last poll that asked */
+    struct view view; /* what an operator is told */
 };
 
 /* The next poll is as soon as it may be. */
@@ -179,6 +180,7 @@ static void on_listed(void *arg, struct worker *w, bool mine, enum worker_list l
         heartbeat_again(i->heartbeat);
     if (!l)
         return;
+    view_listed(&i->view, worker_process(w), list, *l, monotonic_now());
     if (list != WORKER_RUNNING)
         walk_ended(i, w, mine, list, l);
     else
@@ -342,16 +344,27 @@ bool inflight_look(struct inflight *i, const struct token *t, struct spop_slice 
     return process_read(process.ptr, process.len, &p) == 0 && lookups_add(i->lookups, t, &p, fn, arg);
 }
 
+static bool is_reached(const struct inflight *i, const struct process *p)
+{
+    for (unsigned n = 0; n < i->nsites; n++)
+        if (site_reaches(i->sites[n], p))
+            return true;
+    return false;
+}
+
+unsigned inflight_seen(const struct inflight *i, inflight_seen_fn *fn, void *arg)
+{
+    for (unsigned n = 0; n < i->view.n; n++)
+        if (is_reached(i, &i->view.entry[n].process))
+            fn(arg, &i->view.entry[n]);
+    return i->view.left_out;
+}
+
 /* A notice of a process that no site reaches counts by itself. */
 static bool is_gone(const struct inflight *i, struct spop_slice process)
 {
     struct process p;
-    if (process_read(process.ptr, process.len, &p) != 0)
-        return false;
-    for (unsigned n = 0; n < i->nsites; n++)
-        if (site_reaches(i->sites[n], &p))
-            return false;
-    return true;
+    return process_read(process.ptr, process.len, &p) == 0 && !is_reached(i, &p);
 }
 
 void inflight_notice(struct inflight *i, const struct notice *n)

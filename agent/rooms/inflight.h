@@ -14,6 +14,7 @@
 
 #include "domain/evidence.h"
 #include "rooms/completion.h"
+#include "rooms/view.h"
 
 struct inflight;
 
@@ -50,6 +51,10 @@ void inflight_notice(struct inflight *i, const struct notice *n);
 /* Has all that runs in our HAProxys been extended since Redis came back? Until then, a second at the most,
  * nothing may be claimed (PROTOCOL, Timing rules: flush, list, extend, then claim). */
 bool inflight_caught_up(const struct inflight *i);
+/* Calls fn for each entry of the last listings whose process is still there; returns how many entries there
+ * were no room for. */
+typedef void inflight_seen_fn(void *arg, const struct view_entry *e);
+unsigned inflight_seen(const struct inflight *i, inflight_seen_fn *fn, void *arg);
 /* Redis is ready again: list and extend at once. */
 void inflight_redis_ready(struct inflight *i);
 

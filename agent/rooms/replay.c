@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Serving stored answers: from memory, else from Redis, else not at all.
  *
- *   request ──bad id──► 400
+ *   request ──REPLAY_HEALTH──► 200, or 503 when nothing should be asked here any more
+ *      │    ──bad id──► 400
  *      │ kept, same fence ──► answer
  *      ▼
  *   GET record ──LATE, LOST, nil, not DONE, other fence, not to be read──► 503
@@ -56,6 +57,7 @@ struct replay {
     struct redis *redis;
     struct sealer *sealer;
     struct metrics *metrics;
+    struct replay_health health;
     size_t memory, used;
     ev_tstamp keep, deadline; /* seconds */
     config_text problem_base;
@@ -288,6 +290,12 @@ static bool fetch_start(struct replay *r, struct httpd_request *q, const struct 
     return false;
 }
 
+static void answer_health(const struct replay *r, struct httpd_request *q)
+{
+    httpd_begin(q, r->health.well(r->health.arg) ? 200 : 503, NULL, 0);
+    httpd_send(q);
+}
+
 static void on_request(void *arg, struct httpd_request *q, const char *method, const char *path)
 {
     struct replay *r = arg;
@@ -295,7 +303,10 @@ static void on_request(void *arg, struct httpd_request *q, const char *method, c
     uint64_t fence;
     const char *text = httpd_header(q, "Once-Replay");
     (void)method;
-    (void)path;
+    if (!text && strcmp(path, REPLAY_HEALTH) == 0) {
+        answer_health(r, q);
+        return;
+    }
     if (!text || replay_id_read(text, strlen(text), &id, &fence) < 0) {
         refuse_id(q);
         return;
@@ -322,7 +333,7 @@ void replay_reconfigure(struct replay *r, const struct config *c)
 }
 
 struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, struct sealer *sealer,
-                          const struct config *c, struct metrics *metrics)
+                          const struct config *c, struct metrics *metrics, const struct replay_health *health)
 {
     struct replay *r = calloc(1, sizeof *r);
     if (!r)
@@ -331,6 +342,7 @@ struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *red
     r->redis = redis;
     r->sealer = sealer;
     r->metrics = metrics;
+    r->health = *health;
     TAILQ_INIT(&r->order);
     LIST_INIT(&r->fetches);
     buf_init(&r->command);

@@ -5,7 +5,10 @@
  * The agent that decided has it in memory (bounded by replay.memory and replay.keep); any other fetches the
  * record from Redis. A record that is gone, is not the one meant, or cannot be opened is refused with 503
  * problem+json and never forwarded. What is sealed is kept sealed, and opened for each answer. A replay carries `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the
- * place of what was stored under these names. */
+ * place of what was stored under these names.
+ *
+ * HAProxy's check asks for REPLAY_HEALTH without that header (any status 2xx or 3xx is well: HAProxy's Configuration
+ * Manual, `option httpchk`). */
 #ifndef REPLAY_H
 #define REPLAY_H
 
@@ -20,9 +23,19 @@ struct replay;
 /* What a kept answer costs beyond the bytes of its record; counts against replay.memory. */
 enum { REPLAY_OVERHEAD = 96 };
 
-/* listen_fd is owned from now on. */
+#define REPLAY_HEALTH "/health"
+
+/* What the check is told. */
+struct replay_health {
+    /* false: stored answers should be asked for elsewhere (but are still served) */
+    bool (*well)(void *arg);
+    void *arg;
+};
+
+/* listen_fd is owned from now on; health is copied. */
 struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *redis, struct sealer *sealer,
-                          const struct config *c, struct metrics *metrics);
+                          const struct config *c, struct metrics *metrics,
+                          const struct replay_health *health);
 /* Before redis_free(), or after it: then nothing is being fetched any more. */
 void replay_free(struct replay *r);
 void replay_reconfigure(struct replay *r, const struct config *c);

@@ -8,6 +8,7 @@
 #include "rooms/txn_inner.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "adapters/log.h"
 #include "domain/verdict.h"
@@ -121,6 +122,15 @@ void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_
 {
     verdict_deny(txn_ack(t), t->config->problems.base, p, detail, retry_s);
     txn_end(t, NULL);
+}
+
+void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t rid[8], ev_tstamp not_before)
+{
+    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = CONFIG_RECORD_DEFAULT_S};
+    script_token(&t->plan, 0, &w.token);
+    w.token.id = *id;
+    memcpy(w.token.rid, rid, sizeof w.token.rid);
+    completion_put(t->gate->completion, &w, not_before, NULL, NULL);
 }
 
 size_t txn_buffer(const struct txn *t)

@@ -52,6 +52,10 @@ void txn_end_empty(struct txn *t);
 /* ACK with a refusal. */
 void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_s);
 
+/* Whatever claim was made on that record under that rid is nobody's: released when Redis is asked next, or behind not_before
+ * (ev_time()). */
+void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t rid[8], ev_tstamp not_before);
+
 /* Bytes of head and body that this HAProxy can buffer: tune.bufsize (its frames are 4 bytes smaller) less
  * tune.maxrewrite (spop.maxrewrite; half of it where that is not known). Only before the message's callback returns. */
 size_t txn_buffer(const struct txn *t);

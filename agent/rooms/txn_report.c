@@ -136,14 +136,12 @@ void txn_response(struct txn *t, const struct response_facts *f)
  * late enough. Without an error HAProxy has our verdict and could not use it: nothing is on its way. */
 void txn_refused(struct txn *t, const struct request_facts *f)
 {
-    size_t buffer = txn_buffer(t);
     metrics_add(t->gate->metrics, METRIC_REFUSED);
-    plan_request(t->config, f, buffer, &t->plan);
-    if (t->plan.kind == PLAN_CLAIM && t->plan.has_record) {
-        struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = CONFIG_RECORD_DEFAULT_S};
-        script_token(&t->plan, 0, &w.token);
+    if (plan_refused(t->config, f, &t->plan)) {
         ev_tstamp at = f->err != 0 ? ev_time() + t->config->redis.deadline_ms / 1000.0 : 0;
-        completion_put(t->gate->completion, &w, at, NULL, NULL);
+        txn_release_rid(t, &t->plan.id, t->plan.rid, at);
+        if (t->plan.has_lost)
+            txn_release_rid(t, &t->plan.lost_id, t->plan.lost, at);
     }
     txn_end_empty(t);
 }

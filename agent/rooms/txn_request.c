@@ -25,11 +25,17 @@
 static struct buf command; /* reused: one command is built at a time */
 
 static const enum metric outcome_metrics[256] = {
-    [OUTCOME_GO] = METRIC_CLAIM_GO,           [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
-    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,   [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
-    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,       [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
-    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN, [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
-    [OUTCOME_LATE] = METRIC_CLAIM_LATE,       [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_GO] = METRIC_CLAIM_GO,
+    [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
+    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,
+    [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
+    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,
+    [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
+    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN,
+    [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
+    [OUTCOME_LATE] = METRIC_CLAIM_LATE,
+    [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_DATA_LOST] = METRIC_DATA_REFUSED,
 };
 
 /* Does the record protect a key, or only hold slots? */
@@ -88,12 +94,8 @@ static void redis_refused(struct txn *t, const struct redis_reply *reply)
 /* The claim may have been granted without our knowing. Its own deadline, by Redis' clock, bounds when. */
 static void release_unknown_grant(struct txn *t)
 {
-    if (!t->plan.has_record)
-        return;
-    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = record_s(t)};
-    script_token(&t->plan, 0, &w.token);
-    double left = t->deadline - monotonic_now();
-    completion_put(t->gate->completion, &w, ev_time() + left + DRIFT, NULL, NULL);
+    if (t->plan.has_record)
+        txn_release_rid(t, &t->plan.id, t->plan.rid, ev_time() + t->deadline - monotonic_now() + DRIFT);
 }
 
 /* Sends `command`; false: it cannot be sent, or it is too late. */
@@ -248,6 +250,7 @@ static void decide(struct txn *t, struct outcome *o)
         open_location(t, o);
         txn_share(t, o);
         break;
+    case OUTCOME_DATA_LOST: guard_lost(t->gate->guard); break;
     case OUTCOME_FOREIGN:
         warn(t, "record-foreign",
              "a value of an unknown version lies under a record's key; it was left untouched");
@@ -288,12 +291,13 @@ static void on_claim(void *arg, const struct redis_reply *reply)
 /* Refused without asking: is it because of the data, or of the breaker? True: the transaction has ended. */
 static bool guarded(struct txn *t)
 {
-    static const char lost[] = "The store has forgotten earlier requests; an operator must look.";
     struct gate *g = t->gate;
     enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard) : GUARD_TRUSTED;
     if (trust == GUARD_LOST) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
-        txn_deny(t, PROBLEM_DATA_LOST, lost, 1);
+        verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan,
+                        &(struct outcome){.kind = OUTCOME_DATA_LOST});
+        txn_end(t, NULL);
     } else if (trust == GUARD_UNKNOWN) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
         unavailable(t, "The decision cannot be made now");
@@ -332,7 +336,7 @@ void txn_claim(struct txn *t)
     if (is_served(t) && left > 0) {
         buf_reset(&command);
         script_claim(&command, &t->plan, redis_clock_us(r) + (uint64_t)(left * 1e6), redis_contact_us(r),
-                     t->parked.lot != NULL);
+                     t->parked.lot != NULL, keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
         if (ask(t, on_claim))
             return;
     }
@@ -390,6 +394,10 @@ static void start_claim(struct txn *t, const struct request_facts *f)
 {
     const char *why;
     metrics_add(t->gate->metrics, METRIC_REQUEST_CLAIMED);
+    if (t->plan.has_lost) { /* goes ahead of the claim, on the same connection */
+        metrics_add(t->gate->metrics, METRIC_REQUEST_AGAIN);
+        txn_release_rid(t, &t->plan.lost_id, t->plan.lost, 0);
+    }
     if (t->full) {
         metrics_add(t->gate->metrics, METRIC_SPOP_FULL);
         warn(t, "claim-refused", "spop.max_pending messages of this connection wait already");

@@ -390,7 +390,7 @@ class Record(unittest.TestCase):
             return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
 
         def head(state, fence):
-            return b"\1" + state + b"\0\0" + fence.to_bytes(8, "little") + bytes(43)
+            return b"\1" + state + b"\0\0" + fence.to_bytes(8, "little") + bytes(55)
 
         with tempfile.TemporaryDirectory() as folder:
             whole = (command(b"SELECT", b"0") + command(b"SET", b"once:{00}:r:k", head(b"R", 7), b"PXAT", b"9") + b"#TS:1\r\n"

@@ -47,6 +47,8 @@ static void grants_a_new_key(void **state)
     assert_int_equal(r.lease_until_us, g->outcome.now_us + LOCK_S * (uint64_t)SECOND_US);
     assert_memory_equal(r.rid, g->plan.rid, 8);
     assert_memory_equal(r.fingerprint, g->plan.fingerprint, 16);
+    assert_int_equal(r.policy, g->policy.hash);
+    assert_memory_equal(r.who, g->plan.who, sizeof r.who);
     assert_int_equal(r.process.len, strlen(g->plan.process));
     assert_memory_equal(r.process.ptr, g->plan.process, r.process.len);
     assert_int_equal(r.ttl_s, TTL_S);

@@ -285,7 +285,7 @@ static void each_request_counts(void **state)
     memset(g->plan.rid, 'r', sizeof g->plan.rid);
     assert_int_equal(gate_claim(g), 'Y');
     struct word w = gate_word_of(g, SCRIPT_COMPLETE);
-    char done[60] = "\1D";
+    char done[80] = "\1D";
     w.pending = (struct spop_slice){done, sizeof done};
     assert_int_equal(gate_say(g, &w), 'S');
     assert_charged(g, 'q', 'D', 1, 0);
@@ -353,7 +353,7 @@ static void each_without_memory(void **state)
     count_each(g);
     assert_int_equal(gate_claim(g), 'G');
     struct word w = gate_word_of(g, SCRIPT_COMPLETE);
-    char done[60] = "\1D";
+    char done[80] = "\1D";
     w.pending = (struct spop_slice){done, sizeof done};
     assert_int_equal(gate_say(g, &w), 'S');
     redis_server_do(&g->redis, "CONFIG SET maxmemory 1");

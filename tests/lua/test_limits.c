@@ -179,7 +179,7 @@ static void refusals_of_the_record_charge_nothing(void **state)
     g->plan.fingerprint[0]--;
     assert_int_equal(gate_claim_as(g, 'r'), 'Y');
     struct word w = gate_word_of(g, SCRIPT_COMPLETE);
-    char done[60] = "\1D";
+    char done[80] = "\1D";
     w.pending = (struct spop_slice){done, sizeof done};
     assert_int_equal(gate_say(g, &w), 'S');
     assert_int_equal(gate_claim(g), 'D');

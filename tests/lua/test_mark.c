@@ -145,6 +145,71 @@ static void foreign(void **state)
     assert_int_equal(seen.number, 7);
 }
 
+/* A claim compares as the question does: what it finds, and what it has left undone if that is a loss. */
+static void compared_by_claims(void **state)
+{
+    struct gate *g = *state;
+    static const struct {
+        const char *value; /* NULL: there is none */
+        char kind;
+    } cases[] = {
+        {"1000 7",                 'G'},
+        {"1000 8",                 'G'},
+        {"1001 1",                 'G'},
+        {"go",                     'G'},
+        {NULL,                     'W'},
+        {"1000 6",                 'W'},
+        {"999 900",                'W'},
+        {"",                       'W'},
+        {"GO",                     'W'},
+        {"1000",                   'W'},
+        {"1000 7 ",                'W'},
+        {"99999999999999999999 1", 'W'},
+        {"1700000000000000 7",     'G'},
+        {"1700000000000000 12",    'G'},
+        {"1700000000000001 1",     'G'},
+        {"1700000000000000 6",     'W'},
+        {"1699999999999999 8",     'W'},
+        {"1700000000000000",       'W'},
+        {"1700000000000000 ",      'W'},
+        {"1700000000000000 x",     'W'},
+        {"xxxxxxxxxxxxxxxxxxxx",   'W'},
+    };
+    gate_limit(g, 6, 60, 1);
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        g->mark =
+            &(struct mark){strlen(cases[i].value ? cases[i].value : "") < 16 ? 1000 : 1700000000000000, 7};
+        redis_server_do(&g->redis, "FLUSHALL");
+        if (cases[i].value)
+            set(g, cases[i].value);
+        assert_int_equal(gate_claim_as(g, 'r'), cases[i].kind);
+        bool granted = cases[i].kind == 'G';
+        assert_int_equal(redis_server_int(&g->redis, "EXISTS %s", gate_record_key(g)), granted);
+        assert_int_equal(redis_server_int(&g->redis, "EXISTS %s", gate_limit_key(g, 0)), granted);
+        if (cases[i].value)
+            expect_mark(g, cases[i].value);
+    }
+}
+
+/* Not even a record that is there is believed; who does not compare is not kept back; what is no text is an error. */
+static void compared_before_the_record(void **state)
+{
+    struct gate *g = *state;
+    struct mark mark = {1000, 7};
+    assert_int_equal(gate_claim_as(g, 'r'), 'G');
+    g->mark = &mark;
+    assert_int_equal(gate_claim_as(g, 'q'), 'W');
+    assert_int_equal(gate_claim_with(g, 1, 0, false), 'P');
+    set(g, "1000 7");
+    assert_int_equal(gate_claim_as(g, 'q'), 'B');
+    redis_server_do(&g->redis, "DEL once:mark");
+    redis_server_do(&g->redis, "LPUSH once:mark x");
+    redis_server_do(&g->redis, "EXPIRE once:mark 100");
+    assert_int_equal(gate_claim_as(g, 'q'), 'E');
+    g->mark = NULL;
+    assert_int_equal(gate_claim_as(g, 'q'), 'B');
+}
+
 /* Redis is full: the mark is still kept. */
 static void at_the_memory_limit(void **state)
 {
@@ -171,9 +236,17 @@ static void no_such_reply(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(first_and_on), CASE(none_yet_refused),    CASE(further),
-        CASE(lost),         CASE(epochs_grow),         CASE(passed),
-        CASE(foreign),      CASE(at_the_memory_limit), CASE(no_such_reply),
+        CASE(first_and_on),
+        CASE(none_yet_refused),
+        CASE(further),
+        CASE(lost),
+        CASE(epochs_grow),
+        CASE(passed),
+        CASE(foreign),
+        CASE(at_the_memory_limit),
+        CASE(no_such_reply),
+        CASE(compared_by_claims),
+        CASE(compared_before_the_record),
     };
     return cmocka_run_group_tests(tests, gate_start, gate_stop);
 }

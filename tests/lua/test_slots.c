@@ -411,10 +411,11 @@ static struct word word_of(const struct gate *g, const struct row *row, bool bar
     script_token(&g->plan, FENCE, &w.token);
     w.token.flags = bare ? TOKEN_BARE : row->flags & HOLD ? TOKEN_HOLD : 0;
     if (!bare && (row->word == SCRIPT_COMPLETE || row->word == SCRIPT_ANSWERED))
-        w.pending = (struct spop_slice){"\1D"
-                                        "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-                                        "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0the response",
-                                        67};
+        w.pending = (struct spop_slice){
+            "\1D"
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0the response",
+            79};
     return w;
 }
 

@@ -28,6 +28,8 @@ static struct record planted(const struct gate *g, const struct row *row)
     r.fence = row->from == 'f' ? FENCE + 1 : FENCE;
     memset(r.rid, row->from == 'o' ? 'x' : 'r', sizeof r.rid);
     memset(r.fingerprint, 'f', sizeof r.fingerprint);
+    r.policy = g->policy.hash;
+    memset(r.who, 'w', sizeof r.who);
     r.lock_ms = LOCK_S * 1000;
     r.ttl_s = TTL_S;
     if (live((char)r.state)) {
@@ -43,8 +45,9 @@ static struct record planted(const struct gate *g, const struct row *row)
     return r;
 }
 
-static const char response[] = "\1D" /* 53 zeroes */
+static const char response[] = "\1D" /* 65 zeroes */
                                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                               "\0\0\0\0\0\0\0\0\0\0\0\0"
                                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
                                "the response";
 
@@ -85,11 +88,14 @@ static const char *payload_wanted(const struct row *row)
 
 static void check_owner(const struct row *row, const struct record *r)
 {
+    static const uint8_t nobody[RECORD_WHO];
     static const char partial[17] = "ffff", whole[17] = "ffffffffffffffff", rid[9] = "rrrrrrrr";
     bool rebuilt = row->from == '-';
     assert_int_equal(r->fence, FENCE);
     assert_memory_equal(r->rid, rid, sizeof r->rid);
     assert_memory_equal(r->fingerprint, rebuilt ? partial : whole, sizeof r->fingerprint);
+    assert_int_equal(r->policy, 0x04030201);
+    assert_memory_equal(r->who, rebuilt ? nobody : (const uint8_t *)"wwwwwwww", sizeof r->who);
     assert_int_equal(r->lock_ms, rebuilt ? token_ttl_seconds(token_ttl_code(LOCK_S)) * 1000 : LOCK_S * 1000);
     assert_int_equal(r->ttl_s, rebuilt ? REBUILT_TTL_S : TTL_S);
     assert_int_equal(!!(r->flags & RECORD_PARTIAL), rebuilt);
@@ -187,17 +193,17 @@ static void foreign_values(void **state)
     } values[] = {
         {"",               0,  0  },
         {"\1",             1,  0  },
-        {"\1R",            54, 0  },
-        {"\1R",            60, 6  },
-        {"\2D",            60, 0  },
-        {"\1?",            60, 0  },
-        {"something else", 60, 'x'},
+        {"\1R",            66, 0  },
+        {"\1R",            72, 6  },
+        {"\2D",            72, 0  },
+        {"\1?",            72, 0  },
+        {"something else", 72, 'x'},
     };
     static const enum script_id words[] = {SCRIPT_EXTEND,     SCRIPT_ANSWERED, SCRIPT_COMPLETE,
                                            SCRIPT_UNSTORABLE, SCRIPT_RELEASE,  SCRIPT_RESOLVE,
                                            SCRIPT_RELEASE_RID};
     for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
-        char bytes[64] = {0}, got[64];
+        char bytes[80] = {0}, got[80];
         memcpy(bytes, values[v].bytes, strlen(values[v].bytes));
         bytes[RECORD_HEAD] = (char)values[v].np;
         for (size_t i = 0; i < sizeof words / sizeof *words; i++) {

@@ -40,7 +40,7 @@ char gate_claim_at(struct gate *g, uint64_t us)
     if (g->reply)
         freeReplyObject(g->reply);
     buf_reset(&g->out);
-    script_claim(&g->out, &g->plan, 0, 0, false);
+    script_claim(&g->out, &g->plan, 0, 0, false, NULL);
     assert_memory_equal(g->out.data + sizeof head - 1, scripts[SCRIPT_CLAIM].sha, 40);
     memcpy(g->out.data + sizeof head - 1, sha, 40);
     g->reply = redis_server_send(&g->redis, g->out.data, g->out.len, 1);

@@ -46,6 +46,7 @@ int gate_begin(void **state)
     struct gate *g = *state;
     redis_server_do(&g->redis, "FLUSHALL");
     gate_told(g, NULL);
+    g->mark = NULL;
     g->policy = (struct policy){.hash = 0x04030201};
     g->policy.idempotency = (struct idempotency){.enabled = true, .lock_s = LOCK_S, .record_s = TTL_S};
     g->plan = (struct plan){.kind = PLAN_CLAIM, .policy = &g->policy, .has_record = true};
@@ -53,6 +54,7 @@ int gate_begin(void **state)
     memset(g->plan.id.digest, 0xd1, sizeof g->plan.id.digest);
     memset(g->plan.fingerprint, 'f', sizeof g->plan.fingerprint);
     memset(g->plan.rid, 'r', sizeof g->plan.rid);
+    memset(g->plan.who, 'w', sizeof g->plan.who);
     strcpy(g->plan.process, "4711.1700000000000000.host");
     return 0;
 }
@@ -68,7 +70,7 @@ char gate_claim_with(struct gate *g, uint64_t deadline_us, uint64_t contact_us, 
 {
     drop_reply(g);
     buf_reset(&g->out);
-    script_claim(&g->out, &g->plan, deadline_us, contact_us, tell_me);
+    script_claim(&g->out, &g->plan, deadline_us, contact_us, tell_me, g->mark);
     g->reply = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
     if (g->reply->type == REDIS_REPLY_ERROR)
         return 'E';
@@ -232,6 +234,8 @@ void gate_plant(struct gate *g, const struct record *r, unsigned ttl_ms)
     buf_le(b, r->ttl_s, 4);
     buf_le(b, r->status, 2);
     buf_put(b, r->fingerprint, sizeof r->fingerprint);
+    buf_le(b, r->policy, 4);
+    buf_put(b, r->who, sizeof r->who);
     buf_u8(b, (uint8_t)r->process.len);
     buf_put(b, r->process.ptr, r->process.len);
     buf_put(b, r->slots.ptr, r->slots.len);

@@ -22,7 +22,8 @@ struct gate {
     struct policy policy;
     struct plan plan;
     struct outcome outcome;
-    redisReply *reply; /* of the last claim: the outcome's slices point into it */
+    const struct mark *mark; /* that a claim compares; NULL: none */
+    redisReply *reply;       /* of the last claim: the outcome's slices point into it */
 };
 
 /* cmocka: group setup and teardown, test setup and teardown. */

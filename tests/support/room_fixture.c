@@ -88,6 +88,12 @@ static int listen_on(char address[128], const char *dir, const char *name)
     return fd;
 }
 
+static bool is_well(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
 void room_start(struct room *r, const char *more)
 {
     *r = (struct room){0};
@@ -106,11 +112,12 @@ void room_start(struct room *r, const char *more)
     g->acks = acks_new(g->loop, g->redis, c, g->metrics);
     g->completion = completion_new(g->loop, g->redis, c, g->metrics);
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
+    static const struct replay_health health = {is_well, NULL};
     g->parking = parking_new(g->loop, g->redis, c, g->metrics);
     g->shield = shield_new(c, g->metrics);
     g->sealer = sealer_new(g->loop, c, g->metrics);
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis,
-                           g->sealer, c, g->metrics);
+                           g->sealer, c, g->metrics, &health);
     int fd = listen_on(r->address, r->redis.server.dir, "spop");
     r->sessions = sessions_new(g, &fd, 1);
     assert_true(g->guard && g->acks && g->completion && g->inflight && g->parking && g->shield && g->sealer &&
@@ -150,12 +157,14 @@ void room_dial(struct room *r, struct peer *p)
     assert_int_equal(peer_hello(p, 16380, false), 16380);
 }
 
-void room_request_of(struct peer *p, uint64_t stream, const char *message, const char *policy,
-                     const char *key, const char *rid, int64_t content_length)
+static void request(struct peer *p, uint64_t stream, const char *message, const char *policy, const char *key,
+                    const char *rid, const char *lost, int64_t content_length)
 {
     peer_notify(p, stream, message);
     peer_str(p, "policy", policy);
     peer_str(p, "rid", rid);
+    if (lost)
+        peer_str(p, "lost", lost);
     peer_str(p, "process", "4711.1700000000000000.host");
     peer_str(p, "method", "POST");
     peer_str(p, "path", "/payments");
@@ -163,6 +172,19 @@ void room_request_of(struct peer *p, uint64_t stream, const char *message, const
     peer_int(p, "keys", 1);
     peer_int(p, "content_length", content_length);
     peer_end(p);
+}
+
+void room_request_of(struct peer *p, uint64_t stream, const char *message, const char *policy,
+                     const char *key, const char *rid, int64_t content_length)
+{
+    request(p, stream, message, policy, key, rid, NULL, content_length);
+}
+
+void room_again(struct peer *p, uint64_t stream, const char *message, const char *key, const char *rid,
+                const char *lost)
+{
+    request(p, stream, message, "payments", key, rid, lost, 10);
+    peer_send(p);
 }
 
 void room_request(struct peer *p, uint64_t stream, const char *policy, const char *key, const char *rid)

@@ -41,6 +41,9 @@ void room_request(struct peer *p, uint64_t stream, const char *policy, const cha
 /* The same, made and not yet sent; a length that another payload would have. */
 void room_request_of(struct peer *p, uint64_t stream, const char *message, const char *policy,
                      const char *key, const char *rid, int64_t content_length);
+/* Asked again, by policy payments, since the connection was lost with the message of rid `lost`; sent. */
+void room_again(struct peer *p, uint64_t stream, const char *message, const char *key, const char *rid,
+                const char *lost);
 
 /* The only record in Redis; false: there is none. */
 bool room_record(struct room *r, struct record *out);

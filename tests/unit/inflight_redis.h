@@ -78,7 +78,7 @@ static struct token make_token(bool hold)
     memset(p.rid, claims, sizeof p.rid);
     strcpy(p.process, "1.2.host");
     buf_init(&out);
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     redisReply *r = redis_server_send(&server, out.data, out.len, 1);
     assert_int_equal(outcome_read(r->str, (size_t)r->len, &p, &o), 0);
     assert_int_equal(o.kind, OUTCOME_GO);

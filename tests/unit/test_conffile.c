@@ -237,7 +237,7 @@ static void test_unknown_names(void **state)
         "4: unknown option 'redis.dedline': did you mean 'redis.deadline'?");
     BAD(GOOD "reids = { };\n", "3: unknown option 'reids': did you mean 'redis'?");
     BAD(GOOD "level = \"info\";\n",
-        "3: unknown option 'level': known here: log, spop, replay, http, notices, redis, "
+        "3: unknown option 'level': known here: log, spop, replay, http, admin, notices, redis, "
         "breaker, problems, inflight, completion, wait, stop, crash, haproxy, policies\n");
     BAD(HAPROXY POLICY(" locks = \"30s\";"),
         "4: policy 'p': unknown option 'idempotency.locks': did you mean 'lock'?");
@@ -457,6 +457,18 @@ static void test_rules_between_values(void **state)
     BAD(HAPROXY POLICY(" definite = \"500, 501\";"),
         "4: policy 'p': option 'idempotency.definite': 501: only 5xx, but not 501");
     config_drop(good(HAPROXY POLICY(" definite = \"500, 502, 503, 504, 520\";")));
+    BAD(HAPROXY POLICY(" ignore = [ \"timestamp\" ];"),
+        "4: policy 'p': option 'idempotency.ignore': means nothing without fingerprint = \"json\"");
+    BAD(HAPROXY POLICY(" fingerprint = \"json\"; ignore = [ \"a..b\" ];"),
+        "4: policy 'p': option 'idempotency.ignore': value 'a..b': paths of fields are wanted, at most 64, "
+        "such as [\"timestamp\", \"meta.sent_at\"]");
+    struct config *c =
+        good(HAPROXY POLICY(" fingerprint = \"json\"; ignore = [ \"A\", \"b.c\" ]; scope = \"path\";"));
+    assert_int_equal(c->policies[0].idempotency.ignore.n, 2);
+    assert_string_equal(c->policies[0].idempotency.ignore.item[0], "A");
+    assert_string_equal(c->policies[0].idempotency.ignore.item[1], "b.c");
+    assert_int_equal(c->policies[0].idempotency.scope, KEY_SCOPE_PATH);
+    config_drop(c);
     test_slots();
     BAD(HAPROXY POLICY("") "replay = { listen = \"\"; };\n",
         "2: policy 'p': option 'idempotency': stored answers");
@@ -623,6 +635,9 @@ static void test_secret_file(void **state)
     secret_is("hush", 0644, "may be read by everybody (mode 0644): chmod o-r");
     snprintf(text, sizeof text, GOOD "redis = { password = \"a\"; password_file = \"%s\"; };\n", secret);
     BAD(text, "3: option 'redis.password_file': only one of");
+    BAD(GOOD "crash = { file = \"/nowhere/at/all/crash\"; };\n",
+        "3: option 'crash.file': value '/nowhere/at/all/crash': there is no directory /nowhere/at/all/: make "
+        "it");
     unlink(secret);
     snprintf(text, sizeof text, GOOD "redis = { password_file = \"%s\"; };\n", secret);
     BAD(text, "3: option 'redis.password_file': value '");

@@ -112,6 +112,7 @@ static void put_request(struct wire *s)
     static const uint8_t sha[32] = {1, 2, 3, [31] = 32};
     put_text(s, "policy", "payments");
     put_text(s, "rid", "9f0c");
+    put_text(s, "lost", "9f0b");
     put_text(s, "process", "77.1700000000000000.gw");
     put_int(s, "sent", SPOP_INT64, 1700000000123456);
     put_int(s, "timeout", SPOP_INT32, 800);
@@ -135,6 +136,7 @@ static void assert_request(const struct request_facts *f)
 {
     assert_text(f->policy, "payments");
     assert_text(f->rid, "9f0c");
+    assert_text(f->lost, "9f0b");
     assert_text(f->process, "77.1700000000000000.gw");
     assert_int_equal(f->sent, 1700000000123456);
     assert_int_equal(f->timeout, 800);
@@ -405,9 +407,28 @@ static void test_extra_bound(void **state)
     (void)state;
 }
 
+/* What is said in words is found like what a message has brought. */
+static void test_say(void **state)
+{
+    struct request_facts f = {0};
+    char scratch[24];
+    (void)state;
+    assert_true(facts_say(&f, "host", S("shop")));
+    assert_text(f.host, "shop");
+    assert_text(facts_text(&f, "host", scratch), "shop");
+    assert_true(facts_say(&f, "user", S("alice")));
+    assert_text(facts_text(&f, "user", scratch), "alice");
+    assert_false(facts_say(&f, "src", S("192.0.2.7")));
+    assert_false(facts_say(&f, "keys", S("1")));
+    while (f.nextra < FACTS_EXTRA_MAX)
+        assert_true(facts_say(&f, "more", S("x")));
+    assert_false(facts_say(&f, "more", S("x")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_say),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_request_whole),
         cmocka_unit_test(test_refused_and_order),

@@ -208,6 +208,30 @@ static void refuses_until_go(void **state)
     }
 }
 
+/* Whenever it is emptied, the very next request is refused: none is granted until the mark is asked for again. */
+static void refuses_at_once(void **state)
+{
+    (void)state;
+    w.redis.config->redis.on_data_loss = ON_DATA_LOSS_REFUSE;
+    guard_reconfigure(w.gate.guard, w.redis.config);
+    for (unsigned loss = 1; loss < 12; loss++) {
+        room_turn(&w, 0.023 * loss); /* every part of the quarter of a second between two questions */
+        ask(10 * loss, "payments", "k");
+        expect_go();
+        redis_server_do(&w.redis.server, "FLUSHALL");
+        ask(10 * loss + 1, "payments", "k");
+        expect_deny("data-lost");
+        assert_int_equal(room_counted(&w, METRIC_DATA_LOSS), loss);
+        assert_int_equal(room_counted(&w, METRIC_DATA_LOST), 1);
+        ask(10 * loss + 2, "payments", "k");
+        expect_deny("data-lost");
+        assert_int_equal(redis_server_int(&w.redis.server, "DBSIZE"), 0);
+        redis_server_do(&w.redis.server, "SET once:mark go");
+        room_until(&w, METRIC_DATA_LOST, 0);
+    }
+    assert_int_equal(room_counted(&w, METRIC_DATA_REFUSED), 2 * 11);
+}
+
 /* Each says for itself, and all must agree; the outcome of Redis' own refusals is no reason. */
 static void fails_open(void **state)
 {
@@ -289,6 +313,7 @@ int main(void)
         CASE(forgets_and_goes_on),
         CASE(old_backup),
         CASE(refuses_until_go),
+        CASE(refuses_at_once),
         CASE(fails_open),
         CASE(fails_open_late),
         cmocka_unit_test_setup_teardown(refuses_without_a_mark, setup_refuse, teardown),

@@ -162,6 +162,9 @@ static const struct mutation {
     {AGENT, "maxrewrite = 1024", "maxrewrite = 512", "maxrewrite", SITE, "tune.maxrewrite", 0, NULL, NULL},
 
     {SITE, "    http-request set-var(txn.once_policy) str(payments)", "    #", "no-policy", SITE, "frontend gateway", 0, "    http-request set-var(txn.once_policy) str(quotes)", "    #"},
+    {SITE, "\nbackend application\n", "\nfrontend second\n    bind :8099\n    default_backend application\nbackend application\n", "way-round", SITE, "    default_backend application\nbackend", 0, NULL, NULL},
+    {SITE, "\nbackend application\n", "\nfrontend second\n    bind :8099\n    use_backend application if METH_GET\n    default_backend other\nbackend application\n", "way-round", SITE, "use_backend application", 0, NULL, NULL},
+    {SITE, "\nbackend application\n", "\nfrontend second\n    bind :8099\n    default_backend other\nbackend application\n", "", SITE, "global", 0, NULL, NULL},
     {SITE, "acl once_gated   var(txn.once_policy) -m found", "acl once_gated   var(txn.once_rid) -m found", "acl", SITE, "acl once_gated", 0, NULL, NULL},
     {SITE, "    acl once_go ", "    acl once_go always_true\n    acl once_go ", "acl", SITE, "acl once_go always_true", 0, NULL, NULL},
     {SITE, "    acl once_tracked var(txn.once.token),table_conn_cur(once_inflight) gt 0\n", "", "acl", SITE, "frontend gateway", 0, NULL, NULL},
@@ -171,6 +174,8 @@ static const struct mutation {
     {SITE, "    http-request set-var(txn.once_rid) uuid() if once_gated\n", "", "rid", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
     {SITE, "%[var(proc.once_start)].%H", "%H", "process", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
     {SITE, "    http-request wait-for-body time 10s if once_gated\n", "", "request-wait", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "wait-for-body time 10s if once_gated", "wait-for-body time 10s at-least 10 if once_gated", "request-part", SITE, "at-least 10", 0, NULL, NULL},
+    {SITE, "wait-for-body time 10s if once_gated", "wait-for-body time 10s at-least 10 if once_gated\n    http-request wait-for-body time 10s if once_gated", "", SITE, "global", 0, NULL, NULL},
     {SITE, "send-spoe-group once once-request if once_gated !once_waits", "send-spoe-group once once-request if once_gated !once_waits METH_POST", "ask", SITE, "frontend gateway", 0, NULL, NULL},
     {SITE, "    http-request track-sc2 var(txn.once.token) table once_inflight if once_gated once_go\n", "", "track", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
     {SITE, "    http-request set-var(txn.once_refused) bool(true) if once_gated !once_verdict\n", "", "no-verdict", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
@@ -191,12 +196,17 @@ static const struct mutation {
     {SITE, "    # attach/hop-routing.cfg\n", "    use_backend application if { path /x }\n", "replay-route", SITE, "use_backend application", 0, NULL, NULL},
 
     {SITE, "    http-response wait-for-body time 1h if { var(txn.once_waited) -m bool }\n", "", "answer-wait", SITE, "send-spoe-group once-response once-response", 0, NULL, NULL},
+    {SITE, "wait-for-body time 1h", "wait-for-body time 1h at-least 10", "answer-part", SITE, "at-least 10", 0, NULL, NULL},
     {SITE, "    http-response send-spoe-group once-response once-response if once_go\n", "", "answer-message", SITE, "frontend gateway", 0, NULL, NULL},
     {SITE, "    http-response sc-set-gpt0(2) 1000 if once_go once_settled\n", "", "settled", SITE, "send-spoe-group once-response once-response", 0, NULL, NULL},
     {SITE, "    http-response track-sc1 var(txn.once.token) table once_unsettled if once_go !{ var(txn.once.recorded) -m bool }\n", "", "unsettled", SITE, "send-spoe-group once-response once-response", 0, NULL, NULL},
     {SITE, "    http-response sc-set-gpt0(1) status if", "    #", "unsettled-status", SITE, "track-sc1", 0, NULL, NULL},
     {SITE, "wait-for-body time 1h", "wait-for-body time 60s", "answer-timeout", SITE, "wait-for-body time 60s", 0, NULL, NULL},
     {SITE, "    http-response send-spoe-group", "    http-response allow if { status 204 }\n    http-response send-spoe-group", "answer-skipped", SITE, "http-response allow", 0, NULL, NULL},
+
+    {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n    http-response deny status 502 if { status 500 }\n    server app", "answer-skipped", SITE, "http-response deny status 502", 0, NULL, NULL},
+    {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n    tcp-response content reject if { res.len gt 0 }\n    server app", "answer-skipped", SITE, "tcp-response content reject", 0, NULL, NULL},
+    {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n    http-response deny status 502 if !{ var(txn.once.token) -m found }\n    server app", "", SITE, "global", 0, NULL, NULL},
 
     {SITE, "    no option abortonclose\n    server app", "    option abortonclose\n    server app", "abortonclose", SITE, "option abortonclose\n    server app", 0, NULL, NULL},
     {SITE, "    no option abortonclose\n    server app", "    no option abortonclose\n.if defined(X)\n    option abortonclose\n.endif\n    server app", "abortonclose", SITE, "option abortonclose\n.endif", 0, NULL, NULL},
@@ -205,18 +215,30 @@ static const struct mutation {
     {SITE, "    log global\n", "    log global\n    option abortonclose\n", "abortonclose", SITE, "option abortonclose", 0, "    no option abortonclose\n    timeout server 1h", "    timeout server 1h"},
     {SITE, "\nbackend application\n", "\ndefaults early\n    option abortonclose\n    mode http\n    timeout connect 1s\n    timeout server 120s\ndefaults base2\n    timeout connect 1s\nbackend application from early\n", "abortonclose", SITE, "option abortonclose", 0, "    no option abortonclose\n    server app", "    server app"},
     {SITE, "\nbackend application\n", "\ndefaults early\n    option abortonclose\ndefaults late from early\n    mode http\n    timeout server 120s\ndefaults base2\n    timeout connect 1s\nbackend application from late\n", "abortonclose", SITE, "option abortonclose", 0, "    no option abortonclose\n    server app", "    server app"},
+    {SITE, "send-proxy-v2\n", "send-proxy-v2 check on-marked-down shutdown-sessions\n", "shutdown-sessions", SITE, "server hop", 0, NULL, NULL},
+    {SITE, "    server application \"${ONCE_BACKEND}\"\n", "    server application \"${ONCE_BACKEND}\" check on-marked-down shutdown-sessions\n", "shutdown-sessions", SITE, "server application", 0, NULL, NULL},
+    {SITE, "    server application \"${ONCE_BACKEND}\"\n", "    default-server check on-marked-up shutdown-backup-sessions\n    server application \"${ONCE_BACKEND}\"\n", "shutdown-sessions", SITE, "default-server check on-marked-up", 0, NULL, NULL},
     {SITE, "    log global\n", "    log global\n    retry-on all-retryable-errors\n", "", SITE, "global", 0, NULL, NULL},
-    {SITE, "    log global\n", "    log global\n    retry-on conn-failure\n", "", SITE, "global", 0, "    http-request disable-l7-retry if once_gated\n", ""},
-    {SITE, "    log global\n", "    log global\n    retry-on conn-failure 503\n", "retry-on", SITE, "retry-on conn-failure 503", 0, "    http-request disable-l7-retry if once_gated\n", ""},
-    {SITE, "    log global\n", "    log global\n    retry-on 503\n", "retry-on", SITE, "retry-on 503", 0, "    http-request disable-l7-retry if once_gated\n", "    http-request disable-l7-retry if once_gated METH_PUT\n"},
+    {SITE, "    http-request send-spoe-group once once-request if once_again\n", "", "ask-again", SITE, "send-spoe-group once once-request", 0, NULL, NULL},
+    {SITE, "    http-response send-spoe-group once-response once-response if once_go once_untold\n", "", "answer-again", SITE, "send-spoe-group once-response once-response", 0, NULL, NULL},
+    {SITE, "    log global\n", "    log global\n    retry-on conn-failure\n", "", SITE, "global", 0, "    http-request disable-l7-retry if once_gated !once_replay\n", ""},
+    {SITE, "    log global\n", "    log global\n    retry-on conn-failure 503\n", "retry-on", SITE, "retry-on conn-failure 503", 0, "    http-request disable-l7-retry if once_gated !once_replay\n", ""},
+    {SITE, "    log global\n", "    log global\n    retry-on 503\n", "retry-on", SITE, "retry-on 503", 0, "    http-request disable-l7-retry if once_gated !once_replay\n", "    http-request disable-l7-retry if once_gated !once_replay METH_PUT\n"},
     {SITE, "    retry-on none\n", "    retry-on 503\n", "", SITE, "global", 0, NULL, NULL},
     {SITE, "    retry-on none\n", "    retry-on 503\n", "hop-retry", SITE, "retry-on 503", 0, "    http-request disable-l7-retry if { var(txn.once_hop) -m bool }\n", ""},
     {SITE, "server hop \"unix@${ONCE_RUN}/hop.sock\"", "server hop 127.0.0.1:8085", "hop-socket", SITE, "server hop", 0, NULL, NULL},
-    {SITE, "server hop \"unix@${ONCE_RUN}/hop.sock\"", "server hop abns@hop", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "server hop \"unix@${ONCE_RUN}/hop.sock\"", "server hop abns@hop", "", SITE, "global", 0, "bind \"unix@${ONCE_RUN}/hop.sock\"", "bind abns@hop"},
+    {SITE, "\nfrontend gateway\n", "\nfrontend first\n    bind \"unix@${ONCE_RUN}/hop.sock\" accept-proxy\n    default_backend other\nfrontend gateway\n", "hop-path", SITE, "bind \"unix@${ONCE_RUN}/hop.sock\" mode 660", 0, NULL, NULL},
+    {SITE, "\nbackend application\n", "\nfrontend last\n    bind \"unix@${ONCE_RUN}/hop.sock\"\n    default_backend other\nbackend application\n", "hop-path", SITE, "bind \"unix@${ONCE_RUN}/hop.sock\"\n    default_backend", 0, NULL, NULL},
+    {SITE, "bind \"unix@${ONCE_RUN}/hop.sock\"", "bind \"unix@${ONCE_RUN}/hop2.sock\"", "hop-path", SITE, "use_backend once_hop", 0, NULL, NULL},
+    {SITE, "bind \"unix@${ONCE_RUN}/hop.sock\"", "bind \"unix@${ONCE_RUN}//hop.sock\"", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "bind \"unix@${ONCE_RUN}/hop.sock\"", "bind \"unix@${NOWHERE}/hop.sock\"", "", SITE, "global", 0, NULL, NULL},
     {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" proto h2\n", "", SITE, "global", 0, NULL, NULL},
     {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" proto h2\n", "hop", SITE, "str(payments)", 0, "    use_backend once_hop", "    #"},
     {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" ssl crt x alpn h2,http/1.1\n", "hop", SITE, "str(payments)", 0, "    use_backend once_hop", "    #"},
     {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" ssl crt x\n", "hop", SITE, "str(payments)", 0, "    use_backend once_hop", "    #"},
+    {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" proto h2\n", "hop", SITE, "str(payments)", 0, "    http-request set-var(txn.once_hop) bool(true) if { var(txn.once_policy) -m found } { fc_http_major", "    #"},
+    {SITE, "str(payments)", "path,field(2,/)", "hop", SITE, "path,field(2,/)", 0, "    use_backend once_hop", "    bind :8099 proto h2\n    #"},
     {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind quic4@:443 ssl crt x alpn h3\n", "hop", SITE, "str(payments)", 0, "    use_backend once_hop", "    #"},
     {SITE, "    bind \"${ONCE_BIND}\"\n", "    bind \"${ONCE_BIND}\" ssl crt x alpn http/1.1\n", "", SITE, "global", 0, "    use_backend once_hop", "    #"},
     {SITE, "    http-response sc-set-gpt0(2) status if { var(txn.once.token) -m found }\n", "", "mark", SITE, "\nbackend application", 0, NULL, NULL},
@@ -267,6 +289,22 @@ static const struct mutation {
     {SITE, "on-marked-down shutdown-sessions ", "", "reconnect-storm", SITE, "backend once_agents", 0, NULL, NULL},
     {SITE, "    retries 2\n", "    retries 0\n", "reconnect-storm", SITE, "retries 0", 0, NULL, NULL},
 
+    {SITE, "    option httpchk GET /health\n", "", "replay-check", SITE, "\nbackend once_replay", 0, NULL, NULL},
+    {SITE, " response-timeout 503\n", " response-timeout\n", "replay-check", SITE, "retry-on conn-failure empty", 0, NULL, NULL},
+    {SITE, "replay.sock\"\n", "replay.sock\" no-check\n", "replay-check", SITE, "/replay.sock", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/spop.sock\"", "server agent1 \"unix@${ONCE_RUN}/other.sock\"", "agent-socket", SITE, "server agent1 \"unix@${ONCE_RUN}/other.sock\"", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/spop.sock\"", "server agent1 \"unix@${ONCE_RUN}/replay.sock\"", "agent-socket", SITE, "server agent1 \"unix@${ONCE_RUN}/replay.sock\"", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/replay.sock\"", "server agent1 \"unix@${ONCE_RUN}/spop.sock\" # stored", "agent-socket", SITE, "# stored", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/spop.sock\"", "server agent1 \"unix@${ONCE_RUN}/other.sock\"\n    server agent1 \"unix@${ONCE_RUN}/spop.sock\"", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/spop.sock\"", "server agent1 \"unix@${NOWHERE}/spop.sock\"", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/spop.sock\"", "server agent1 127.0.0.1:9000", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/spop.sock\"", "server agent1 \"unix@${ONCE_RUN}/spop.sock\"\n    server agent2 \"unix@${ONCE_RUN}/replay.sock\" # second", "agent-socket", SITE, "# second", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/spop.sock\"", "server agent1 /other.sock\n    server agent2 \"unix@${NOWHERE}/spop.sock\"", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "server agent1 \"unix@${ONCE_RUN}/replay.sock\"", "server agent1 \"unix@${ONCE_RUN}//replay.sock\"", "", SITE, "global", 0, NULL, NULL},
+    {AGENT, "unix@${ONCE_RUN}/replay.sock", "unix@/run/once/replay.sock", "", SITE, "global", 0, "server agent1 \"unix@${ONCE_RUN}/replay.sock\"", "server agent1 /var/run/once/replay.sock"},
+    {AGENT, "unix@${ONCE_RUN}/replay.sock", "unix@/var/run/once/replay.sock", "", SITE, "global", 0, "server agent1 \"unix@${ONCE_RUN}/replay.sock\"", "server agent1 unix@/run/once/replay.sock"},
+    {AGENT, "unix@${ONCE_RUN}/replay.sock", "127.0.0.1:9181", "", SITE, "global", 0, NULL, NULL},
+    {AGENT, "unix@${ONCE_RUN}/replay.sock", "unix@/jail/other.sock", "", SITE, "global", 0, "server agent1 \"unix@${ONCE_RUN}/replay.sock\"", "server agent1 /other.sock\nglobal\n    chroot /jail"},
     {AGENT, "record = \"24h\"", "record = \"24h\"; wait = \"10s\"", "", SITE, "global", 0, NULL, NULL},
     {AGENT, "record = \"24h\"", "record = \"24h\"; wait = \"10s\"", "wait-engine", SITE, "frontend gateway", 0, "    http-request send-spoe-group once-wait once-request if once_gated once_waits\n", ""},
     {AGENT, "record = \"24h\"", "record = \"24h\"; wait = \"10s\"", "wait-engine", SITE, "frontend gateway", 0, "    http-request set-var(txn.once_wait) bool(true)", "    #"},
@@ -287,6 +325,16 @@ static const struct mutation {
     {SITE, "str(quotes)", "str(qoutes)", "unknown-policy", SITE, "str(qoutes)", 0, NULL, NULL},
     {AGENT, "record = \"24h\"", "record = \"24h\"; on_unknown = \"hold\"", "", SITE, "global", 0, NULL, NULL},
     {AGENT, "record = \"24h\"", "record = \"24h\"; on_unknown = \"hold\"", "hold-notices", SITE, "str(payments)", 0, "    log-format", "    #"},
+    {SITE, "    log \"${ONCE_RUN}/notices.sock\" len 1024 format raw local0 notice\n", "", "notices", SITE, "log-format", 0, NULL, NULL},
+    {SITE, "    log global\n", "", "notices", SITE, "log-format", 0, NULL, NULL},
+    {SITE, "    log global\n", "", "", SITE, "global", 0, "    # attach/notices-frontend.cfg\n", "    log \"${ONCE_RUN}/notices.sock\" len 1024 format raw local0 notice\n"},
+    {SITE, "    log global\n", "    log global\n    no log\n", "notices", SITE, "log-format", 0, NULL, NULL},
+    {SITE, "/notices.sock", "/other.sock", "notices", SITE, "log-format", 0, NULL, NULL},
+    {SITE, "format raw local0 notice", "format raw local0 err", "notices", SITE, "/notices.sock", 0, NULL, NULL},
+    {SITE, "    log \"${ONCE_RUN}/notices.sock\"", "    log \"${NOWHERE}/notices.sock\"", "", SITE, "global", 0, NULL, NULL},
+    {SITE, "    http-request set-log-level notice if once_go\n", "", "notices", SITE, "log-format", 0, NULL, NULL},
+    {SITE, "    http-request set-log-level notice if once_go\n", "", "", SITE, "global", 0, "format raw local0 notice", "format raw local0"},
+    {AGENT, "notices = { listen = \"unix@${ONCE_RUN}/notices.sock\"; }", "notices = { }", "notices", SITE, "log-format", 0, NULL, NULL},
     {SITE, "str(quotes)", "\"path,map_beg(${MAP},payments)\"", "", SITE, "global", 0, NULL, NULL},
     {SITE, "str(quotes)", "\"path,map_beg(${MAP},other)\"", "unknown-policy", SITE, "${MAP}", 0, NULL, NULL},
     {SITE, "str(quotes)", "path,map_beg(/nowhere/x.map)", "unknown-policy", SITE, "/nowhere/x.map", 0, NULL, NULL},
@@ -306,6 +354,9 @@ static const struct mutation {
     {AGENT, QUOTES, QUOTES " fail_open = true;", "fail-open", SITE, OPEN, 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy),map(/nowhere/x.map) -m found }\n"},
     {AGENT, "record = \"24h\"", "record = \"24h\"; fail_open = true", "", SITE, "global", 0, "    # attach/frontend.cfg\n", OPEN "if { var(txn.once_policy) -m str payments }\n"},
     {AGENT, "principal = \"none\"", "principal = \"principal\"", "principal", SITE, "str(payments)", 0, NULL, NULL},
+    {AGENT, "principal = \"none\"", "principal = \"none\"; fingerprint = \"json\"", "json-body", SITE, "str(payments)", 0, NULL, NULL},
+    {AGENT, "principal = \"none\"", "principal = \"none\"; fingerprint = \"json\"", "json-body", SITE, "str(payments)", 0, "    http-request set-var(txn.once_body) req.body", "    http-request set-var(txn.once_json) bool(true) if { path / }\n    #"},
+    {SITE, "    http-request set-header Once-Key", "    http-request set-var(txn.once_json) bool(true)\n    http-request set-header Once-Key", "late-facts", SITE, "set-var(txn.once_json)", 0, NULL, NULL},
     {AGENT, "key = \"ip\"", "key = \"tenant\"", "principal", SITE, "str(quotes)", 0, NULL, NULL},
     {0},
   /* clang-format on */
@@ -382,6 +433,25 @@ static void an_unknown_policy_in_a_map(void **state)
         buf_free(&texts[i]);
 }
 
+/* A policy whose name is made while HAProxy runs may be the one that holds. */
+static void a_policy_that_may_be_any(void **state)
+{
+    (void)state;
+    struct buf texts[FILES];
+    load(texts);
+    replace(&texts[AGENT], "record = \"24h\"", "record = \"24h\"; on_unknown = \"hold\"");
+    replace(&texts[SITE], "str(payments)", "path,field(2,/)");
+    check(texts);
+    assert_int_equal(nsaid, 0);
+    replace(&texts[SITE], "    log-format", "    #");
+    check(texts);
+    assert_int_equal(nsaid, 1);
+    assert_string_equal(said[0].id, "hold-notices");
+    assert_int_equal(said[0].line, line_of(&texts[SITE], "path,field(2,/)"));
+    for (int i = 0; i < FILES; i++)
+        buf_free(&texts[i]);
+}
+
 /* A site without any of our lines, and no site at all. */
 static void nothing_is_there(void **state)
 {
@@ -450,8 +520,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_shipped_files_are_right), cmocka_unit_test(each_mistake_is_found_at_its_line),
-        cmocka_unit_test(an_unknown_policy_in_a_map),  cmocka_unit_test(nothing_is_there),
+        cmocka_unit_test(the_shipped_files_are_right),
+        cmocka_unit_test(each_mistake_is_found_at_its_line),
+        cmocka_unit_test(an_unknown_policy_in_a_map),
+        cmocka_unit_test(a_policy_that_may_be_any),
+        cmocka_unit_test(nothing_is_there),
         cmocka_unit_test(every_rule_is_tested),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

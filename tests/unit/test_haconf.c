@@ -170,6 +170,9 @@ static void the_environment_of_global(void **state)
     assert_string_equal(l->word[1], "x y");
     assert_string_equal(l->word[2], "");
     assert_string_equal(l->word[3], "bcd");
+    assert_true(l->unset);
+    assert_false(c.lines[0].unset);
+    assert_false(c.lines[4].unset);
     assert_string_equal(haconf_variable(&c, "A"), "x y");
     haconf_free(&c);
 }
@@ -189,7 +192,7 @@ static void spoe_has_scopes(void **state)
 static void patterns(void **state)
 {
     const char *const words[] = {"http-request", "set-var(txn.a)", "str(b)", "if", "x"};
-    const struct haconf_line l = {"f", 1, false, 5, words};
+    const struct haconf_line l = {"f", 1, false, 5, words, false};
     (void)state;
     assert_true(haconf_matches(&l, "http-request"));
     assert_true(haconf_matches(&l, "http-request set-var(txn.* if x"));

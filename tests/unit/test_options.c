@@ -158,6 +158,7 @@ static void try_option(const struct option *o, void *base)
     case OPT_DATAGRAM: try_text(o, base, "unix@/", 5 + 107); break;
     case OPT_ENUM: try_words(o, base); break;
     case OPT_HEADERS: try_list(o, base, "x-a", CONFIG_DROP_MAX); break;
+    case OPT_FIELDS: try_list(o, base, "a.b", CONFIG_DROP_MAX); break;
     case OPT_LISTEN: try_list(o, base, "127.0.0.1:1", CONFIG_LISTEN_MAX); break;
     case OPT_PATHS: try_list(o, base, "/a", CONFIG_LISTEN_MAX); break;
     case OPT_METHODS: try_list(o, base, "GET", 51); break;

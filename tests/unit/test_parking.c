@@ -357,8 +357,11 @@ static void deaf(void **state)
 static void the_documented_user(void **state)
 {
     (void)state;
-    redis_server_do(&w.server, "ACL SETUSER waiter on >open-sesame ~once:* &once:w:* -@all +role +info "
-                               "+script|load +time +evalsha +psubscribe +ping");
+    redis_server_do(&w.server,
+                    "ACL SETUSER waiter on >open-sesame ~once:* &once:w:* &once:ack -@all +role +info "
+                    "+script|load +scan +time +evalsha +set +get +getrange +setrange +strlen +exists +pttl "
+                    "+pexpire +rename +unlink +publish +zadd +zcount +zrange +zrem +zremrangebyscore "
+                    "+psubscribe +ping");
     strcpy(w.config->redis.username, "waiter");
     strcpy(w.config->redis.password, "open-sesame");
     redis_reconfigure(w.redis, w.config);

@@ -178,6 +178,9 @@ static void test_owner(void **state)
     f.rid = (struct spop_slice){0};
     assert_denied(&p, &f, PROBLEM_UNAVAILABLE);
     f = facts_payment();
+    f.lost = f.rid;
+    assert_denied(&p, &f, PROBLEM_UNAVAILABLE);
+    f = facts_payment();
     f.process = (struct spop_slice){0};
     assert_denied(&p, &f, PROBLEM_UNAVAILABLE);
     p.idempotency.inflight = INFLIGHT_LEASE;
@@ -302,8 +305,9 @@ static void test_body_facts_missing(void **state)
 
 static void fingerprint_of(enum fingerprint kind, const struct request_facts *f, uint8_t out[16])
 {
+    struct idempotency i = {.fingerprint = kind};
     const char *detail;
-    assert_int_equal(fingerprint_make(kind, f, LIMIT, out, &detail), PROBLEM_NONE);
+    assert_int_equal(fingerprint_make(&i, f, LIMIT, out, &detail), PROBLEM_NONE);
 }
 
 /* Each field counts in raw and headers (but the body, which headers cannot see); none sees host and path. */
@@ -369,6 +373,94 @@ static void test_fingerprint_texts(void **state)
     a.content_length = -1;
     fingerprint_of(FINGERPRINT_HEADERS, &a, x);
     fingerprint_of(FINGERPRINT_NONE, &a, y);
+    (void)state;
+}
+
+static void json_of(const struct idempotency *i, const char *body, uint8_t out[16])
+{
+    struct request_facts f = facts_payment();
+    const char *detail;
+    f.body = slice_of(body);
+    f.body_len = f.content_length = (int64_t)f.body.len;
+    f.sha = (struct spop_slice){0};
+    assert_int_equal(fingerprint_make(i, &f, LIMIT, out, &detail), PROBLEM_NONE);
+}
+
+static bool json_same(const struct idempotency *i, const char *a, const char *b)
+{
+    uint8_t x[16], y[16];
+    json_of(i, a, x);
+    json_of(i, b, y);
+    return memcmp(x, y, 16) == 0;
+}
+
+static void test_fingerprint_json(void **state)
+{
+    static struct idempotency json = {.fingerprint = FINGERPRINT_JSON};
+    struct request_facts f = facts_payment();
+    const char *detail;
+    uint8_t x[16], y[16];
+    assert_true(json_same(&json, "{\"a\":1,\"b\":2}", "{\"b\": 2, \"a\": 1}"));
+    assert_false(json_same(&json, "{\"a\":1}", "{\"a\":2}"));
+    assert_false(json_same(&json, "{\"a\":1}", "{\"a\":1,\"b\":null}"));
+    assert_false(json_same(&json, "{\"a\":1,\"t\":1}", "{\"a\":1,\"t\":2}"));
+    /* What is no JSON is its bytes; no such text is another's form. */
+    assert_true(json_same(&json, "", ""));
+    assert_true(json_same(&json, "a=1", "a=1"));
+    assert_false(json_same(&json, "a=1", "a=1 "));
+    assert_false(json_same(&json, "{\"a\":1,\"a\":1}", "{\"a\":1, \"a\":1}"));
+    assert_false(json_same(&json, "[\"n1\"]", "[1]"));
+    strcpy(json.ignore.item[json.ignore.n++], "t");
+    assert_true(json_same(&json, "{\"a\":1,\"t\":1}", "{\"t\":2,\"a\":1}"));
+    assert_false(json_same(&json, "{\"a\":1,\"t\":1}", "{\"t\":1,\"a\":2}"));
+    /* The other fields count as with raw. */
+    f.body = S("{}");
+    f.body_len = f.content_length = 2;
+    assert_int_equal(fingerprint_make(&json, &f, LIMIT, x, &detail), PROBLEM_NONE);
+    f.query = S("a=2");
+    assert_int_equal(fingerprint_make(&json, &f, LIMIT, y, &detail), PROBLEM_NONE);
+    assert_memory_not_equal(x, y, 16);
+    /* The body must have come, all of it. */
+    f.body_len = 3;
+    assert_int_equal(fingerprint_make(&json, &f, LIMIT, x, &detail), PROBLEM_UNAVAILABLE);
+    assert_non_null(strstr(detail, "body"));
+    f.body_len = 2;
+    f.content_length = 3;
+    assert_int_equal(fingerprint_make(&json, &f, LIMIT, x, &detail), PROBLEM_BODY_TOO_LARGE);
+    f.content_length = -1;
+    assert_int_equal(fingerprint_make(&json, &f, LIMIT, x, &detail), PROBLEM_NONE);
+    f.body = (struct spop_slice){0};
+    assert_int_equal(fingerprint_make(&json, &f, LIMIT, x, &detail), PROBLEM_UNAVAILABLE);
+    f.body_len = 0; /* an empty body may arrive as none at all */
+    assert_int_equal(fingerprint_make(&json, &f, LIMIT, x, &detail), PROBLEM_NONE);
+    (void)state;
+}
+
+/* A refused request names its record, whatever its body and the limits are. */
+static void test_refused(void **state)
+{
+    struct policy p = policy_payments();
+    struct config c = {.npolicies = 1, .policies = &p};
+    struct request_facts f = facts_payment();
+    struct plan asked, refused;
+    p.idempotency.fingerprint = FINGERPRINT_JSON;
+    f.body = S("{}");
+    f.body_len = f.content_length = 2;
+    plan_request(&c, &f, LIMIT, &asked);
+    assert_int_equal(asked.kind, PLAN_CLAIM);
+    f.body = f.sha = (struct spop_slice){0};
+    p.limits[p.nlimits++] = limit_of("a", 6, 60, "missing", NULL);
+    assert_true(plan_refused(&c, &f, &refused));
+    assert_memory_equal(&refused.id, &asked.id, sizeof asked.id);
+    assert_memory_equal(refused.rid, asked.rid, sizeof asked.rid);
+    assert_ptr_equal(refused.policy, &p);
+    f.method = S("GET");
+    assert_false(plan_refused(&c, &f, &refused));
+    f.method = S("POST");
+    f.rid = (struct spop_slice){0};
+    assert_false(plan_refused(&c, &f, &refused));
+    f.policy = S("other");
+    assert_false(plan_refused(&c, &f, &refused));
     (void)state;
 }
 
@@ -449,6 +541,8 @@ int main(void)
         cmocka_unit_test(test_body_facts_missing),
         cmocka_unit_test(test_fingerprint_fields),
         cmocka_unit_test(test_fingerprint_texts),
+        cmocka_unit_test(test_fingerprint_json),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_limit_lacks),
         cmocka_unit_test(test_limits_full),

@@ -16,9 +16,10 @@
     }
 
 static const uint8_t head_bytes[] = {
-    1,   'A', 9,   0,   8,   7,   6,   5,    4,    3,    2,   1,   'r',  'i',  'd', '-', 'r',  'i', 'd', '-',
-    1,   0,   0,   0,   0,   0,   0,   0x80, 0x30, 0x75, 0,   0,   0x58, 0x1b, 0,   0,   0xc9, 0,   'f', 'f',
-    'f', 'f', 'f', 'f', 'f', 'f', 'f', 'f',  'f',  'f',  'f', 'f', 'f',  'f',  3,   '1', '.',  '2', '/', 'p'};
+    1,    'A', 9,   0,   8,   7,   6,   5,   4,   3,    2,    1,    'r', 'i', 'd',  '-',  'r', 'i',
+    'd',  '-', 1,   0,   0,   0,   0,   0,   0,   0x80, 0x30, 0x75, 0,   0,   0x58, 0x1b, 0,   0,
+    0xc9, 0,   'f', 'f', 'f', 'f', 'f', 'f', 'f', 'f',  'f',  'f',  'f', 'f', 'f',  'f',  'f', 'f',
+    4,    3,   2,   1,   'w', 'w', 'w', 'w', 'w', 'w',  'w',  'w',  3,   '1', '.',  '2',  '/', 'p'};
 
 /* A copy that ends where its memory ends. */
 static struct spop_slice exact(const void *bytes, size_t len)
@@ -53,6 +54,8 @@ static void opens_every_field(void **state)
     assert_int_equal(r.ttl_s, 7000);
     assert_int_equal(r.status, 201);
     assert_memory_equal(r.fingerprint, "ffffffffffffffff", 16);
+    assert_int_equal(r.policy, 0x01020304);
+    assert_memory_equal(r.who, "wwwwwwww", 8);
     assert_true(is(r.process, "1.2"));
     assert_true(is(r.payload, "/p"));
 }

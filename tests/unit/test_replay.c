@@ -317,6 +317,24 @@ static void test_free_during_fetch(void **state)
     assert_int_equal(counted(METRIC_REPLAY_FETCHED) + counted(METRIC_REPLAY_GONE), 0);
 }
 
+/* HAProxy's check: without an id only; what is kept is served however the agent is. */
+static void test_health(void **state)
+{
+    static const char check[] = "GET " REPLAY_HEALTH " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    (void)state;
+    keep(1, "body");
+    raw_send_text(&w.client, check);
+    expect_status(200);
+    going = true;
+    raw_send_text(&w.client, check);
+    expect_status(503);
+    ask(&w.client, "POST", 1, 1);
+    expect_status(201);
+    going = false;
+    raw_send_text(&w.client, "GET " REPLAY_HEALTH " HTTP/1.1\r\nHost: a\r\nOnce-Replay: x\r\n\r\n");
+    expect_status(400);
+}
+
 /* The agent ends: Redis goes first, what was being fetched is refused, and the room after it. */
 static void test_redis_is_freed_during_fetch(void **state)
 {
@@ -342,7 +360,7 @@ static void test_max_connections(void **state)
     raw_unlisten(w.path);
     w.redis.config->replay.max_connections = 2;
     w.replay = replay_new(w.redis.loop, raw_listen_unix(w.path), w.redis.redis, w.sealer, w.redis.config,
-                          &w.redis.metrics);
+                          &w.redis.metrics, &health);
     keep(1, "body");
     for (unsigned i = 0; i < 3; i++) {
         raw_connect_unix(&c[i], w.redis.loop, w.path);
@@ -370,6 +388,7 @@ int main(void)
         TEST(test_statuses),
         TEST(test_head_request),
         TEST(test_bad_ids),
+        TEST(test_health),
         TEST(test_refusals),
         TEST(test_late),
         TEST(test_lost),

@@ -32,15 +32,23 @@ static const char front[] = "frontend front\n"
                             "    default_backend once_replay\n"
                             "backend once_replay\n";
 
+static bool is_well(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
 static int setup(void **state)
 {
+    static const struct replay_health health = {is_well, NULL};
     char server[128], address[96];
     (void)state;
     log_setup(LOG_TEXT, LOG_ERROR);
     redis_fixture_start(&redis);
     redis_fixture_connect(&redis);
     sealer = sealer_new(redis.loop, redis.config, &redis.metrics);
-    replay = replay_new(redis.loop, raw_listen_unix(path), redis.redis, sealer, redis.config, &redis.metrics);
+    replay = replay_new(redis.loop, raw_listen_unix(path), redis.redis, sealer, redis.config, &redis.metrics,
+                        &health);
     snprintf(server, sizeof server, "    server agent unix@%s\n", path);
     const char *const config[] = {haproxy_server_tables, front, server};
     assert_non_null(replay);

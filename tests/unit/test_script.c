@@ -94,7 +94,7 @@ static void table_of_scripts(void **state)
         assert_int_equal(strlen(scripts[i].sha), 40);
         assert_int_equal(strlen(scripts[i].text), scripts[i].len);
         bool shebang = strncmp(scripts[i].text, "#!lua flags=allow-oom\n", 22) == 0;
-        assert_int_equal(shebang, i != SCRIPT_CLAIM);
+        assert_int_equal(shebang, i != SCRIPT_CLAIM && i != SCRIPT_SELFTEST && i != SCRIPT_LOOK);
     }
     assert_string_equal(scripts[SCRIPT_RELEASE_RID].name, "release_rid");
 }
@@ -116,6 +116,7 @@ static struct plan sample_plan(void)
     p.id = sample_token().id;
     memset(p.fingerprint, 'f', sizeof p.fingerprint);
     memset(p.rid, 'r', sizeof p.rid);
+    memset(p.who, 'w', sizeof p.who);
     strcpy(p.process, "1.2.h");
     for (unsigned i = 0; i < 3; i++) {
         p.limits[i] = (struct plan_limit){&limits[i], &limits[i].pace, 1, p.id};
@@ -129,7 +130,7 @@ static void claim_with_everything(void **state)
     (void)state;
     struct plan p = sample_plan();
     struct buf out = {0}, want = {0};
-    script_claim(&out, &p, 1000, 2000, true);
+    script_claim(&out, &p, 1000, 2000, true, NULL);
     struct command c = only(&out);
     assert_int_equal(c.n, 9);
     assert_evalsha(&c, SCRIPT_CLAIM, "3");
@@ -139,7 +140,7 @@ static void claim_with_everything(void **state)
     buf_u8(&want, 1);
     buf_f64(&want, 1000);
     buf_f64(&want, 2000);
-    buf_str(&want, "ffffffffffffffffrrrrrrrr");
+    buf_str(&want, "ffffffffffffffffrrrrrrrr\1\2\3\4wwwwwwww");
     buf_le(&want, 33000, 4);
     buf_le(&want, 86400, 4);
     buf_u8(&want, 9);
@@ -179,7 +180,7 @@ static void claim_with_limits_of_each_kind(void **state)
     p.counts_all = p.count_only = true;
     p.limits[0] = (struct plan_limit){&shadow, &tier, 9, p.limits[0].subject};
     p.limits[1] = (struct plan_limit){&window, &whole, 3, p.limits[2].subject};
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     struct command c = only(&out);
     assert_int_equal(c.arg[5].ptr[49] & 0x30, 0x30); /* flags: count only, counts all */
     buf_le(&want, 500000 + 60000, 4);
@@ -205,7 +206,7 @@ static void claim_of_each_shape(void **state)
     struct plan p = sample_plan();
     struct buf out = {0};
     p.nlimits = 0;
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     struct command c = only(&out);
     assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
@@ -216,13 +217,37 @@ static void claim_of_each_shape(void **state)
     p.has_record = false;
     p.nlimits = 1;
     p.process[0] = '\0';
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     c = only(&out);
     assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
-    assert_int_equal(c.arg[4].len, 51);
+    assert_int_equal(c.arg[4].len, 63);
     assert_int_equal(c.arg[5].len, 30);
     buf_free(&out);
+}
+
+/* Behind the record's key, and at the end of the first argument. */
+static void claim_that_compares_the_mark(void **state)
+{
+    (void)state;
+    struct plan p = sample_plan();
+    struct buf out = {0}, want = {0};
+    p.nlimits = 1;
+    script_claim(&out, &p, 0, 0, false, &(struct mark){1700000000000000, 7});
+    struct command c = only(&out);
+    assert_int_equal(c.n, 9);
+    assert_evalsha(&c, SCRIPT_CLAIM, "3");
+    assert_text(&c, 4, RECORD_KEY);
+    assert_text(&c, 5, "once:mark");
+    buf_u8(&want, 129);
+    buf_u8(&want, 5);
+    buf_str(&want, "1.2.h");
+    buf_f64(&want, 1.7e15);
+    buf_f64(&want, 7);
+    assert_int_equal(c.arg[6].len, 63 + 5 + 16);
+    assert_memory_equal(c.arg[6].ptr + 61, want.data, want.len);
+    buf_free(&out);
+    buf_free(&want);
 }
 
 /* A request that only holds slots: its record is bare, and lives for ten minutes. */
@@ -241,14 +266,14 @@ static void claim_of_slots(void **state)
     p.slots[0] = (struct plan_limit){.limit = &ten, .subject = p.id};
     p.slots[1] = (struct plan_limit){.limit = &few, .subject = p.id};
     p.slots[1].subject.digest[0] = 2;
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     struct command c = only(&out);
     assert_int_equal(c.n, 9);
     assert_evalsha(&c, SCRIPT_CLAIM, "3");
     assert_text(&c, 3, RECORD_KEY);
     assert_text(&c, 4, "once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
     assert_text(&c, 5, "once:{ab01}:c:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
-    assert_memory_equal(c.arg[6].ptr + 41, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
+    assert_memory_equal(c.arg[6].ptr + 53, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
     assert_int_equal(c.arg[7].len, 0);
     buf_le(&want, 10, 4);
     buf_u8(&want, 0);
@@ -278,11 +303,11 @@ static void claim_at_its_bounds(void **state)
         p.limits[i] = (struct plan_limit){&limits[0], &limits[0].pace, 1, p.id};
         p.limits[i].subject.digest[0] = (uint8_t)i;
     }
-    script_claim(&out, &p, 0, 0, false);
+    script_claim(&out, &p, 0, 0, false, NULL);
     struct command c = only(&out);
     assert_int_equal(c.n, 6 + CONFIG_LIMITS_MAX + 1);
     assert_evalsha(&c, SCRIPT_CLAIM, "9");
-    assert_int_equal(c.arg[c.n - 3].len, 51 + PLAN_PROCESS_MAX);
+    assert_int_equal(c.arg[c.n - 3].len, 63 + PLAN_PROCESS_MAX);
     assert_int_equal(c.arg[c.n - 2].len, 30 * CONFIG_LIMITS_MAX);
     buf_free(&out);
 }
@@ -440,6 +465,7 @@ int main(void)
         cmocka_unit_test(claim_with_limits_of_each_kind),
         cmocka_unit_test(claim_of_each_shape),
         cmocka_unit_test(claim_of_slots),
+        cmocka_unit_test(claim_that_compares_the_mark),
         cmocka_unit_test(claim_at_its_bounds),
         cmocka_unit_test(words),
         cmocka_unit_test(words_with_a_body),

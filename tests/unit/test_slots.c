@@ -70,6 +70,12 @@ static void plans_without_a_key(void **state)
     other = plan_of(&p, &f);
     assert_memory_not_equal(one.id.digest, other.id.digest, 16);
     assert_memory_equal(&one.slots[0].subject, &other.slots[0].subject, sizeof(struct record_id));
+    /* Asked again under a new rid: what is freed is the record of the old one. */
+    f.lost = facts_of("slots").rid;
+    other = plan_of(&p, &f);
+    assert_true(other.has_lost);
+    assert_memory_equal(&other.lost_id, &one.id, sizeof one.id);
+    assert_memory_equal(other.lost, one.rid, sizeof one.rid);
     f.rid = (struct spop_slice){0};
     other = plan_of(&p, &f);
     assert_int_equal(other.kind, PLAN_DENY);

@@ -79,6 +79,74 @@ static void test_records_differ(void **state)
     (void)state;
 }
 
+/* By `scope` another host, or another path of one, has keys of its own (I13). */
+static void test_scope(void **state)
+{
+    static const struct {
+        enum key_scope scope;
+        bool host, path; /* are they one record? */
+    } cases[] = {
+        {KEY_SCOPE_POLICY, true,  true },
+        {KEY_SCOPE_HOST,   false, true },
+        {KEY_SCOPE_PATH,   false, false},
+    };
+    struct record_id all[3];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy p = policy_payments();
+        struct request_facts f = facts_alice();
+        struct record_id other;
+        p.idempotency.scope = cases[i].scope;
+        f.host = S("shop.example");
+        f.path = S("/a");
+        assert_true(subject_record(&p, &f, S("k1"), &all[i]));
+        f.host = S("SHOP.Example");
+        assert_true(subject_record(&p, &f, S("k1"), &other));
+        assert_true(same(&all[i], &other));
+        f.host = S("shop.example:80");
+        assert_true(subject_record(&p, &f, S("k1"), &other));
+        assert_int_equal(same(&all[i], &other), cases[i].host);
+        assert_memory_equal(all[i].tag, other.tag, sizeof other.tag);
+        f.host = S("shop.example");
+        f.path = S("/b");
+        assert_true(subject_record(&p, &f, S("k1"), &other));
+        assert_int_equal(same(&all[i], &other), cases[i].path);
+        f.host = S("shop.example/");
+        f.path = S("a");
+        assert_true(subject_record(&p, &f, S("k1"), &other));
+        assert_int_equal(same(&all[i], &other), cases[i].host && cases[i].path);
+    }
+    assert_false(same(&all[0], &all[1]) || same(&all[1], &all[2]) || same(&all[0], &all[2]));
+    (void)state;
+}
+
+/* The same principal in every policy that has it; never another's, and none for `none`. */
+static void test_who(void **state)
+{
+    static const uint8_t nobody[SUBJECT_WHO];
+    struct request_facts alice = facts_alice(), bob = facts_alice();
+    struct policy p = policy_payments(), other = policy_payments();
+    uint8_t a[SUBJECT_WHO], b[SUBJECT_WHO];
+    strcpy(other.name, "refunds");
+    subject_who(&p, &alice, a);
+    subject_who(&other, &alice, b);
+    assert_memory_equal(a, b, sizeof a);
+    assert_memory_not_equal(a, nobody, sizeof a);
+    bob.extra[0].value.bytes = S("bob");
+    subject_who(&p, &bob, b);
+    assert_memory_not_equal(a, b, sizeof a);
+    strcpy(other.idempotency.principal, "tenant");
+    alice.extra[1].value = alice.extra[0].value;
+    subject_who(&other, &alice, b);
+    assert_memory_not_equal(a, b, sizeof a);
+    strcpy(p.idempotency.principal, "ip");
+    subject_who(&p, &alice, a);
+    assert_memory_not_equal(a, nobody, sizeof a);
+    strcpy(p.idempotency.principal, "none");
+    subject_who(&p, &alice, a);
+    assert_memory_equal(a, nobody, sizeof a);
+    (void)state;
+}
+
 static void test_principal_missing(void **state)
 {
     struct request_facts f = facts_alice();
@@ -273,10 +341,16 @@ static void test_windows_stand_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record_literals),   cmocka_unit_test(test_records_differ),
-        cmocka_unit_test(test_principal_missing), cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_limit_literals),    cmocka_unit_test(test_limits_share),
-        cmocka_unit_test(test_prefixes),          cmocka_unit_test(test_windows_stand_alone),
+        cmocka_unit_test(test_scope),
+        cmocka_unit_test(test_who),
+        cmocka_unit_test(test_record_literals),
+        cmocka_unit_test(test_records_differ),
+        cmocka_unit_test(test_principal_missing),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_limit_literals),
+        cmocka_unit_test(test_limits_share),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_windows_stand_alone),
         cmocka_unit_test(test_limit_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

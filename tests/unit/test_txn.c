@@ -107,6 +107,48 @@ static void same_rid_is_yours(void **state)
     assert_int_equal(token_of_ack().fence, fence);
 }
 
+static void again(uint64_t stream, const char *message, const char *rid, const char *lost)
+{
+    room_again(&p, stream, message, "k", rid, lost);
+    peer_ack(&p, stream, &f);
+}
+
+/* The connection was lost with the first message: its claim is nobody's, and what its agent still says of it changes
+ * nothing. Only a claim under that rid is freed. */
+static void lost_claim_is_freed(void **state)
+{
+    struct record r;
+    (void)state;
+    ask(1, "payments", "k", "rid-1");
+    const struct token first = token_of_ack();
+    again(2, "once-request", "rid-2", "rid-1");
+    assert_true(ack_says(&f, "verdict", "go"));
+    const struct token second = token_of_ack();
+    assert_true(second.fence > first.fence);
+    gate_take_back(&w.gate, &(struct grant){.token = first, .ttl_s = ROOM_RECORD_S});
+    again(3, "once-request", "rid-3", "rid-1");
+    expect_deny(409, "busy");
+    assert_true(room_record(&w, &r));
+    assert_int_equal(r.state, RECORD_RUNNING);
+    assert_int_equal(r.fence, second.fence);
+    assert_int_equal(room_counted(&w, METRIC_REQUEST_AGAIN), 2);
+    again(4, "once-request", "rid-2", "rid-2");
+    expect_deny(503, "unavailable");
+    assert_int_equal(room_state(&w), RECORD_RUNNING);
+}
+
+/* No verdict the second time either: both are given back. */
+static void refused_gives_back_both(void **state)
+{
+    (void)state;
+    ask(1, "payments", "k", "rid-1");
+    again(2, "once-refused", "rid-2", "rid-1");
+    room_until_state(&w, RECORD_FREE);
+    ask(3, "payments", "k", "rid-2");
+    again(4, "once-refused", "rid-2", "rid-1");
+    room_until_state(&w, RECORD_FREE);
+}
+
 static void busy_and_mismatch(void **state)
 {
     (void)state;
@@ -417,6 +459,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(go_with_token),
         T(same_rid_is_yours),
+        T(lost_claim_is_freed),
+        T(refused_gives_back_both),
         T(busy_and_mismatch),
         T(replay_small_and_large),
         T(replay_at_the_window),

@@ -242,12 +242,13 @@ static void test_refusals(void **state)
         unsigned status, retry;
         const char *word, *reason;
     } cases[] = {
-        {OUTCOME_MISMATCH, 422, 0, "mismatch",           "mismatch" },
-        {OUTCOME_BUSY,     409, 1, "in-progress",        "busy"     },
-        {OUTCOME_TOMB,     409, 0, "outcome-not-stored", "tombstone"},
-        {OUTCOME_UNKNOWN,  409, 0, "outcome-unknown",    "unknown"  },
-        {OUTCOME_LATE,     503, 1, "unavailable",        "late"     },
-        {OUTCOME_FOREIGN,  503, 0, "unavailable",        "foreign"  },
+        {OUTCOME_MISMATCH,  422, 0, "mismatch",           "mismatch" },
+        {OUTCOME_BUSY,      409, 1, "in-progress",        "busy"     },
+        {OUTCOME_TOMB,      409, 0, "outcome-not-stored", "tombstone"},
+        {OUTCOME_UNKNOWN,   409, 0, "outcome-unknown",    "unknown"  },
+        {OUTCOME_LATE,      503, 1, "unavailable",        "late"     },
+        {OUTCOME_FOREIGN,   503, 0, "unavailable",        "foreign"  },
+        {OUTCOME_DATA_LOST, 503, 1, "data-lost",          "data-lost"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct plan p = plan_k1();

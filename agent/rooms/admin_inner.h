@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/* What the files of the operator's room share: one request on its way, and how it is answered.
+ *
+ *   admin.c   routes, status, inflight, go     admin_records.c   list, show, limits     admin_words.c   words, purge
+ */
+#ifndef ADMIN_INNER_H
+#define ADMIN_INNER_H
+
+#include <jansson.h>
+#include <sys/queue.h>
+
+#include "adapters/httpd.h"
+#include "domain/look.h"
+#include "domain/named.h"
+#include "domain/record.h"
+#include "domain/script.h"
+#include "rooms/admin.h"
+
+struct job;
+typedef void job_fn(struct job *j);
+
+/* One request. It is answered, and gone, by job_send() or job_refuse(). */
+struct job {
+    LIST_ENTRY(job) link;
+    struct admin *admin;
+    struct httpd_request *request;
+    struct redis_call *call; /* on its way; several of a purge are counted in `waiting` instead */
+    struct named named;      /* what the request means */
+    struct record record;    /* what was found under that name; without its slices */
+    job_fn *then;            /* what to do with it */
+    char word;               /* 'f', 'c', 'd' */
+    bool forced, body;
+    unsigned status;
+    json_t *answer; /* while it is put together */
+    struct purge *purge;
+    struct acks_waiter waiter;
+};
+
+struct admin {
+    struct gate *gate;
+    struct httpd *httpd;
+    struct buf command;
+    LIST_HEAD(, job) jobs;
+};
+
+/* j is gone afterwards. json is dropped. */
+void job_send(struct job *j, unsigned status, json_t *json);
+/* {"error": word, "detail": text} */
+void job_refuse(struct job *j, unsigned status, const char *word, const char *detail);
+/* Sends admin->command; the reply comes to fn with j as arg, or j is refused. */
+void job_ask(struct job *j, redis_reply_fn *fn);
+/* Is it a reply that can be used? Otherwise j has been refused. */
+bool job_heard(struct job *j, const struct redis_reply *reply);
+
+/* Asks for one step of a walk, as the request's arguments say. */
+void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn);
+/* Looks at the record that the request means; then `then` is called, or j has been refused. */
+void record_find(struct job *j, job_fn *then);
+const char *record_state_word(uint8_t state);
+
+job_fn records_list, records_show, records_limits, word_say, word_purge;
+void purge_free(struct job *j);
+
+#endif

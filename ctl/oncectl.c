@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/* oncectl: what an operator sees and says, through the admin socket of one agent (docs/oncectl.md).
+ *
+ *   argv ──tables of words and switches──► ctl/words ──ctl/client──► agent ──► JSON ──ctl/show──► table, list
+ *
+ * Exit status: 0 done, 1 not found or refused, 2 wrong arguments, 3 agent or Redis cannot be reached. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/version.h"
+#include "ctl/words.h"
+
+static const char default_socket[] = "/run/spoa-once/admin.sock";
+
+enum option_bit {
+    TAKES_POLICY = 1,
+    TAKES_PRINCIPAL = 2,
+    TAKES_PLACE = 4, /* host and path */
+    TAKES_STATE = 8,
+    TAKES_LIMIT = 16,
+    TAKES_STATUS = 32,
+    TAKES_FORCE = 64,
+    TAKES_YES = 128,
+    TAKES_BODY = 256,
+    TAKES_NAME = TAKES_POLICY | TAKES_PRINCIPAL | TAKES_PLACE,
+    TAKES_ALWAYS = 0,
+};
+
+/* The one list of switches: drives getopt, --help and which word takes which. */
+static const struct {
+    char letter;
+    const char *word, *argument, *help;
+    unsigned bit;
+} switches[] = {
+    {'s', "socket",    "PATH",  "the agent's admin socket; else ONCE_ADMIN, else /run/spoa-once/admin.sock",
+     TAKES_ALWAYS                                                                                                        },
+    {'j', "json",      NULL,    "print the agent's answer as JSON",                                          TAKES_ALWAYS},
+    {'p', "policy",    "NAME",  "the policy that the key belongs to",                                        TAKES_POLICY},
+    {'w', "principal", "TEXT",  "whose key it is, where the policy has a principal (an address for \"ip\")",
+     TAKES_PRINCIPAL                                                                                                     },
+    {'H', "host",      "NAME",  "where the policy's scope is host or path",                                  TAKES_PLACE },
+    {'P', "path",      "PATH",  "where the policy's scope is path",                                          TAKES_PLACE },
+    {'t', "state",     "WORDS", "only these: free, running, answered, held, done, tomb; parted by commas",
+     TAKES_STATE                                                                                                         },
+    {'n', "limit",     "N",     "how many are shown (50)",                                                   TAKES_LIMIT },
+    {'S', "status",    "N",     "with completed: the status that retries are told, where none was seen",
+     TAKES_STATUS                                                                                                        },
+    {'b', "body",      NULL,    "print the body of the stored answer, and nothing else",                     TAKES_BODY  },
+    {'f', "force",     NULL,    "also while it runs: it may run twice then",                                 TAKES_FORCE },
+    {'y', "yes",       NULL,    "do not ask",                                                                TAKES_YES   },
+    {'v', "version",   NULL,    "print the version",                                                         TAKES_ALWAYS},
+    {'h', "help",      NULL,    "print this",                                                                TAKES_ALWAYS},
+};
+enum { SWITCHES = sizeof switches / sizeof *switches };
+
+/* The one list of words: drives the command line, --help and the check of docs/oncectl.md. */
+/* clang-format off */
+static const struct word {
+    const char *name, *arguments, *help;
+    int least, most; /* arguments */
+    unsigned takes;
+    word_fn *fn;
+} words[] = {
+    {"status", "", "what the agent says of itself",
+     0, 0, 0, say_status},
+    {"list", "", "records: keys that are known, by policy, principal, state",
+     0, 0, TAKES_POLICY | TAKES_PRINCIPAL | TAKES_STATE | TAKES_LIMIT, say_list},
+    {"show", "KEY|ID", "one record; with --body the stored answer's body",
+     1, 1, TAKES_NAME | TAKES_BODY, say_show},
+    {"resolve", "KEY|ID completed|failed", "say what became of a key: never run it again, or let it run",
+     2, 2, TAKES_NAME | TAKES_STATUS | TAKES_FORCE | TAKES_YES, say_resolve},
+    {"delete", "KEY|ID", "forget a key's outcome: the next request with it runs",
+     1, 1, TAKES_NAME | TAKES_FORCE | TAKES_YES, say_delete},
+    {"purge", "", "delete every finished record of a policy, or of one principal in it",
+     0, 0, TAKES_POLICY | TAKES_PRINCIPAL | TAKES_YES, say_purge},
+    {"limits", "", "the subjects of limits with the most of their time used",
+     0, 0, TAKES_LIMIT, say_limits},
+    {"inflight", "", "what HAProxy's tables held when this agent read them last",
+     0, 0, 0, say_inflight},
+    {"go", "", "go on after Redis has lost data (redis.on_data_loss = \"refuse\")",
+     0, 0, TAKES_YES, say_go},
+};
+/* clang-format on */
+enum { WORDS = sizeof words / sizeof *words };
+
+int wrong(const char *text, const char *what)
+{
+    fprintf(stderr, "oncectl: %s%s (oncectl --help)\n", text, what);
+    return EXIT_USAGE;
+}
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "usage: oncectl [switches] WORD [arguments]\n\n");
+    for (size_t i = 0; i < WORDS; i++)
+        fprintf(out, "  %-8s %-24s %s\n", words[i].name, words[i].arguments, words[i].help);
+    fprintf(
+        out,
+        "\nA KEY is what the client sent, with --policy (and what else its name needs); `-` reads it from "
+        "standard input:\n"
+        "arguments can be seen by others of this machine. An ID is what list shows, without --policy.\n\n");
+    for (size_t i = 0; i < SWITCHES; i++)
+        fprintf(out, "  -%c, --%-9s %-5s  %s\n", switches[i].letter, switches[i].word,
+                switches[i].argument ? switches[i].argument : "", switches[i].help);
+    fprintf(out, "\nexit status: 0 done, 1 not found or refused, 2 wrong arguments, 3 agent or Redis cannot "
+                 "be reached\n");
+}
+
+static bool read_key(struct command *c)
+{
+    if (!fgets(c->key, sizeof c->key, stdin))
+        return false;
+    c->key[strcspn(c->key, "\n")] = '\0';
+    return c->key[0] != '\0';
+}
+
+static unsigned bit_of(int letter)
+{
+    for (size_t i = 0; i < SWITCHES; i++)
+        if (switches[i].letter == letter)
+            return switches[i].bit;
+    return 0;
+}
+
+static bool take_switch(struct command *c, int letter)
+{
+    switch (letter) {
+    case 's': c->socket = optarg; return true;
+    case 'j': return c->json = true;
+    case 'p': c->policy = optarg; return true;
+    case 'w': c->principal = optarg; return true;
+    case 'H': c->host = optarg; return true;
+    case 'P': c->path = optarg; return true;
+    case 't': c->state = optarg; return true;
+    case 'n': c->limit = optarg; return true;
+    case 'S': c->status = optarg; return true;
+    case 'b': return c->body = true;
+    case 'f': return c->force = true;
+    case 'y': return c->yes = true;
+    default: return false;
+    }
+}
+
+static int run(struct command *c, unsigned given)
+{
+    const struct word *w = words;
+    const char *name = c->args[0];
+    while (w < words + WORDS && strcmp(w->name, name) != 0)
+        w++;
+    if (w == words + WORDS)
+        return wrong("no such word: ", name);
+    c->args++;
+    c->nargs--;
+    if (c->nargs < w->least || c->nargs > w->most)
+        return wrong("arguments of this word are ", *w->arguments ? w->arguments : "none");
+    for (size_t i = 0; i < SWITCHES; i++)
+        if (given & switches[i].bit & ~w->takes)
+            return wrong("this word does not take --", switches[i].word);
+    if (c->nargs > 0 && strcmp(c->args[0], "-") == 0 && !read_key(c))
+        return wrong("no key came from standard input", "");
+    return w->fn(c);
+}
+
+/* The table in getopt's two forms. */
+static void switches_for_getopt(struct option long_words[SWITCHES + 1], char letters[2 * SWITCHES + 1])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < SWITCHES; i++) {
+        letters[n++] = switches[i].letter;
+        if (switches[i].argument)
+            letters[n++] = ':';
+        long_words[i] =
+            (struct option){switches[i].word, switches[i].argument != NULL, NULL, switches[i].letter};
+    }
+    letters[n] = '\0';
+    long_words[SWITCHES] = (struct option){0};
+}
+
+int main(int argc, char **argv)
+{
+    const char *socket = getenv("ONCE_ADMIN");
+    struct command c = {.socket = socket && *socket ? socket : default_socket};
+    struct option long_words[SWITCHES + 1];
+    char letters[2 * SWITCHES + 1];
+    unsigned given = 0;
+    int letter;
+    switches_for_getopt(long_words, letters);
+    while ((letter = getopt_long(argc, argv, letters, long_words, NULL)) != -1) {
+        if (letter == 'h') {
+            print_help(stdout);
+            return EXIT_DONE;
+        }
+        if (letter == 'v') {
+            printf("oncectl " SPOA_ONCE_VERSION "\n");
+            return EXIT_DONE;
+        }
+        if (!take_switch(&c, letter))
+            return EXIT_USAGE;
+        given |= bit_of(letter);
+    }
+    c.args = argv + optind;
+    c.nargs = argc - optind;
+    if (c.nargs > 0)
+        return run(&c, given);
+    print_help(stderr);
+    return EXIT_USAGE;
+}

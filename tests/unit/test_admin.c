@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/* The operator's socket on a real Redis: what is asked wrongly, what lies there and is no record of ours, and who
+ * goes away while something is on its way. (What the words do: tests/lua/test_operator.c, tests/e2e/operator.vtc.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "adapters/listener.h"
+#include "domain/look.h"
+#include "domain/named.h"
+#include "rooms/admin.h"
+#include "tests/support/rawhttp.h"
+#include "tests/support/room_fixture.h"
+
+static struct room room;
+static struct admin *admin;
+static char path[64];
+static struct raw client;
+static struct raw_reply reply;
+
+static int setup(void **state)
+{
+    (void)state;
+    room_start(&room, "");
+    admin = admin_new(&room.gate, raw_listen_unix(path));
+    assert_non_null(admin);
+    raw_connect_unix(&client, room.gate.loop, path);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    raw_close(&client);
+    admin_free(admin);
+    raw_unlisten(path);
+    buf_free(&reply.body);
+    reply.body = (struct buf){0};
+    room_stop(&room);
+    return 0;
+}
+
+static void send_line(const char *line)
+{
+    char text[600];
+    snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: a\r\n\r\n", line);
+    assert_true(raw_send_text(&client, text));
+}
+
+/* Sends a line, wants a status, and that the answer holds a text. */
+static void ask(const char *line, unsigned status, const char *holds)
+{
+    send_line(line);
+    assert_int_equal(raw_reply(&client, false, &reply), 0);
+    buf_u8(&reply.body, 0);
+    if (reply.status != status || !strstr((const char *)reply.body.data, holds))
+        fail_msg("%s: %u %s", line, reply.status, (const char *)reply.body.data);
+}
+
+static void plant(struct record_id *id, const char *key, const void *bytes, size_t len)
+{
+    const struct naming n = {.policy = "payments", .key = key, .address = {.type = SPOP_NULL}};
+    struct named out;
+    const char *why;
+    char name[80];
+    assert_true(named_find(room.redis.config, &n, &out, &why));
+    *id = out.id;
+    snprintf(name, sizeof name, "once:{%02x%02x}:r:", out.id.tag[0], out.id.tag[1]);
+    for (unsigned i = 0; i < 16; i++)
+        sprintf(name + strlen(name), "%02x", out.id.digest[i]);
+    redis_server_do(&room.redis.server, "SET %s %b PX 100000", name, bytes, len);
+}
+
+/* A stored answer, as the scripts leave it: its policy is payments. */
+static struct record_id plant_done(const char *key)
+{
+    static const struct response r = {
+        201, {"\7x-latin\1\xe9\0\0", 12},
+         {"\0\xff",              2 }
+    };
+    struct record_id id;
+    struct buf b;
+    buf_init(&b);
+    assert_int_equal(record_pack_done(&b, &r, NULL, 0), 0);
+    b.data[4] = 1;  /* fence */
+    b.data[33] = 1; /* ttl_s: 256 */
+    for (unsigned i = 0; i < 4; i++)
+        b.data[54 + i] = (uint8_t)(room.redis.config->policies[0].hash >> (8 * i));
+    plant(&id, key, b.data, b.len);
+    buf_free(&b);
+    return id;
+}
+
+static void asked_wrongly(void **state)
+{
+    (void)state;
+    ask("GET /", 404, "no-such-path");
+    ask("GET /v1", 404, "no-such-path");
+    ask("DELETE /v1/record", 405, "no-such-method");
+    ask("GET /v1/go", 405, "no-such-method");
+    ask("GET /v1/record", 400, "say policy and key, or id");
+    ask("GET /v1/record?policy=payments", 400, "say policy and key, or id");
+    ask("GET /v1/record?key=a", 400, "without its policy");
+    ask("GET /v1/record?policy=other&key=a", 400, "no such policy");
+    ask("GET /v1/record?policy=payments&principal=alice&key=a", 400, "nobody");
+    ask("GET /v1/record?id=0", 400, "an id is");
+    ask("GET /v1/record?policy=payments&key=%0a", 400, "no client");
+    ask("GET /v1/record?policy=payments&key=a", 404, "not-found");
+    ask("POST /v1/record?policy=payments&key=a", 400, "the words are");
+    ask("POST /v1/record?policy=payments&key=a&word=erase", 400, "the words are");
+    ask("POST /v1/record?policy=payments&key=a&word=completed&status=199", 400, "a status is");
+    ask("POST /v1/record?policy=payments&key=a&word=completed&status=6e2", 400, "a status is");
+    ask("POST /v1/record?policy=payments&key=a&word=delete", 404, "not-found");
+    ask("GET /v1/records?state=gone", 400, "states are");
+    ask("GET /v1/records?state=,done", 400, "states are");
+    ask("GET /v1/records?cursor=x", 400, "a cursor is");
+    ask("GET /v1/records?cursor=", 400, "a cursor is");
+    ask("GET /v1/records?cursor=111111111111111111111", 400, "a cursor is");
+    ask("POST /v1/purge", 400, "say which policy");
+    ask("POST /v1/go", 409, "nothing-lost");
+    ask("GET /v1/status", 200, "\"redis_ready\":true");
+    ask("GET /v1/records", 200, "{\"records\":[],\"cursor\":\"0\"}");
+    ask("GET /v1/limits", 200, "{\"limits\":[],\"cursor\":\"0\"}");
+    ask("GET /v1/inflight", 200, "{\"inflight\":[],\"left_out\":0}");
+}
+
+static void what_is_no_record(void **state)
+{
+    struct record_id id;
+    (void)state;
+    plant(&id, "k", "\2R and so on, of another version", 32);
+    ask("GET /v1/record?policy=payments&key=k", 409, "foreign");
+    ask("POST /v1/record?policy=payments&key=k&word=delete&force=1", 409, "foreign");
+    ask("GET /v1/records", 200, "\"state\":\"foreign\"");
+    /* What lies under a name that no record has is not shown at all. */
+    redis_server_do(&room.redis.server, "FLUSHALL");
+    redis_server_do(&room.redis.server, "SET once:{ab01}:r:short x PX 100000");
+    redis_server_do(&room.redis.server, "SET once:{ab01}:r:DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD x PX 100000");
+    ask("GET /v1/records", 503, "the reply of look.lua is not one"); /* capitals: nobody of ours wrote that */
+    redis_server_do(&room.redis.server, "DEL once:{ab01}:r:DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD");
+    ask("GET /v1/records", 200, "{\"records\":[],");
+}
+
+/* Bytes that are no text are shown all the same. */
+static void a_stored_answer(void **state)
+{
+    (void)state;
+    plant_done("k");
+    ask("GET /v1/record?policy=payments&key=k", 200, "\"state\":\"done\"");
+    ask("GET /v1/record?policy=payments&key=%22k%22", 200, "\"status\":0");
+    ask("GET /v1/record?policy=payments&key=k&body=1", 200,
+        "\"headers\":[[\"x-latin\",\"?\"]],\"body_base64\":\"AP8=\"");
+    ask("GET /v1/records?policy=payments&state=done", 200, "\"policy\":\"payments\"");
+    ask("GET /v1/records?policy=held", 200, "{\"records\":[],");
+    ask("GET /v1/records?state=held,running", 200, "{\"records\":[],");
+    ask("POST /v1/record?policy=payments&key=k&word=delete", 200, "\"before\":\"done\"");
+    ask("GET /v1/record?policy=payments&key=k&body=1", 200, "\"state\":\"free\"");
+    assert_int_equal(room_counted(&room, METRIC_OPERATOR_DELETED), 1);
+    assert_int_equal(room_counted(&room, METRIC_OPERATOR_FAILED), 0);
+}
+
+/* The client goes, or the agent ends, at any moment of a request: nothing is left, nothing is touched. */
+static void gone_meanwhile(void **state)
+{
+    static const char *const lines[] = {"GET /v1/records", "GET /v1/record?policy=payments&key=k3&body=1",
+                                        "POST /v1/purge?policy=payments",
+                                        "POST /v1/record?policy=payments&key=k4&word=delete"};
+    (void)state;
+    for (unsigned turns = 0; turns < 12; turns++) {
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+            char key[16];
+            for (unsigned k = 0; k < 20; k++) {
+                snprintf(key, sizeof key, "k%u", k);
+                plant_done(key);
+            }
+            send_line(lines[i]);
+            for (unsigned n = 0; n < turns; n++)
+                ev_run(room.gate.loop, EVRUN_NOWAIT);
+            if (turns % 2) {
+                raw_close(&client);
+                room_turn(&room, 0.005);
+            } else {
+                admin_free(admin);
+                raw_close(&client);
+                raw_unlisten(path);
+                admin = admin_new(&room.gate, raw_listen_unix(path));
+            }
+            raw_connect_unix(&client, room.gate.loop, path);
+            ask("GET /v1/status", 200, "redis_ready");
+        }
+    }
+}
+
+static void redis_is_gone(void **state)
+{
+    (void)state;
+    redis_fixture_kill(&room.redis);
+    room_turn(&room, 0.05);
+    ask("GET /v1/records", 503, "redis-unavailable");
+    ask("POST /v1/record?policy=payments&key=k&word=delete", 503, "redis-unavailable");
+    ask("POST /v1/purge?policy=payments", 503, "redis-unavailable");
+    ask("GET /v1/status", 200, "\"redis_ready\":false");
+    redis_fixture_revive(&room.redis);
+    redis_fixture_until_ready(&room.redis, 2);
+    ask("GET /v1/records", 200, "{\"records\":[],");
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {T(asked_wrongly), T(what_is_no_record), T(a_stored_answer),
+                                       T(gone_meanwhile), T(redis_is_gone)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
