@@ -22,8 +22,6 @@
     X(REQUEST_PASSED, counter, "spoa_once_requests_total", "plan=\"pass\"", "Request messages by plan.")     \
     X(REQUEST_DENIED, counter, "spoa_once_requests_total", "plan=\"deny\"", "")                              \
     X(REQUEST_CLAIMED, counter, "spoa_once_requests_total", "plan=\"claim\"", "")                            \
-    X(REQUEST_AGAIN, counter, "spoa_once_asked_again_total", "",                                             \
-      "Claims asked for a second time: the first message's connection was lost.")                            \
     X(SHIELD_REFUSED, counter, "spoa_once_shield_refused_total", "",                                         \
       "Requests over a limit that were refused without asking Redis.")                                       \
     X(SHIELD_REPLAYED, counter, "spoa_once_shield_replayed_total", "",                                       \
@@ -31,6 +29,8 @@
     X(SHIELD_ENTRIES, gauge, "spoa_once_shield_entries", "", "States of limits that are remembered.")        \
     X(SHIELD_EVICTED, counter, "spoa_once_shield_evicted_total", "",                                         \
       "States forgotten early because memory was full.")                                                     \
+    X(REQUEST_AGAIN, counter, "spoa_once_asked_again_total", "",                                             \
+      "Claims asked for a second time: the first message's connection was lost.")                            \
     X(REQUEST_UNPOLLED, counter, "spoa_once_unpolled_total", "",                                             \
       "Requests refused: nobody polls their HAProxy process.")                                               \
     X(REQUEST_STALE, counter, "spoa_once_stale_total", "",                                                   \
