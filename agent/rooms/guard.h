@@ -32,8 +32,6 @@ uint64_t guard_epoch(const struct guard *g);
 const struct mark *guard_mark(const struct guard *g);
 /* A claim found that it has not: a loss, told and counted now and not at the next question. */
 void guard_lost(struct guard *g);
-/* Grows with each connection and each loss of data: what was learned from Redis before may hold no more. */
-uint64_t guard_epoch(const struct guard *g);
 /* A claim's reply came (an error is one too), or did not come in time. */
 void guard_heard(struct guard *g, bool in_time);
 

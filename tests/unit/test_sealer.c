@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "domain/token.h"
+#include "tests/support/loop.h"
 #include "tests/support/rawhttp.h"
 #include "tests/support/room_fixture.h"
 
