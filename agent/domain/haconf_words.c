@@ -46,8 +46,10 @@ static void end_word(struct splitter *s)
 
 static int hex_digit(char c)
 {
-    const char *digits = "0123456789abcdef", *found = memchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c, 16);
-    return found ? (int)(found - digits) : -1;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 32);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Behind a backslash: what is meant, and how many characters say it; 0: the backslash itself. */
@@ -65,7 +67,7 @@ static size_t escaped(const struct splitter *s, char *out)
         return 1;
     }
     if (left > 2 && s->at[0] == 'x' && hex_digit(s->at[1]) >= 0 && hex_digit(s->at[2]) >= 0) {
-        *out = (char)(hex_digit(s->at[1]) << 4 | hex_digit(s->at[2]));
+        *out = (char)(hex_digit(s->at[1]) * 16 + hex_digit(s->at[2]));
         return *out ? 3 : 0;
     }
     return 0;
@@ -81,7 +83,7 @@ static void take_escape(struct splitter *s)
 static size_t name_length(const char *at, const char *end)
 {
     size_t n = 0;
-    while (at + n < end && (memchr("_.", at[n], 2) || (at[n] >= '0' && at[n] <= '9') ||
+    while (at + n < end && (at[n] == '_' || at[n] == '.' || (at[n] >= '0' && at[n] <= '9') ||
                             ((at[n] | 32) >= 'a' && (at[n] | 32) <= 'z')))
         n++;
     return n;
