@@ -15,8 +15,6 @@ enum { CODES = 256 };
 /* Another agent's policy may have a shorter lock than any of this file: half of the shortest that there is (options: 2 s).
  * A listing costs HAProxy some 1.3 us for each running request. */
 #define LIST_EVERY 1.0
-/* A reply later than this is no longer waited for. */
-#define PATIENCE 1.0
 /* No listing is waited for longer (worker.c). */
 #define LONGEST 5.0
 
@@ -156,7 +154,7 @@ static void extend(struct heartbeat *h, size_t n)
             tokens[k++] = h->batch[at++].token;
         buf_reset(&h->command);
         script_extend(&h->command, tokens, k, ttl_s);
-        if (!teller_say(h->teller, &h->command, PATIENCE, on_extended, h))
+        if (!teller_say(h->teller, &h->command, on_extended, h))
             heartbeat_again(h);
     }
 }
