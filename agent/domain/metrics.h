@@ -155,9 +155,10 @@
     X(SPOP_PENDING, gauge, "spoa_once_spop_pending", "", "Messages that wait for their ACK.")                \
     X(OPERATOR_ASKED, counter, "spoa_once_operator_requests_total", "", "Requests on the admin socket.")     \
     X(OPERATOR_FAILED, counter, "spoa_once_operator_words_total", "word=\"failed\"",                         \
-      "Keys that an operator has changed.")                                                                  \
+      "Keys and limits that an operator has changed.")                                                       \
     X(OPERATOR_COMPLETED, counter, "spoa_once_operator_words_total", "word=\"completed\"", "")               \
     X(OPERATOR_DELETED, counter, "spoa_once_operator_words_total", "word=\"delete\"", "")                    \
+    X(OPERATOR_RESET, counter, "spoa_once_operator_words_total", "word=\"reset\"", "")                       \
     X(CRASHES, counter, "spoa_once_crashes_total", "", "Crashes that crash.file has counted.")               \
     X(RELOADS, counter, "spoa_once_reloads_total", "result=\"ok\"", "Reloads of the configuration.")         \
     X(RELOADS_BAD, counter, "spoa_once_reloads_total", "result=\"bad\"", "")

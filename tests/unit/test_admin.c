@@ -125,7 +125,60 @@ static void asked_wrongly(void **state)
     ask("GET /v1/status", 200, "\"redis_ready\":true");
     ask("GET /v1/records", 200, "{\"records\":[],\"cursor\":\"0\"}");
     ask("GET /v1/limits", 200, "{\"limits\":[],\"cursor\":\"0\"}");
+    ask("GET /v1/slots", 200, "{\"slots\":[],\"cursor\":\"0\"}");
+    ask("POST /v1/limits", 400, "say id");
+    ask("POST /v1/limits?id=ab01", 400, "an id is");
+    ask("POST /v1/limits?id=ab01:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1", 404, "nothing is counted");
     ask("GET /v1/inflight", 200, "{\"inflight\":[],\"left_out\":0}");
+}
+
+/* Every kind, and what is none: shown, not stumbled over. */
+static void limits_of_all_kinds(void **state)
+{
+    (void)state;
+    redis_server_do(&room.redis.server,
+                    "SET once:{ab01}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 12345678abc PX 100000");
+    redis_server_do(&room.redis.server, "SET once:{ab02}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 %b PX 60000",
+                    "\0\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\7\0\0\0", (size_t)24);
+    ask("GET /v1/limits", 200, "{\"kind\":\"buckets\",\"used_s\":[null],\"id\":\"ab01:d1d1");
+    ask("GET /v1/limits", 200, "{\"kind\":\"window\",\"requests\":");
+    redis_server_do(&room.redis.server, "LPUSH once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 a");
+    redis_server_do(&room.redis.server, "PEXPIRE once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 100000");
+    redis_server_do(&room.redis.server,
+                    "ZADD once:{ab02}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 9000000000000000 a");
+    redis_server_do(&room.redis.server, "PEXPIRE once:{ab02}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 100000");
+    ask("GET /v1/slots", 200,
+        "{\"slots\":[{\"id\":\"ab02:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1\",\"kind\":\"slots\",\"in_flight\":1,");
+    ask("POST /v1/limits?id=ab01:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1", 200, "\"word\":\"reset\"");
+    ask("POST /v1/limits?id=ab01:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1", 404, "not-found");
+    assert_int_equal(room_counted(&room, METRIC_OPERATOR_RESET), 1);
+    assert_int_equal(
+        redis_server_int(&room.redis.server, "EXISTS once:{ab02}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"), 1);
+}
+
+/* A subject that was refused passes at once after a reset, here too where its refusal is remembered. */
+static void reset_lets_pass(void **state)
+{
+    struct peer p;
+    struct peer_frame f;
+    char line[128], id[LOOK_NAME + 1] = "";
+    (void)state;
+    room_dial(&room, &p);
+    for (uint64_t i = 0; i < 6; i++) {
+        room_request(&p, i, "quotes", "", "rid");
+        peer_ack(&p, i, &f);
+        assert_true(ack_says(&f, "reason", i < 3 ? "go" : "limited"));
+    }
+    assert_int_equal(room_counted(&room, METRIC_SHIELD_REFUSED), 2);
+    ask("GET /v1/limits", 200, "\"kind\":\"buckets\"");
+    const char *at = strstr((const char *)reply.body.data, "\"id\":\"");
+    memcpy(id, at + 6, LOOK_NAME);
+    snprintf(line, sizeof line, "POST /v1/limits?id=%s", id);
+    ask(line, 200, "\"word\":\"reset\"");
+    room_request(&p, 9, "quotes", "", "rid");
+    peer_ack(&p, 9, &f);
+    assert_true(ack_says(&f, "reason", "go"));
+    peer_close(&p);
 }
 
 static void what_is_no_record(void **state)
@@ -213,7 +266,8 @@ static void redis_is_gone(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(asked_wrongly), T(what_is_no_record), T(a_stored_answer),
-                                       T(gone_meanwhile), T(redis_is_gone)};
+    const struct CMUnitTest tests[] = {T(asked_wrongly),       T(what_is_no_record), T(a_stored_answer),
+                                       T(limits_of_all_kinds), T(reset_lets_pass),   T(gone_meanwhile),
+                                       T(redis_is_gone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
