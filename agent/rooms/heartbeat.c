@@ -127,13 +127,21 @@ static void count(struct heartbeat *h, struct spop_slice reply)
         LOG(LOG_WARNING, "extend-lost", log_int("executions", lost), log_int("left_out", h->gate.left_out));
 }
 
+static void failed(struct heartbeat *h)
+{
+    metrics_add(h->metrics, METRIC_HEARTBEATS_FAILED);
+    heartbeat_again(h);
+}
+
 static void on_extended(void *arg, struct spop_slice reply)
 {
     struct heartbeat *h = arg;
-    if (reply.ptr)
-        count(h, reply);
-    else
-        heartbeat_again(h);
+    if (!reply.ptr) {
+        failed(h);
+        return;
+    }
+    metrics_add(h->metrics, METRIC_HEARTBEATS);
+    count(h, reply);
 }
 
 static int by_ttl(const void *a, const void *b)
@@ -155,7 +163,7 @@ static void extend(struct heartbeat *h, size_t n)
         buf_reset(&h->command);
         script_extend(&h->command, tokens, k, ttl_s);
         if (!teller_say(h->teller, &h->command, on_extended, h))
-            heartbeat_again(h);
+            failed(h);
     }
 }
 
