@@ -3,7 +3,7 @@
  *
  *   txn.c         the object, the message's dispatch     txn_request.c   request messages: the claim
  *   txn_report.c  response and refused messages          txn_wait.c      busy keys, duplicates that wait
- *   txn_limits.c  limits, counted */
+ *   txn_shield.c  what is said without Redis             txn_counts.c    outcomes and limits, counted */
 #ifndef TXN_INNER_H
 #define TXN_INNER_H
 
@@ -64,7 +64,6 @@ size_t txn_buffer(const struct txn *t);
 /* Could a claim be sent now, and would its answer count? */
 bool txn_may_claim(const struct txn *t);
 void txn_claim(struct txn *t);
-void txn_count_outcome(struct txn *t, const struct outcome *o);
 
 /* txn_wait.c */
 /* Must an agent poll the HAProxy that it came from? */
@@ -83,14 +82,17 @@ void txn_share(struct txn *t, const struct outcome *o);
 /* If it waits: no longer. */
 void txn_stop_waiting(struct txn *t, enum parked_end end);
 
-/* txn_limits.c */
+/* txn_shield.c */
 /* Is it over a limit that it is known to be over? True: it was refused, without Redis, and t is gone. */
 bool txn_shielded(struct txn *t);
 /* Has Redis just said that this key is finished, and does no limit count replays? True: it was replayed, without Redis, and t is
  * gone. */
 bool txn_replayed(struct txn *t);
 /* A refusal by limits is remembered (rooms/shield). */
-void txn_limits_learn(struct txn *t, const struct outcome *o);
+void txn_shield_learn(struct txn *t, const struct outcome *o);
+
+/* txn_counts.c */
+void txn_count_outcome(struct txn *t, const struct outcome *o);
 /* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */
 void txn_limits_said(struct txn *t, const struct outcome *o);
 void txn_limits_uncounted(struct txn *t);

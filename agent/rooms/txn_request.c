@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* A request message: from the plan to the gate in Redis, and from its reply to the verdict.
  *
- *   plan ──► known? ──► claim sent ─┬─ reply: go ── still young? ──► go           else taken back
- *              │                    ├─ reply: replay ── all of it here? ──► replay   else GET first
- *              │                    ├─ reply: busy ── ended, says HAProxy's table ──► claimed again    else
- * 409 │                    ├─ any other reply ──► deny └─ nobody polls it   └─ late, lost ──► deny, and the
- * rid is released behind the deadline
+ *   plan ─► known? ─┬─ said without Redis (txn_shield)
+ *                   └─ claim sent ─┬─ go ──────── still young? ──► go              else taken back
+ *                                  ├─ replay ──── all of it here? ──► replay       else GET first
+ *                                  ├─ busy ────── has it ended? (txn_wait) ──► claimed again, waits, or 409
+ *                                  ├─ any other ──► deny
+ *                                  └─ late, lost ──► deny, and the rid is released behind the deadline
  *
  * Deadlines are times of the monotonic clock: a step of the wall clock must not make an old claim young. */
 #include "rooms/txn_inner.h"
@@ -23,20 +24,6 @@
 #define DRIFT 0.01
 
 static struct buf command; /* reused: one command is built at a time */
-
-static const enum metric outcome_metrics[256] = {
-    [OUTCOME_GO] = METRIC_CLAIM_GO,
-    [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
-    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,
-    [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
-    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,
-    [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
-    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN,
-    [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
-    [OUTCOME_LATE] = METRIC_CLAIM_LATE,
-    [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
-    [OUTCOME_DATA_LOST] = METRIC_DATA_REFUSED,
-};
 
 /* Does the record protect a key, or only hold slots? */
 static bool keyed(const struct plan *p)
@@ -210,18 +197,12 @@ static void open_location(struct txn *t, struct outcome *o)
         o->location = (struct spop_slice){NULL, 0};
 }
 
-void txn_count_outcome(struct txn *t, const struct outcome *o)
-{
-    if (!(t->plan.count_only && o->kind == OUTCOME_GO))
-        metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
-}
-
 static void decide(struct txn *t, struct outcome *o)
 {
     txn_count_outcome(t, o);
     redis_saw_clock(t->gate->redis, o->now_us);
     txn_limits_said(t, o);
-    txn_limits_learn(t, o);
+    txn_shield_learn(t, o);
     switch (o->kind) {
     case OUTCOME_GO:
         if (t->plan.count_only) {
