@@ -1,45 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* One claim for all that ask for the same key at once, from the NOTIFY to the ACK on a real Redis: what each of them is told,
- * how often Redis is asked, and that nobody is told anything else than without it.
+ * and how often Redis is asked. (test_txn_shared_same: that nobody is told anything else than without it.)
  *
  *   peer ──► sessions ──► one claim ──► redis-server, which a test stops and wakes, or
  *                          └── others wait behind it      relay ──► redis-server, which holds replies back */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
-
 #include "rooms/monotonic.h"
 #include "tests/support/redis_relay.h"
-
-enum { LONG_MS = 3000, BATCHES = 250, BATCH = 12, TOKENS = 16 };
-
-static struct room w;
-static struct peer p, q;
-static struct peer_frame f;
-
-static int setup(void **state)
-{
-    (void)state;
-    room_start(&w, "");
-    w.redis.config->redis.deadline_ms = LONG_MS;
-    room_dial(&w, &p);
-    room_dial(&w, &q);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    peer_close(&p);
-    peer_close(&q);
-    room_stop(&w);
-    return 0;
-}
+#include "tests/unit/shared_world.h"
 
 static int setup_relay(void **state)
 {
@@ -52,100 +19,6 @@ static int teardown_relay(void **state)
 {
     relay_stop();
     return teardown(state);
-}
-
-/* Decisions that Redis was asked for and has answered. */
-static uint64_t asked(void)
-{
-    uint64_t n = 0;
-    for (unsigned i = 0; i < METRIC_LATENCY_BUCKETS; i++)
-        n += w.redis.metrics.latency[i];
-    return n;
-}
-
-static uint64_t shared(void)
-{
-    return room_counted(&w, METRIC_SHARED);
-}
-
-static void request(struct peer *peer, uint64_t stream, const char *policy, const char *key, int64_t length)
-{
-    char rid[24];
-    snprintf(rid, sizeof rid, "rid-%u", (unsigned)stream);
-    room_request_of(peer, stream, "once-request", policy, key, rid, length);
-}
-
-static bool is_go(void)
-{
-    return ack_says(&f, "verdict", "go");
-}
-
-static bool is_replay(void)
-{
-    return ack_says(&f, "verdict", "replay");
-}
-
-static bool is_refused(unsigned status, const char *reason)
-{
-    return ack_says(&f, "verdict", "deny") && ack_integer(&f, "status") == status &&
-           ack_says(&f, "reason", reason);
-}
-
-static bool is_busy(void)
-{
-    return is_refused(409, "busy");
-}
-
-static struct token token_of_ack(void)
-{
-    struct spop_value v;
-    struct token t;
-    assert_true(ack_value(&f, "token", &v));
-    assert_int_equal(token_read(v.bytes.ptr, v.bytes.len, &t), 0);
-    return t;
-}
-
-static struct token granted(struct peer *peer, uint64_t stream)
-{
-    peer_ack(peer, stream, &f);
-    assert_true(is_go());
-    return token_of_ack();
-}
-
-/* A word of another agent. */
-static void say(const struct word *word)
-{
-    struct buf resp = {0};
-    unsigned n = script_word(&resp, word);
-    freeReplyObject(redis_server_send(&w.redis.server, resp.data, resp.len, n));
-    buf_free(&resp);
-}
-
-static void complete(const struct token *t, size_t body)
-{
-    char *bytes = calloc(1, body + 1);
-    memset(bytes, 'b', body);
-    struct response r = {
-        201, {"\0\0", 2   },
-         {bytes,  body}
-    };
-    struct buf packed = {0};
-    assert_int_equal(record_pack_done(&packed, &r, NULL, 0), 0);
-    say(&(struct word){
-        .script = SCRIPT_COMPLETE,
-        .token = *t,
-        .status = 201,
-        .ttl_s = ROOM_RECORD_S,
-        .pending = {(const char *)packed.data, packed.len}
-    });
-    buf_free(&packed);
-    free(bytes);
-}
-
-static void it_fails(const struct token *t)
-{
-    say(&(struct word){
-        .script = SCRIPT_UNSTORABLE, .token = *t, .status = 500, .letter = 'F', .ttl_s = ROOM_RECORD_S});
 }
 
 /* Requests from..from+n-1 of that key; Redis sleeps until all have been read. */
@@ -535,12 +408,6 @@ static void bounded(void **state)
     assert_int_equal(asked(), 7);
 }
 
-static void share_nothing(void)
-{
-    w.redis.config->shield.max_shared = 0;
-    sharing_reconfigure(w.gate.sharing, w.redis.config);
-}
-
 static void off(void **state)
 {
     (void)state;
@@ -581,108 +448,6 @@ static void not_across_a_reload(void **state)
     config_drop(other);
 }
 
-/* One request of the random traffic, and what became of it. */
-struct asked_for {
-    unsigned policy, key, length, rid;
-    char reason[16];
-    bool go;
-    struct token token;
-};
-
-static void send_batch(struct asked_for *a, unsigned n, unsigned base)
-{
-    static const char *const policies[] = {"payments", "held", "both"};
-    for (unsigned i = 0; i < n; i++) {
-        char key[32], rid[32];
-        snprintf(key, sizeof key, "key-%u", a[i].key);
-        snprintf(rid, sizeof rid, "rid-%u", a[i].rid);
-        room_request_of(&p, base + i, "once-request", policies[a[i].policy], key, rid, a[i].length);
-    }
-    peer_send(&p);
-    for (unsigned i = 0; i < n; i++) {
-        struct spop_value v;
-        assert_true(peer_take(&p, &f));
-        uint64_t at = f.head.stream_id - base;
-        assert_true(at < n);
-        assert_true(ack_value(&f, "reason", &v));
-        snprintf(a[at].reason, sizeof a[at].reason, "%.*s", (int)v.bytes.len, v.bytes.ptr);
-        if ((a[at].go = is_go()))
-            a[at].token = token_of_ack();
-    }
-}
-
-/* Something becomes of what runs: it is told by another agent. */
-static void move_on(struct token *running, unsigned *n)
-{
-    if (*n == 0 || rand() % 2)
-        return;
-    struct token t = running[rand() % *n];
-    switch (rand() % 4) {
-    case 0: complete(&t, 20); break;
-    case 1: it_fails(&t); break;
-    case 2:
-        say(&(struct word){
-            .script = SCRIPT_RESOLVE, .token = t, .status = 201, .letter = 'T', .ttl_s = ROOM_RECORD_S});
-        break;
-    default: say(&(struct word){.script = SCRIPT_RESOLVE, .token = t, .letter = 'H', .ttl_s = ROOM_RECORD_S});
-    }
-}
-
-/* The traffic of one seed; what each request was told goes to `told`. */
-static unsigned traffic(unsigned seed, char (*told)[16])
-{
-    struct token running[TOKENS] = {0};
-    unsigned nrunning = 0, total = 0, rid = 0;
-    srand(seed);
-    for (unsigned b = 0; b < BATCHES; b++) {
-        struct asked_for a[BATCH];
-        unsigned n = 1 + (unsigned)rand() % BATCH, policy = (unsigned)rand() % 3;
-        for (unsigned i = 0; i < n; i++)
-            a[i] = (struct asked_for){.policy = rand() % 8 ? policy : (unsigned)rand() % 3,
-                                      .key = b / 8 + (rand() % 6 == 0),
-                                      .length = 10 + (rand() % 6 == 0),
-                                      .rid = rand() % 6 ? ++rid : rid};
-        send_batch(a, n, total + 1);
-        for (unsigned i = 0; i < n; i++, total++) {
-            strcpy(told[total], a[i].reason);
-            if (a[i].go)
-                running[nrunning < TOKENS ? nrunning++ : (unsigned)rand() % TOKENS] = a[i].token;
-        }
-        move_on(running, &nrunning);
-    }
-    return total;
-}
-
-/* The same traffic, with and without: each single request is told the same. */
-static void same_verdicts(void **state)
-{
-    static char with[BATCHES * BATCH][16], without[BATCHES * BATCH][16];
-    static const char *const reasons[] = {"go",   "yours",     "replay",  "mismatch",
-                                          "busy", "tombstone", "unknown", "limited"};
-    for (unsigned seed = 1; seed <= 2; seed++) {
-        unsigned n = traffic(seed, with);
-        uint64_t told = shared(), claims = asked();
-        teardown(state);
-        setup(state);
-        share_nothing();
-        assert_int_equal(traffic(seed, without), n);
-        for (unsigned i = 0; i < n; i++)
-            if (strcmp(with[i], without[i]) != 0)
-                fail_msg("seed %u, request %u: %s with, %s without", seed, i, with[i], without[i]);
-        for (size_t r = 0; r < sizeof reasons / sizeof *reasons; r++) {
-            unsigned seen = 0;
-            for (unsigned i = 0; i < n; i++)
-                seen += strcmp(with[i], reasons[r]) == 0;
-            if (seen == 0)
-                fail_msg("seed %u: nothing was told %s", seed, reasons[r]);
-        }
-        assert_true(told > n / 5);
-        assert_true(asked() > claims);
-        teardown(state);
-        setup(state);
-    }
-}
-
 int main(void)
 {
 #define T(name)       cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -706,7 +471,6 @@ int main(void)
         T(bounded),
         T(off),
         T(not_across_a_reload),
-        T(same_verdicts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
