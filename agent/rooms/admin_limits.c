@@ -73,7 +73,7 @@ static void on_reset(void *arg, const struct redis_reply *reply)
     struct job *j = arg;
     const struct gate *g = j->admin->gate;
     char name[LOOK_NAME + 1];
-    shield_reconfigure(g->shield, g->config);
+    shield_forget(g->shield, &j->named.id);
     if (!job_heard(j, reply))
         return;
     if (reply->status != REDIS_INT || reply->integer == 0) {
