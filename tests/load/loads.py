@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 import uuid
+from pathlib import Path
 
 from processes import Missing, cpu, resident
 from sites import BUILD, HERE, PROGRAMS
@@ -31,15 +32,24 @@ class Meter:
     """CPU and memory of a variant's processes around a load."""
 
     def __init__(self, world, front):
+        self._application = world.application.pid
         self._pids = {"front": [front.front.pid], "agent": [a.pid for a in front.agents], "redis": [world.redis.pid]}
+
+    def _machine(self):
+        """Seconds that all cores were busy, that there were, and that the load and the application used."""
+        ticks = [int(t) / os.sysconf("SC_CLK_TCK") for t in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        times = os.times()
+        return sum(ticks) - ticks[3] - ticks[4], sum(ticks), times.children_user + times.children_system + cpu(self._application)
 
     def _cpu(self):
         return {who: sum(map(cpu, pids)) for who, pids in self._pids.items()}
 
     def around(self, load):
-        before = self._cpu()
+        before, machine = self._cpu(), self._machine()
         sample = load()
-        after = self._cpu()
+        after, now = self._cpu(), self._machine()
+        ours = sum(after.values()) - sum(before.values()) + now[2] - machine[2]
+        sample["others"] = max(0, now[0] - machine[0] - ours) / max(now[1] - machine[1], 1e-9)
         sample["us"] = {who: (after[who] - before[who]) * 1e6 / sample["n"] for who in before}
         sample["us"]["sum"] = sum(sample["us"].values())
         sample["mb"] = {who: sum(map(resident, pids)) for who, pids in self._pids.items() if who != "redis"}

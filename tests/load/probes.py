@@ -8,7 +8,7 @@ import time
 
 from loads import Meter, settle, spop_bench, vegeta, wrk
 from processes import Missing, cpu, resident
-from sites import HERE, PROGRAMS
+from sites import HERE, PROGRAMS, Silence
 
 IN_FLIGHT = 2000
 RATES = {"1000": 6, "5000": 8, "12000": 8}  # requests a second, and for how long
@@ -95,24 +95,25 @@ def memory(world, fronts, others):
     others["memory"] = {"agent": resident(front.agents[0].pid), "front": resident(front.front.pid)}
 
 
-def _request(n):
-    return (b"POST /pay HTTP/1.1\r\nhost: bench\r\nidempotency-key: flying-%d-%d\r\ncontent-type: application/json\r\n"
-            b"content-length: 200\r\n\r\n" % (os.getpid(), n) + b"x" * 200)
+def hold(front, n, path=b"/pay"):
+    """So many requests that the application does not answer; their connections."""
+    held = [socket.create_connection(("127.0.0.1", front.port)) for _ in range(n)]
+    for i, s in enumerate(held):
+        s.sendall(b"POST %s HTTP/1.1\r\nhost: bench\r\nidempotency-key: flying-%d-%d\r\ncontent-type: application/json\r\n"
+                  b"content-length: 200\r\n\r\n" % (path, id(front), i) + b"x" * 200)
+        if i % 50 == 0:
+            time.sleep(0.05)  # so that they run, and do not wait for their decision all at one time
+    time.sleep(2)
+    return held
 
 
 def in_flight(world, others):
-    """So many requests that the application does not answer: what each costs HAProxy and the agent."""
-    silent = socket.socket()
-    silent.bind(("127.0.0.1", 0))
-    silent.listen(IN_FLIGHT + 100)
-    out = {}
+    """What a request in flight costs HAProxy and the agent, by the size of HAProxy's buffers."""
+    silence, out = Silence(), {}
     for name, bufsize in (("16k", None), ("64k", 65536)):
-        front = world.once("gated", backend=silent.getsockname()[1], bufsize=bufsize)
+        front = world.once("gated", backend=silence.port, bufsize=bufsize)
         before = resident(front.agents[0].pid), resident(front.front.pid)
-        held = [socket.create_connection(("127.0.0.1", front.port)) for _ in range(IN_FLIGHT)]
-        for n, s in enumerate(held):
-            s.sendall(_request(n))
-        time.sleep(2)
+        held = hold(front, IN_FLIGHT)
         after = resident(front.agents[0].pid), resident(front.front.pid)
         out[name] = {"agent_kb": (after[0] - before[0]) * 1000 / IN_FLIGHT, "haproxy_kb": (after[1] - before[1]) * 1000 / IN_FLIGHT}
         for s in held:
@@ -120,7 +121,7 @@ def in_flight(world, others):
         for process in [front.front, *front.agents]:
             process.end()
             world._started.remove(process)
-    silent.close()
+    silence.end()
     others["in_flight"] = out
     others["memory"]["agent_in_flight"] = out["16k"]["agent_kb"]
 

@@ -11,8 +11,10 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 from processes import Missing, Process, ask, connects, free_port, until
@@ -30,6 +32,29 @@ DEFAULTS = """defaults
     timeout client  30s
     timeout server  30s
 """
+
+
+class Silence:
+    """An application that takes every connection and never answers."""
+
+    def __init__(self):
+        self._socket, self._taken = socket.socket(), []
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(4096)
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self):
+        try:
+            while True:
+                self._taken.append(self._socket.accept()[0])
+        except OSError:
+            pass  # it is over
+
+    def end(self):
+        self._socket.close()
+        for s in self._taken:
+            s.close()
 
 
 def bare(name):
@@ -105,12 +130,12 @@ class World:
         until(lambda: b" 200 " in ask(folder / "http.sock", b"GET /health/readiness HTTP/1.0\r\n\r\n", b"\r\n"), agent.name)
         return agent
 
-    def once(self, policy, agents=1, threads=1, bufsize=None, backend=None):
-        """The shipped lines around one policy."""
+    def once(self, policy, agents=1, threads=1, bufsize=None, backend=None, hangs=None):
+        """The shipped lines around one policy. backend, hangs: port of another application, for all or for the path /hang."""
         folder = self._folder(policy)
         homes = [folder] + [self._folder(policy) for _ in range(agents - 1)]
         processes = [self.once_agent(home, haproxy=folder) for home in homes]
-        front = self._haproxy(policy, self._gate(policy, homes), processes, folder, threads, bufsize, backend)
+        front = self._haproxy(policy, self._gate(policy, homes, hangs), processes, folder, threads, bufsize, backend)
         until(lambda: ask(folder / "http.sock", b"GET /metrics HTTP/1.0\r\n\r\n", b"\r\n\r\n") and self._polled(folder), "the poller")
         return front
 
@@ -118,11 +143,13 @@ class World:
     def _polled(folder):
         return re.search(rb"spoa_once_haproxy_workers [1-9]", ask(folder / "http.sock", b"GET /metrics HTTP/1.0\r\n\r\n", b"\0")) is not None
 
-    def _gate(self, policy, homes):
+    def _gate(self, policy, homes, hangs=None):
         each = lambda text: re.sub(r"^ *server agent1 .*$", lambda m: "\n".join(
             m[0].replace("agent1", "agent%d" % i).replace("${ONCE_RUN}", str(home)) for i, home in enumerate(homes)), text, flags=re.M)
+        aside = "    use_backend hanging if { path /hang }\n" if hangs else ""
+        hanging = "backend hanging\n%s    server hanging 127.0.0.1:%d\n" % (bare("backend.cfg"), hangs) if hangs else ""
         return ("frontend bench\n    bind 127.0.0.1:@PORT@\n    http-request set-var(txn.once_policy) str(%s)\n" % policy +
-                bare("frontend.cfg") + bare("routing.cfg") + "    default_backend application\n" + each(bare("tables.cfg")))
+                bare("frontend.cfg") + bare("routing.cfg") + aside + "    default_backend application\n" + hanging + each(bare("tables.cfg")))
 
     def noop_gate(self, table=True):
         """The same lines and a no-op agent that grants; table: with the in-flight table, checks and polling."""

@@ -3,9 +3,7 @@
 
 `only` those that are asked for by name are started beside these: PEERS_ON_REQUEST.
 """
-import socket
-
-from sites import World
+from sites import Silence, World
 
 GO_TUNED = {"GOMAXPROCS": "1", "GOGC": "400"}
 
@@ -19,12 +17,8 @@ class Variant:
 
 
 def _silent(world):
-    """A port whose connections are taken by the system and never answered."""
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
-    s.listen(128)
-    world.silent = s  # lives as long as the world
-    return s.getsockname()[1]
+    world.silence = Silence()  # lives as long as the world
+    return world.silence.port
 
 
 VARIANTS = [
