@@ -44,6 +44,7 @@ UNIT_BIN  := $(UNIT_SRC:tests/%.c=$(OBJ)/tests/%)
 LUA_BIN   := $(LUA_SRC:tests/%.c=$(OBJ)/tests/%)
 FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(OBJ)/tests/%)
 TEST_LIB  := $(OBJ)/libtest.a
+LOAD_BIN  := $(addprefix $(OBJ)/tests/load/,spop-bench noop-agent codec-bench gate-floor)
 TEST_OBJ  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
 GEN       := $(BUILD)/gen/scripts_lua.h
 
@@ -92,11 +93,19 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
 
+$(OBJ)/tests/load/spop-bench: $(addprefix $(OBJ)/tests/load/,spop_bench.o player.o player_hello.o player_report.o scenario.o scenario_read.o process_cpu.o)
+$(OBJ)/tests/load/noop-agent: $(OBJ)/tests/load/noop_agent.o
+$(OBJ)/tests/load/codec-bench: $(addprefix $(OBJ)/tests/load/,codec_bench.o scenario.o scenario_read.o)
+$(OBJ)/tests/load/gate-floor: $(addprefix $(OBJ)/tests/load/,gate_floor.o process_cpu.o)
+$(LOAD_BIN): $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
 .SECONDARY:
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix chaos soak check fmt lint coverage fuzz release-times wait-times storm clean install
+.PHONY: help run test test-matrix chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -110,6 +119,7 @@ test: ## everything, under AddressSanitizer and UBSan
 	@tools/deps test
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory VARIANT=asan all test-programs
+	@$(MAKE) --no-print-directory load-programs
 	@rc=0; \
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
@@ -117,6 +127,7 @@ test: ## everything, under AddressSanitizer and UBSan
 	python3 tests/chaos/test_checker.py || rc=1; \
 	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
 	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
+	tests/load/test $(BUILD)/release || rc=1; \
 	exit $$rc
 
 test-matrix: ## the same in Debian 12, 13 and testing; MATRIX=trixie chooses (as root)
@@ -135,6 +146,25 @@ soak: ## constant connection churn for SECONDS (600): the agents must not grow
 	@$(MAKE) --no-print-directory VARIANT=asan all
 	@SECONDS=$(or $(SECONDS),600) tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once
 
+bench: ## what a decision costs, beside peers: CPU, rates, latencies, targets; build/bench.json, about 8 minutes
+	@tools/deps bench
+	@$(MAKE) --no-print-directory all load-programs load-go
+	@tests/load/bench $(BUILD)/release/spoa-once $(BENCH)
+
+bench-scale: ## how that cost grows: records, requests at one time, agents, limits, bodies; build/scale.png
+	@tools/deps bench
+	@$(MAKE) --no-print-directory all load-programs
+	@tests/load/scale $(BUILD)/release/spoa-once $(BENCH)
+
+# Go is no package of Debian 12 that is new enough: what needs it is left out where it is not.
+.PHONY: load-programs load-go
+load-programs: $(LOAD_BIN)
+load-go:
+	@command -v go >/dev/null || { echo "no Go: vegeta and the Go agents are left out" >&2; exit 0; }; \
+	mkdir -p $(BUILD)/tools $(BUILD)/load; \
+	(cd tests/tools && go build -o $(abspath $(BUILD))/tools/vegeta github.com/tsenart/vegeta/v12) || echo "vegeta could not be built: fixed rates are left out" >&2; \
+	(cd tests/load/peers && go build -o $(abspath $(BUILD))/load/peer-agent ./agent) || echo "the Go agents could not be built: left out" >&2
+
 test-programs: $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
 
 run-programs: test-programs
@@ -150,7 +180,7 @@ FORMATTED = $(wildcard spop/*.[ch] ctl/*.[ch] agent/*.[ch] agent/*/*.[ch] tests/
 
 .PHONY: test-programs run-programs check-build check-docs
 check-build: $(AGENT_OBJ) $(CTL_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(TEST_OBJ) $(UNIT_SRC:%.c=$(OBJ)/%.o) $(LUA_SRC:%.c=$(OBJ)/%.o) \
-  $(FUZZ_SRC:%.c=$(OBJ)/%.o)
+  $(FUZZ_SRC:%.c=$(OBJ)/%.o) $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/load/*.c))
 
 check-docs: all
 	tools/check-layers
