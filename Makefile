@@ -95,7 +95,7 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix chaos soak check fmt lint coverage fuzz release-times wait-times clean install
+.PHONY: help run test test-matrix test-deb chaos soak check fmt lint coverage fuzz release-times wait-times clean install man deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -113,6 +113,7 @@ test: ## everything, under AddressSanitizer and UBSan
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
 	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	tests/ship/run $(BUILD) || rc=1; \
 	python3 tests/chaos/test_checker.py || rc=1; \
 	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
 	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
@@ -196,11 +197,25 @@ wait-times: ## how long 500 duplicates that wait need for their answer once ther
 	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/waiting-many.vtc; rc=$$?; cat $(BUILD)/wait-times.txt; exit $$rc
 
 PREFIX ?= /usr/local
-install: all ## binaries and HAProxy files under PREFIX (/usr/local)
+install: all man ## binaries, man pages and HAProxy files under PREFIX (/usr/local)
 	install -D -m 755 $(OBJ)/spoa-once $(DESTDIR)$(PREFIX)/sbin/spoa-once
-	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/sbin/oncectl
-	install -d $(DESTDIR)$(PREFIX)/share/spoa-once
-	cp -r haproxy-conf $(DESTDIR)$(PREFIX)/share/spoa-once/
+	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/bin/oncectl
+	install -D -m 644 $(BUILD)/man/spoa-once.8 $(DESTDIR)$(PREFIX)/share/man/man8/spoa-once.8
+	install -D -m 644 $(BUILD)/man/spoa-once.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/spoa-once.conf.5
+	install -D -m 644 $(BUILD)/man/oncectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/oncectl.1
+	install -d $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf
+	cp -r haproxy-conf/attach haproxy-conf/gateway haproxy-conf/redis-tls $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
+
+man: all ## build/man/: spoa-once(8), spoa-once.conf(5), oncectl(1)
+	@tools/man $(BUILD)
+
+deb: ## build/deb/: the Debian package, and what lintian says of it
+	@tools/deps deb
+	@tools/deb $(BUILD)/deb
+
+test-deb: ## the package in bare Debian 12 and 13: install, start, upgrade, purge; MATRIX=trixie chooses (as root)
+	@tools/deps matrix
+	@tools/test-deb $(MATRIX)
 
 clean: ## remove build/
 	rm -rf $(BUILD)

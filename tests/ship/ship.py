@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of shipped files share: where things lie, processes that end with the test, and a line for each case."""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("ONCE_BUILD", ROOT / "build"))
+AGENT, CTL = BUILD / "spoa-once", BUILD / "oncectl"
+DEPLOY = ROOT / "deploy"
+POLICY = 'policies = ( { name = "payments"; idempotency = { principal = "none"; required = true; }; } );\n'
+os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def run(*argv, **more):
+    """The ended process; its stdout and stderr as one text."""
+    return subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                          check=False, **more)
+
+
+def wait_for(what, seconds=10):
+    """The first true value of what(), or an assertion."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        got = what()
+        if got:
+            return got
+        time.sleep(0.02)
+    raise AssertionError(f"nothing came within {seconds} s")
+
+
+def ask(path, request):
+    """What a unix socket says until it closes; None: nobody listens."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        try:
+            s.connect(str(path))
+        except OSError:
+            return None
+        s.sendall(request.encode())
+        return s.makefile(errors="replace").read()
+
+
+def http(path, url):
+    """(status, body) of a GET over a unix socket; None: nobody listens."""
+    said = ask(path, f"GET {url} HTTP/1.0\r\nHost: x\r\n\r\n")
+    if not said:
+        return None
+    head, _, body = said.partition("\n\n") if "\n\n" in said else said.partition("\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+class Case(unittest.TestCase):
+    """A directory of its own, and processes that are ended with it. Sockets' paths are short: /tmp."""
+
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="once-ship.", dir="/tmp"))
+        self.processes = []
+
+    def tearDown(self):
+        for p in reversed(self.processes):
+            if p.poll() is None:
+                p.terminate()
+                try:
+                    p.wait(10)
+                except subprocess.TimeoutExpired:
+                    p.kill()
+                    p.wait()
+        shutil.rmtree(self.dir)
+
+    def start(self, name, *argv, env=(), **more):
+        log = open(self.dir / f"{name}.log", "ab")
+        p = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)], stdout=log, stderr=log,
+                             env={**os.environ, **dict(env)}, **more)
+        log.close()
+        self.processes.append(p)
+        return p
+
+    def log(self, name):
+        return (self.dir / f"{name}.log").read_text(errors="replace")
+
+    def agent_conf(self, text=""):
+        """A configuration with all its sockets in the directory, and `text` behind it."""
+        conf = self.dir / "agent.conf"
+        conf.write_text("".join(f'{s} = {{ listen = "unix@{self.dir}/{s}.sock"; }};\n' for s in ("spop", "replay", "http", "admin", "notices"))
+                        + f'redis = {{ address = "unix@{self.dir}/redis.sock"; }};\n'
+                        f'haproxy = ( {{ socket = "{self.dir}/haproxy.sock"; }} );\n'
+                        'stop = { drain = "100ms"; };\n' + text + ("" if "policies" in text else POLICY))
+        return conf
+
+    def start_redis(self, *options):
+        self.start("redis", "redis-server", "--port", "0", "--unixsocket", self.dir / "redis.sock", "--save", "", "--dir", self.dir, *options)
+        wait_for((self.dir / "redis.sock").exists)
+
+
+class Lines(unittest.TextTestResult):
+    """One line for each case: its docstring, which begins with the ids that it shows."""
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        print(f"ok      {test.shortDescription()}")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        print(f"FAILED  {test.shortDescription()}")
+
+    addError = addFailure
+
+
+def main():
+    unittest.main(testRunner=unittest.TextTestRunner(stream=sys.stderr, verbosity=0, resultclass=Lines))
