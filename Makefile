@@ -44,7 +44,7 @@ LUA_BIN   := $(LUA_SRC:tests/%.c=$(OBJ)/tests/%)
 FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(OBJ)/tests/%)
 TEST_LIB  := $(OBJ)/libtest.a
 TEST_OBJ  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
-GEN       := $(BUILD)/gen/scripts_lua.h
+GEN       := $(BUILD)/gen/scripts_lua.h $(BUILD)/gen/attach_parts.h
 
 .PHONY: all
 all: $(OBJ)/spoa-once $(OBJ)/oncectl
@@ -71,9 +71,13 @@ $(OBJ)/tests/%.o: private CSTD += -DCMOCKA_DISABLE_DEPRECATION_WARNINGS
 $(OBJ)/libtest.a: $(TEST_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
+$(BUILD)/gen/scripts_lua.h: tools/embed-lua $(wildcard redis-lua/*.lua)
 	@echo "  LUA   $@"; mkdir -p $(@D)
 	$(Q)tools/embed-lua redis-lua $(PROTOCOL) > $@.new && mv $@.new $@
+
+$(BUILD)/gen/attach_parts.h: tools/embed-attach $(wildcard haproxy-conf/attach/*.cfg)
+	@echo "  CONF  $@"; mkdir -p $(@D)
+	$(Q)tools/embed-attach haproxy-conf/attach > $@.new && mv $@.new $@
 
 $(OBJ)/%.o: %.c | $(GEN)
 	@echo "  CC    $@"; mkdir -p $(@D)

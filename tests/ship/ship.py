@@ -85,10 +85,12 @@ class Case(unittest.TestCase):
     def log(self, name):
         return (self.dir / f"{name}.log").read_text(errors="replace")
 
-    def agent_conf(self, text=""):
-        """A configuration with all its sockets in the directory, and `text` behind it."""
-        conf = self.dir / "agent.conf"
-        conf.write_text("".join(f'{s} = {{ listen = "unix@{self.dir}/{s}.sock"; }};\n' for s in ("spop", "replay", "http", "admin", "notices"))
+    def agent_conf(self, text="", suffix=""):
+        """A configuration with all its sockets in the directory, and `text` behind it; several agents have suffixes, "-1"."""
+        conf = self.dir / f"agent{suffix}.conf"
+        where = {s: f'listen = "unix@{self.dir}/{s}{suffix}.sock";' for s in ("spop", "replay", "http", "admin", "notices")}
+        where["spop"] += " maxrewrite = 1024;"
+        conf.write_text("".join(f"{s} = {{ {text} }};\n" for s, text in where.items())
                         + f'redis = {{ address = "unix@{self.dir}/redis.sock"; }};\n'
                         f'haproxy = ( {{ socket = "{self.dir}/haproxy.sock"; }} );\n'
                         'stop = { drain = "100ms"; };\n' + text + ("" if "policies" in text else POLICY))
