@@ -117,7 +117,7 @@ test: ## everything, under AddressSanitizer and UBSan
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
 	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
-	tests/ship/run $(BUILD) || rc=1; \
+	tests/ship/run $(BUILD)/asan || rc=1; \
 	python3 tests/chaos/test_checker.py || rc=1; \
 	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
 	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \

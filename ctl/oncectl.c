@@ -25,6 +25,7 @@ enum option_bit {
     TAKES_YES = 128,
     TAKES_BODY = 256,
     TAKES_SITE = 512, /* what attach asks of a site */
+    TAKES_RULES = 1024,
     TAKES_NAME = TAKES_POLICY | TAKES_PRINCIPAL | TAKES_PLACE,
     TAKES_ALWAYS = 0,
 };
@@ -56,6 +57,7 @@ static const struct {
     {'a', "agents",    "N",     "how many agents shall stand beside HAProxy (1)",                            TAKES_SITE  },
     {'m', "smallest",  NULL,    "without notices and without the hop",                                       TAKES_SITE  },
     {'e', "spoe",      NULL,    "print once.spoe.cfg, and nothing else",                                     TAKES_SITE  },
+    {'R', "rules",     NULL,    "print what doctor looks for, as Markdown",                                  TAKES_RULES },
     {'v', "version",   NULL,    "print the version",                                                         TAKES_ALWAYS},
     {'h', "help",      NULL,    "print this",                                                                TAKES_ALWAYS},
 };
@@ -89,6 +91,8 @@ static const struct word {
      0, 0, TAKES_YES, say_go},
     {"attach", "FRONTEND BACKEND..", "the lines for the haproxy.cfg of a running HAProxy, each with its reason",
      0, 64, TAKES_POLICY | TAKES_PLACE | TAKES_SITE, say_attach},
+    {"doctor", "[FILE..]", "look at agent, HAProxy and Redis, say what is wrong and the way out; FILE: haproxy.cfg",
+     0, 64, TAKES_RULES, say_doctor},
 };
 /* clang-format on */
 enum { WORDS = sizeof words / sizeof *words };
@@ -152,6 +156,7 @@ static bool take_switch(struct command *c, int letter)
     case 'a': c->agents = optarg; return true;
     case 'm': return c->smallest = true;
     case 'e': return c->spoe = true;
+    case 'R': return c->rules = true;
     default: return false;
     }
 }

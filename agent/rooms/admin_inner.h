@@ -2,6 +2,7 @@
 /* What the files of the operator's room share: one request on its way, and how it is answered.
  *
  *   admin.c   routes, status, inflight, go     admin_records.c   list, show, limits     admin_words.c   words, purge
+ *   admin_site.c   site
  */
 #ifndef ADMIN_INNER_H
 #define ADMIN_INNER_H
@@ -58,7 +59,7 @@ void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn
 void record_find(struct job *j, job_fn *then);
 const char *record_state_word(uint8_t state);
 
-job_fn records_list, records_show, records_limits, word_say, word_purge;
+job_fn records_list, records_show, records_limits, word_say, word_purge, site_show;
 void purge_free(struct job *j);
 
 #endif

@@ -86,14 +86,16 @@ class Case(unittest.TestCase):
         return (self.dir / f"{name}.log").read_text(errors="replace")
 
     def agent_conf(self, text="", suffix=""):
-        """A configuration with all its sockets in the directory, and `text` behind it; several agents have suffixes, "-1"."""
+        """A configuration with all its sockets in the directory. Sections in `text` take the place of those here; several agents have suffixes, "-1"."""
         conf = self.dir / f"agent{suffix}.conf"
-        where = {s: f'listen = "unix@{self.dir}/{s}{suffix}.sock";' for s in ("spop", "replay", "http", "admin", "notices")}
-        where["spop"] += " maxrewrite = 1024;"
-        conf.write_text("".join(f"{s} = {{ {text} }};\n" for s, text in where.items())
-                        + f'redis = {{ address = "unix@{self.dir}/redis.sock"; }};\n'
-                        f'haproxy = ( {{ socket = "{self.dir}/haproxy.sock"; }} );\n'
-                        'stop = { drain = "100ms"; };\n' + text + ("" if "policies" in text else POLICY))
+        sections = {s: f'{s} = {{ listen = "unix@{self.dir}/{s}{suffix}.sock"; }};\n' for s in ("replay", "http", "admin", "notices")}
+        sections["spop"] = f'spop = {{ listen = "unix@{self.dir}/spop{suffix}.sock"; maxrewrite = 1024; }};\n'
+        sections["redis"] = f'redis = {{ address = "unix@{self.dir}/redis.sock"; }};\n'
+        sections["haproxy"] = f'haproxy = ( {{ socket = "{self.dir}/haproxy.sock"; }} );\n'
+        sections["stop"] = 'stop = { drain = "100ms"; };\n'
+        sections["policies"] = POLICY
+        given = {line.split()[0] for line in text.splitlines() if line and not line[0].isspace()}
+        conf.write_text("".join(line for name, line in sections.items() if name not in given) + text)
         return conf
 
     def start_redis(self, *options):
