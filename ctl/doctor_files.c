@@ -3,7 +3,6 @@
  * line that it says is a finding. */
 #include <errno.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +52,7 @@ static char **environment_of(json_int_t pid, char *bytes, char **list)
 static void run_check(const struct doctor *d, int out, const char *program)
 {
     static char bytes[ENV_BYTES], *list[ENV_MOST];
+    char *argv[ARGS_MOST + 8];
     const struct command *c = d->c;
     const char *args[ARGS_MOST + 8] = {
         "spoa-once", "-c", "-q", "-f", json_string_value(json_object_get(d->site, "file")), "--haproxy"};
@@ -64,7 +64,8 @@ static void run_check(const struct doctor *d, int out, const char *program)
     environ = environment_of(json_integer_value(json_object_get(d->site, "pid")), bytes, list);
     dup2(out, STDOUT_FILENO);
     dup2(out, STDERR_FILENO);
-    execvp(program, (char *const *)(uintptr_t)args);
+    memcpy(argv, args, sizeof argv); /* execvp() changes none of them */
+    execvp(program, argv);
     fprintf(stderr, "%s: %s\n", program, strerror(errno));
     _exit(127);
 }

@@ -24,7 +24,7 @@ def run(*argv, **more):
                           check=False, **more)
 
 
-def wait_for(what, seconds=10):
+def wait_for(what, seconds=20):
     """The first true value of what(), or an assertion."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -72,7 +72,10 @@ class Case(unittest.TestCase):
                 except subprocess.TimeoutExpired:
                     p.kill()
                     p.wait()
+        said = {log.name: log.read_text(errors="replace") for log in self.dir.glob("*.log")}
         shutil.rmtree(self.dir)
+        for name, text in said.items():
+            self.assertFalse("Sanitizer" in text or "runtime error:" in text, f"{name}: {text[-5000:]}")
 
     def start(self, name, *argv, env=(), **more):
         log = open(self.dir / f"{name}.log", "ab")
