@@ -80,7 +80,7 @@ class Manifests(ship.Case):
             self.assertEqual((s["allowPrivilegeEscalation"], s["readOnlyRootFilesystem"], s["capabilities"]), (False, True, {"drop": ["ALL"]}))
         secret, = (v["secret"] for v in self.pod["volumes"] if "secret" in v)
         self.assertEqual((secret["secretName"], secret["defaultMode"] & 0o007), ("spoa-once", 0))
-        self.assertNotIn("password", str([c.get("env") for c in self.both] + [c["command"] for c in self.both]))
+        self.assertNotIn("password", str([c.get("env") for c in self.both] + [self.agent["args"], self.haproxy["command"]]))
 
     def mounted(self):
         """Writes each ConfigMap's files as the pod would see them, and returns {map: {key}}."""
