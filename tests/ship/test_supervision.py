@@ -74,6 +74,48 @@ class Supervision(ship.Case):
         self.assertEqual(re.sub(r"(?m)^#.*\n", "", text).replace("-${ONCE_INSTANCE}", "").replace("918${ONCE_INSTANCE}", "9180"), one)
 
 
+class Filter(ship.Case):
+    def allowed(self):
+        """System calls that the unit's SystemCallFilter leaves, groups resolved."""
+        groups = {}
+        for line in run("systemd-analyze", "--no-pager", "syscall-filter").stdout.splitlines():
+            word = line.strip()
+            if re.match(r"@[a-z-]+", line):
+                group = groups.setdefault(line.split()[0], set())
+            elif word and not word.startswith("#"):
+                group.add(word)
+
+        def members(name):
+            return {n for m in groups[name] for n in (members(m) if m.startswith("@") else {m})} if name.startswith("@") else {name}
+        left = set()
+        for words in re.findall(r"(?m)^SystemCallFilter=(.*)$", (UNITS / "spoa-once.service").read_text()):
+            names = {n for w in words.lstrip("~").split() for n in members(w)}
+            left = left - names if words.startswith("~") else left | names
+        return left
+
+    def test_system_calls(self):
+        """supervision: what the agent asks of the kernel (start, Redis by name, scrape, oncectl, reload, drain) passes the unit's filter"""
+        plain = ship.BUILD.parent / "release/spoa-once"  # a sanitizer asks for more than the agent does
+        self.start_redis()
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        run("redis-cli", "-s", self.dir / "redis.sock", "config", "set", "port", port)
+        conf = self.agent_conf(f'redis = {{ address = "localhost:{port}"; }};\ncrash = {{ file = "{self.dir}/crash"; }};\n')
+        p = self.start("agent", "strace", "-f", "-qq", "-o", self.dir / "calls", plain if plain.exists() else AGENT, "-f", conf)
+        wait_for(lambda: (ship.http(self.dir / "http.sock", "/health/readiness") or (0,))[0] == 200)
+        ship.http(self.dir / "http.sock", "/metrics")
+        run(ship.CTL, "-s", self.dir / "admin.sock", "status")
+        agent = int(run("pgrep", "-P", p.pid).stdout)
+        os.kill(agent, signal.SIGHUP)
+        wait_for(lambda: "reloaded" in self.log("agent"))
+        os.kill(agent, signal.SIGTERM)
+        self.assertEqual(p.wait(20), 0)
+        calls = set(re.findall(r"(?m)^\d+ +(\w+)\(", (self.dir / "calls").read_text()))
+        self.assertGreater(len(calls), 30)
+        self.assertEqual(calls - self.allowed(), set())
+
+
 class Notifications(ship.Case):
     """The agent under a supervisor that listens."""
 
