@@ -36,29 +36,35 @@ static const char *part(const char *name)
     return "";
 }
 
+/* A line of the first agent, for each agent that there shall be: `agent1` counts, and so do the sockets. */
+static void put_agents(const struct site *s, const char *line)
+{
+    const char *name = strstr(line, "agent1 "), *socket = strstr(line, ".sock\"");
+    for (unsigned i = 1; i <= s->agents; i++) {
+        for (const char *at = line; *at; at++) {
+            if (at == socket && s->agents > 1)
+                printf("-%u", i);
+            if (name && at == name + 5)
+                printf("%u", i);
+            else
+                putchar(*at);
+        }
+        putchar('\n');
+    }
+}
+
 /* Writes a line; what comes from the site takes the place of what is shipped. */
 static void put_line(const struct site *s, const char *line)
 {
     const char *size = strstr(line, shipped_size), *word = line + strspn(line, " ");
-    const char *socket = strstr(line, ".sock\"");
-    bool each =
-        strncmp(word, "server agent1 ", 14) == 0 || strncmp(word, "log \"${ONCE_RUN}/notices", 24) == 0;
-    if (strncmp(word, shipped_run, sizeof shipped_run - 1) == 0) {
+    if (strncmp(word, shipped_run, sizeof shipped_run - 1) == 0)
         printf("    %s %s\n", shipped_run, s->run);
-    } else if (size && *word != '#') {
+    else if (size && *word != '#')
         printf("%.*s size %luk %s\n", (int)(size - line), line, s->size_k, size + sizeof shipped_size - 1);
-    } else if (each && socket && s->agents > 1) {
-        const char *name = strstr(line, "agent1 ");
-        size_t head = name ? (size_t)(name - line) + 5 : 0;
-        for (unsigned i = 1; i <= s->agents; i++) {
-            if (name)
-                printf("%.*s%u", (int)head, line, i);
-            printf("%.*s-%u%s\n", (int)(socket - line - (long)(name ? head + 1 : 0)),
-                   line + (name ? head + 1 : 0), i, socket);
-        }
-    } else {
+    else if (strncmp(word, "server agent1 ", 14) == 0 || strncmp(word, "log \"${ONCE_RUN}/notices", 24) == 0)
+        put_agents(s, line);
+    else
         printf("%s\n", line);
-    }
 }
 
 static void put_part(const struct site *s, const char *name)
