@@ -99,10 +99,14 @@ enum finding {
         FINDINGS
 };
 
+enum { DOCTOR_HAPROXY_MAX = 8 };
+
 struct doctor {
     const struct command *c;
     json_t *site, *said;
     unsigned errors, warnings;
+    unsigned npids;
+    long pids[DOCTOR_HAPROXY_MAX]; /* of the HAProxys that answered */
 };
 
 /* format: what was found. */

@@ -88,6 +88,9 @@ static void look_at_info(struct haproxy *h, const char *text)
     char word[RUNTIME_WORD];
     runtime_field(text, "Maxconn", word);
     h->maxconn = strtoul(word, NULL, 10);
+    runtime_field(text, "Pid", word);
+    if (h->d->npids < DOCTOR_HAPROXY_MAX)
+        h->d->pids[h->d->npids++] = strtol(word, NULL, 10);
 }
 
 /* In this order: the tables are held against maxconn. */

@@ -91,7 +91,7 @@ static const struct word {
      0, 0, TAKES_YES, say_go},
     {"attach", "FRONTEND BACKEND..", "the lines for the haproxy.cfg of a running HAProxy, each with its reason",
      0, 64, TAKES_POLICY | TAKES_PLACE | TAKES_SITE, say_attach},
-    {"doctor", "[FILE..]", "look at agent, HAProxy and Redis, say what is wrong and the way out; FILE: haproxy.cfg",
+    {"doctor", "[FILE..]", "look at agent, HAProxy (its files too) and Redis, say what is wrong and the way out",
      0, 64, TAKES_RULES, say_doctor},
 };
 /* clang-format on */

@@ -110,9 +110,9 @@ class Doctor(ship.Case):
         return run("curl", "-s", "-m", "8", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", self.dir / "www.sock", "-H", f"Idempotency-Key: {key}",
                    "-H", f"X-Policy: {policy}", "-d", "amount=10", *more, "http://x/payments").stdout
 
-    def doctor(self):
+    def doctor(self, *files):
         """{id: what} and the exit status."""
-        said = subprocess.run([CTL, "-s", self.dir / "admin.sock", "--json", "doctor", self.dir / "haproxy.cfg"], capture_output=True, text=True, timeout=30, check=False)
+        said = subprocess.run([CTL, "-s", self.dir / "admin.sock", "--json", "doctor", *files], capture_output=True, text=True, timeout=30, check=False)
         findings = json.loads(said.stdout)["findings"]
         self.status = said.returncode
         provoked.update(f["id"] for f in findings)
@@ -141,6 +141,8 @@ class Doctor(ship.Case):
         self.assertEqual((self.doctor(), self.status), ({}, 0))
         said = run(CTL, "-s", self.dir / "admin.sock", "doctor", self.dir / "haproxy.cfg")
         self.assertEqual(said.stdout, "0 errors, 0 warnings\n")
+        (self.dir / "other.cfg").write_text("frontend other\n    http-request send-spoe-group once once-request\n")
+        self.assertEqual(set(self.doctor(self.dir / "other.cfg")), {"configuration"})
 
     def test_redis_settings(self):
         """doctor: Redis' eviction, files, memory, replicas and rights"""
