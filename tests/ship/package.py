@@ -154,6 +154,8 @@ class Package(unittest.TestCase):
         self.assertEqual(said.returncode, 0, said.stdout)
         self.assertIn("+next", run("dpkg-query", "-W", "spoa-once").stdout)
         self.assertIn("# changed here", CONF.read_text())
+        self.assertNotIn("# new here", CONF.read_text())
+        self.assertIn("# new here", Path(f"{CONF}.dpkg-dist").read_text())
         self.assertEqual(pay("k1"), "201 true")
         self.assertEqual(self.end("agent"), 0)
         self.as_the_unit_says()

@@ -111,11 +111,11 @@ class Lines(unittest.TextTestResult):
 
     def addSuccess(self, test):
         super().addSuccess(test)
-        print(f"ok      {test.shortDescription()}")
+        print(f"ok      {test.shortDescription()}", flush=True)
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        print(f"FAILED  {test.shortDescription()}")
+        print(f"FAILED  {test.shortDescription()}", flush=True)
 
     addError = addFailure
 
