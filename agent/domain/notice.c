@@ -2,6 +2,7 @@
 /* Words taken off the front of the line, one after another (docs/wire.md):
  *
  *   once/1 TOKEN TS TC STATUS PROCESS ..         what stands behind the process is not ours
+ *   {"once":"once/1 TOKEN TS TC STATUS PROCESS" ..  the same in a log of JSON; no word has a quotation mark
  *
  * What the termination state proves is one table, in notice_ending(). */
 #include "domain/notice.h"
@@ -43,9 +44,20 @@ static struct spop_slice chomp(struct spop_slice s)
     return s;
 }
 
+/* The text of the first field of a line of JSON; any other line as it is. */
+static struct spop_slice unquote(struct spop_slice s)
+{
+    static const char head[] = "{\"once\":\"";
+    if (s.len < sizeof head - 1 || memcmp(s.ptr, head, sizeof head - 1) != 0)
+        return s;
+    slice_skip(&s, sizeof head - 1);
+    const char *end = s.len > 0 ? memchr(s.ptr, '"', s.len) : NULL;
+    return (struct spop_slice){s.ptr, end ? (size_t)(end - s.ptr) : 0};
+}
+
 int notice_read(const char *line, size_t len, struct notice *n)
 {
-    struct spop_slice rest = chomp((struct spop_slice){line, len});
+    struct spop_slice rest = unquote(chomp((struct spop_slice){line, len}));
     long status;
     *n = (struct notice){0};
     if (!slice_is(next_word(&rest), "once/1"))

@@ -2,6 +2,7 @@
 /* A notice: HAProxy's log line about an execution that was not settled (docs/wire.md, Notices).
  *
  *   once/1 TOKEN TS TC STATUS PROCESS [anything]
+ *   {"once":"once/1 TOKEN TS TC STATUS PROCESS"[anything]
  */
 #ifndef NOTICE_H
 #define NOTICE_H
