@@ -27,7 +27,7 @@ end
 
 local function breaker(applet, name)
     local till = number(applet, "gpt", name, 0)
-    local state = till == 0 and "closed" or till > core.now().sec and "open" or "half-open"
+    local state = till == 0 and "closed" or till > os.time() and "open" or "half-open"
     return { state = state, opened = number(applet, "gpc", name, 3), refused = number(applet, "gpc", name, 4), failures = number(applet, "gpc", name, 5) }
 end
 

@@ -11,6 +11,8 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -45,7 +47,7 @@ def sign(alg, data, key):
     if alg == "none":
         return b""
     if alg == "HS256":
-        return hmac.new(key or SECRET, data, hashlib.sha256).digest()
+        return hmac.new(SECRET if key is None else key, data, hashlib.sha256).digest()
     path = key or {"RS256": "keys/issuer/rs256-1.pem", "ES256": "keys/issuer/es256-1.pem"}[alg]
     signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", path], input=data, capture_output=True, check=True).stdout
     return der_to_raw(signature) if alg == "ES256" else signature
@@ -120,6 +122,14 @@ def log_lines():
         if line.startswith("{"):
             out.append(json.loads(line))
     return out
+
+
+def reload():
+    """Tells the master to load its configuration anew; one that is still loading would not hear it."""
+    master = int(open("haproxy.pid", encoding="utf-8").read())
+    mask = lambda: int(next(line for line in open("/proc/%d/status" % master, encoding="utf-8") if line.startswith("SigCgt")).split()[1], 16)
+    eventually("the master listens to signals", lambda: mask() >> (signal.SIGUSR2 - 1) & 1)
+    os.kill(master, signal.SIGUSR2)
 
 
 def eventually(what, true, seconds=5.0):
