@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -113,6 +114,20 @@ def instance(name):
 
 def seen(name):
     return ask("GET", "/demo/seen", 200, port=instance(name), address=None).json["requests"]
+
+
+def operate(command):
+    """A command for HAProxy's runtime API; what it says."""
+    s = socket.socket(socket.AF_UNIX)
+    s.connect("operate.sock")
+    s.sendall(command.encode() + b"\n")
+    said = s.makefile().read()
+    s.close()
+    return said
+
+
+def health(service):
+    return ask("GET", "/health", address=None).json["services"][service]
 
 
 def log_lines():
