@@ -28,7 +28,8 @@ end
 local function breaker(applet, name)
     local till = number(applet, "gpt", name, 0)
     local state = till == 0 and "closed" or till > os.time() and "open" or "half-open"
-    return { state = state, opened = number(applet, "gpc", name, 3), refused = number(applet, "gpc", name, 4), failures = number(applet, "gpc", name, 5) }
+    return { state = state, opened = number(applet, "gpc", name, 3), refused = number(applet, "gpc", name, 4),
+        probes = number(applet, "gpc", name, 6), failures = number(applet, "gpc", name, 5) }
 end
 
 local function quoted(text)
@@ -92,12 +93,13 @@ core.register_service("metrics", "http", function(applet)
             out[#out + 1] = string.format("%s%s %d\n", name, sample[1], sample[2])
         end
     end
-    local state, opened, refused = {}, {}, {}
+    local state, opened, refused, probes = {}, {}, {}, {}
     for _, name in ipairs(services()) do
         local cb, label = breaker(applet, name), string.format('{service="%s"}', name)
         state[#state + 1] = { label, STATES[cb.state] }
         opened[#opened + 1] = { label, cb.opened }
         refused[#refused + 1] = { label, cb.refused }
+        probes[#probes + 1] = { label, cb.probes }
     end
     local reasons, auth = {}, {}
     for _, reason in ipairs(REASONS) do
@@ -107,7 +109,8 @@ core.register_service("metrics", "http", function(applet)
         auth[#auth + 1] = { string.format('{result="%s"}', result), gateway_auth[result] }
     end
     metric("gateway_breaker_state", "gauge", "0 closed, 1 half-open, 2 open.", state)
-    metric("gateway_breaker_opened_total", "counter", "Times that a service's breaker has opened.", opened)
+    metric("gateway_breaker_opened_total", "counter", "Times that a service's breaker has opened from closed.", opened)
+    metric("gateway_breaker_probes_total", "counter", "Requests let through to see whether the service is well again.", probes)
     metric("gateway_breaker_refused_total", "counter", "Requests refused by an open breaker.", refused)
     metric("gateway_refused_total", "counter", "Requests refused by the gateway itself: credentials, roles, routes.", reasons)
     metric("gateway_auth_service_total", "counter", "Tokens recalled; questions to the auth service, shared ones, refusals and failures.", auth)
