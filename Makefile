@@ -95,7 +95,7 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix chaos soak check fmt lint coverage fuzz release-times wait-times clean install
+.PHONY: help run gateway test test-matrix chaos soak check fmt lint coverage fuzz release-times wait-times clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -104,6 +104,11 @@ run: ## the demo: redis-server, payments backend, agent, HAProxy on 127.0.0.1:80
 	@tools/deps run
 	@$(MAKE) --no-print-directory all
 	@exec tools/run-demo
+
+gateway: ## the reference gateway with seven and seven demo services on 127.0.0.1:8080 and :8443
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@exec tools/run-demo gateway
 
 test: ## everything, under AddressSanitizer and UBSan
 	@tools/deps test
