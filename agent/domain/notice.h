@@ -19,6 +19,11 @@ struct notice {
     struct spop_slice process;
 };
 
+/* The words of a line: without what the transport puts at its end, and of a line of JSON those of its first field. */
+struct spop_slice notice_words(const char *line, size_t len);
+/* Takes the next of them off the front; words are separated by single blanks. Empty: none. */
+struct spop_slice notice_word(struct spop_slice *words);
+
 /* 0; -1 not a notice of ours; 1 a line of ours that is not about an execution (token `-`). Slices point into
  * the line. */
 int notice_read(const char *line, size_t len, struct notice *n);

@@ -130,6 +130,17 @@ def health(service):
     return ask("GET", "/health", address=None).json["services"][service]
 
 
+def counters():
+    """The agent's metrics: {'name{labels}': value}."""
+    c = http.client.HTTPConnection("agent", timeout=5)
+    c.sock = socket.socket(socket.AF_UNIX)
+    c.sock.connect("http.sock")
+    c.request("GET", "/metrics")
+    lines = c.getresponse().read().decode().splitlines()
+    c.close()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
+
+
 def log_lines():
     """What HAProxy has logged, each line of JSON as an object; any other line that is no notice of its own ends the test."""
     out = []
