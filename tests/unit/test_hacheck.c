@@ -20,8 +20,8 @@
 #include "domain/hacheck_inner.h"
 
 enum where { SITE, SPOE, AGENT, FILES };
-static const char *const sources[FILES] = {"haproxy-conf/demo/haproxy.cfg", "haproxy-conf/attach/once.spoe.cfg",
-                                           "haproxy-conf/demo/spoa-once.conf"};
+static const char *const sources[FILES] = {
+    "haproxy-conf/demo/haproxy.cfg", "haproxy-conf/attach/once.spoe.cfg", "haproxy-conf/demo/spoa-once.conf"};
 static const char *const names[FILES] = {"haproxy.cfg", "once.spoe.cfg", "agent.conf"};
 
 static char dir[64];
