@@ -17,6 +17,7 @@ Usage: services.py NAME_N=ADDRESS ..; port 0 takes a free one. It prints NAME_N=
 import base64
 import hashlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -155,6 +156,7 @@ def main():
         print("%s=%s" % (server.instance, server.name()), flush=True)
     print("ready", flush=True)
     stopped.wait()
+    os._exit(0) # threads may still be answering; nobody waits for them
 
 
 if __name__ == "__main__":
