@@ -20,7 +20,7 @@ import sys
 import time
 
 PORT, TLS_PORT = (int(p) for p in open("ports", encoding="utf-8").read().split())
-INSTANCES = dict(line.strip().split("=") for line in open("instances", encoding="utf-8") if "=" in line)
+INSTANCES = dict(line.split("=") for line in open("instances", encoding="utf-8").read().split("\nready\n")[0].splitlines())
 SECRET = open("keys/jwt-secrets.map", encoding="utf-8").read().split()[1].encode()
 
 
