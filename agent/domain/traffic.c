@@ -322,7 +322,8 @@ static uint64_t requests_of(const struct traffic_row *r)
 static void put_pairs(struct buf *out, const char *name, const char *help, const char *const *names,
                       const struct traffic_pairs *p)
 {
-    put_header(out, name, "counter", help);
+    if (p->n > 0)
+        put_header(out, name, "counter", help);
     for (unsigned i = 0; i <= TRAFFIC_PAIRS; i++) {
         const char *const values[] = {p->pair[i].first, p->pair[i].second};
         if (p->pair[i].n == 0)
@@ -337,6 +338,8 @@ void traffic_write(const struct traffic *t, struct buf *out)
 {
     static const char *const of_errors[] = {"service", "kind"}, *const of_credentials[] = {"kind", "result"};
     unsigned last = requests_of(&t->row[TRAFFIC_ROWS]) > 0 ? TRAFFIC_ROWS + 1 : t->n;
+    if (last == 0) /* a name without samples is none */
+        return;
     put_header(out, REQUESTS_NAME, "counter", "Requests by method, route, service and class of status.");
     for (unsigned i = 0; i < last; i++) {
         buf_str(out, REQUESTS_NAME);
