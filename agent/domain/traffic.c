@@ -107,19 +107,18 @@ static int digits(struct spop_slice s, uint64_t *out)
 
 int traffic_read(const char *line, size_t len, struct traffic_line *t)
 {
-    struct spop_slice rest = notice_words(line, len), skipped;
+    struct spop_slice rest = notice_words(line, len);
     uint64_t status;
     *t = (struct traffic_line){0};
     if (!slice_is(notice_word(&rest), "once/1"))
         return -1;
-    skipped = notice_word(&rest); /* TOKEN */
+    (void)notice_word(&rest); /* TOKEN */
     t->ts = notice_word(&rest);
-    skipped = notice_word(&rest); /* TC */
+    (void)notice_word(&rest); /* TC */
     if (digits(notice_word(&rest), &status) < 0 || status > 999)
         return -1;
     t->status = (unsigned)status;
-    skipped = notice_word(&rest); /* PROCESS */
-    (void)skipped;
+    (void)notice_word(&rest); /* PROCESS */
     t->method = notice_word(&rest);
     t->route = notice_word(&rest);
     t->service = notice_word(&rest);
