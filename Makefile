@@ -109,7 +109,7 @@ $(LOAD_BIN): $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix test-deb chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install man deb
+.PHONY: help run gateway test test-matrix test-deb chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install man deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -118,6 +118,11 @@ run: ## the demo: redis-server, payments backend, agent, HAProxy on 127.0.0.1:80
 	@tools/deps run
 	@$(MAKE) --no-print-directory all
 	@exec tools/run-demo
+
+gateway: ## the reference gateway with seven and seven demo services on 127.0.0.1:8080 and :8443
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@exec tools/run-demo gateway
 
 test: ## everything, under AddressSanitizer and UBSan
 	@tools/deps test
@@ -247,7 +252,7 @@ install: all man ## binaries, man pages and HAProxy files under PREFIX (/usr/loc
 	install -D -m 644 $(BUILD)/man/spoa-once.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/spoa-once.conf.5
 	install -D -m 644 $(BUILD)/man/oncectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/oncectl.1
 	install -d $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf
-	cp -r haproxy-conf/attach haproxy-conf/gateway haproxy-conf/redis-tls $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
+	cp -r haproxy-conf/attach haproxy-conf/demo haproxy-conf/gateway haproxy-conf/redis-tls $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
 
 man: all ## build/man/: spoa-once(8), spoa-once.conf(5), oncectl(1)
 	@tools/man $(BUILD)

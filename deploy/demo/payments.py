@@ -229,6 +229,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 1024
+    handler = Payments
 
     def __init__(self, address):
         self.stopping = threading.Event()
@@ -238,10 +239,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self.address_family = socket.AF_UNIX
             if os.path.exists(self.path):
                 os.unlink(self.path)
-            super().__init__(self.path, Payments)
+            super().__init__(self.path, self.handler)
         else:
             host, _, port = address.rpartition(":")
-            super().__init__((host, int(port)), Payments)
+            super().__init__((host, int(port)), self.handler)
 
     def get_request(self):
         connection, peer = super().get_request()
