@@ -73,17 +73,17 @@ def kill(system, service, label, grace, seconds=12.0):
 
 
 def gateway(system):
-    """M5.1: one HAProxy is killed: the balancer gives everything to the other one."""
+    """One HAProxy is killed: the balancer gives everything to the other one."""
     return kill(system, "gateway1", "gateway-killed", grace=2)
 
 
 def agent(system):
-    """M5.1: one agent is killed: its gateway refuses, the balancer turns to the other one."""
+    """One agent is killed: its gateway refuses, the balancer turns to the other one."""
     return kill(system, "agent1", "agent-killed", grace=2)
 
 
 def redis(system):
-    """M5.1: the Redis primary is killed: the Sentinels promote the replica, the agents follow."""
+    """The Redis primary is killed: the Sentinels promote the replica, the agents follow."""
     return kill(system, system.primary(), "redis-killed", grace=9, seconds=24.0)
 
 

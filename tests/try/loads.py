@@ -34,7 +34,7 @@ def charged_once(system, prefix, keys):
 
 
 def steady(system):
-    """Unique keys through the balancer, far beyond 10,000 requests a minute (M1.5)."""
+    """Unique keys through the balancer, far beyond 10,000 requests a minute."""
     rate, seconds = int(os.environ.get("RATE", 400)), float(os.environ.get("SECONDS", 600))
     warm, prefix, count = name("warm"), name("steady"), int(rate * seconds)
     Attack(system, "steady", ({"key": "%s%d" % (warm, i)} for i in range(rate)), rate).wait()
@@ -62,7 +62,7 @@ def double_click(system):
 
 
 def retry_storm(system):
-    """Clients over their limit, all at once (R16)."""
+    """Clients over their limit, all at once."""
     rate, clients, limit = 500, int(2000 * SIZE), 6
     run = random.randint(1, 250)
     addresses = ["11.%d.%d.%d" % (run, i // 250, i % 250 + 1) for i in range(clients)]
@@ -85,7 +85,7 @@ def retry_storm(system):
 
 
 def finished_storm(system):
-    """Retries of finished keys, all at once (R20)."""
+    """Retries of finished keys, all at once."""
     # Each agent asks once a second for each key: 2 * keys / rate.
     rate, keys, prefix = 1000, 20, name("done")
     count = int(30000 * SIZE)

@@ -20,6 +20,8 @@ VEGETA = ROOT / "build" / "tools" / "vegeta"
 # name: service and its port in the container
 PORTS = {"balancer": ("balancer", 8080), "gateway1": ("gateway1", 8080), "gateway2": ("gateway2", 8080), "stats1": ("gateway1", 8405),
          "stats2": ("gateway2", 8405), "agent1": ("agent1", 9180), "agent2": ("agent2", 9180), "toxiproxy": ("toxiproxy", 8474)}
+IMAGES = ("spoa-once", "spoa-once-smallest", "spoa-once-demo", "spoa-once-haproxy", "spoa-once-redis", "spoa-once-payments",
+          "spoa-once-tools", "spoa-once-together")
 HOST = "shop.example"  # the same over every gateway: a key for another host is refused (422)
 PORT_NAMES = ("ONCE_PORT", "ONCE_PORT1", "ONCE_PORT2", "ONCE_STATS1", "ONCE_STATS2", "ONCE_METRICS1", "ONCE_METRICS2",
               "ONCE_TOXIPROXY")
@@ -40,8 +42,7 @@ def engine_answers():
 
 
 def images_missing():
-    tag = os.environ.get("ONCE_TAG", "latest")
-    names = ["spoa-once-%s:%s" % (name, tag) for name in ("demo", "haproxy", "redis", "payments", "tools", "together")]
+    names = ["%s:%s" % (name, os.environ.get("ONCE_TAG", "latest")) for name in IMAGES]
     return [n for n in names if subprocess.run(["docker", "image", "inspect", n], capture_output=True).returncode]
 
 
@@ -158,14 +159,18 @@ class System:
         return fetch(self.url(gateway, "/payments"), "POST", body, said, timeout)
 
     def wait_until_paid(self, seconds):
-        """Seconds until payments are made again, through the balancer."""
+        """Seconds until payments are made again, through the balancer and through each gateway."""
         began = time.monotonic()
-        while time.monotonic() - began < seconds:
-            status, _, _ = self.pay("probe-%d" % time.monotonic_ns(), timeout=3)
+        waiting = ["balancer", "gateway1", "gateway2"]
+        while waiting:
+            status, _, _ = self.pay("probe-%d" % time.monotonic_ns(), waiting[0], timeout=3)
             if status == 201:
-                return time.monotonic() - began
-            time.sleep(0.1)
-        raise Broken("no payment was made within %d s; the last answer was %d" % (seconds, status))
+                waiting.pop(0)
+            elif time.monotonic() - began > seconds:
+                raise Broken("%s makes no payment within %d s; its last answer was %d" % (waiting[0], seconds, status))
+            else:
+                time.sleep(0.1)
+        return time.monotonic() - began
 
     def charges(self, **query):
         for _ in range(50):
