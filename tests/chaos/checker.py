@@ -36,8 +36,8 @@ TOLD = 60
 
 # Agents end, or all of them.
 DEATHS = ("agent-kill", "agent+link-kill", "agent+link+redis-kill", "agent-restart", "agent-other")
-# With these somebody forgets what he had promised to say.
-FORGETS = (*DEATHS, "haproxy-kill")
+# With these somebody forgets what he had promised to say, or was told: a release does not wait for replicas.
+FORGETS = (*DEATHS, "haproxy-kill", "redis-failover")
 
 NOT_STORED = {401, 403, 408, 409, 425, 429}
 

@@ -5,7 +5,8 @@ HAProxy 0 is the smallest attachment, with a small table; HAProxy 1 has notices 
 
     clients ──► HAProxy 0, 1 ──► bank          DIR/h0, DIR/h1     runtime sockets, haproxy.cfg, logs
                    └──► agents 0, 1, 2         DIR/a0 .. DIR/a2   their sockets; redis.sock is the link's
-                            └──► link ──► Redis (appendonly: what it acknowledged survives its death)
+                            ├──► link ──► Redis (appendonly: what it acknowledged survives its death)
+                            └──► tables ──► runtime.sock of HAProxy 0, 1, each by one link for all agents
 """
 import asyncio
 import re
@@ -54,6 +55,8 @@ class Site:
         self.proxies = [self._new_proxy(i) for i in range(PROXIES)]
         self.links = [Link(self.folder / ("a%d" % i) / "redis.sock", self.stores.primary.socket) for i in range(AGENTS)]
         self.stores.links = self.links
+        runs = [self.folder / ("h%d" % i) for i in range(PROXIES)]
+        self.tables = [Link(run / "haproxy.sock", run / "runtime.sock") for run in runs]
 
     def _new_agent(self, i):
         run = self.folder / ("a%d" % i)
@@ -74,7 +77,8 @@ class Site:
         return "".join([
             "global\n    setenv ONCE_RUN %s\n    setenv ONCE_SPOE %s\n    nbthread 4\n    log stderr format raw local1 info\n"
             % (self.folder / ("h%d" % i), ATTACH / "once.spoe.cfg"),
-            bare("global.cfg"), each(bare("notices-global.cfg"), r"^ *log .*$") if full else "",
+            bare("global.cfg").replace("/haproxy.sock", "/runtime.sock"),
+            each(bare("notices-global.cfg"), r"^ *log .*$") if full else "",
             "defaults\n    mode http\n    log global\n    timeout connect 1s\n    timeout client 30s\n    timeout server 12s\n",
             "frontend bank\n    bind 127.0.0.1:%d\n" % self.ports[i],
             "    http-request set-var(txn.once_policy) str(release) if { path /release }\n",
@@ -92,7 +96,7 @@ class Site:
 
     async def start(self):
         await self.stores.start()
-        for link in self.links:
+        for link in [*self.links, *self.tables]:
             await link.start()
         await self.start_bank()
         for i in range(PROXIES):

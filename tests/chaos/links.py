@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A fault proxy: one link from an agent, or a replica, to Redis, that can be cut, hung or slowed.
+"""A fault proxy: one link from an agent to Redis or to a runtime socket, or of a replica, that can be cut, hung or slowed.
 
-    agent ──► link (pass | cut | hang | slow) ──► redis
+    agent ──► link (pass | cut | hang | slow) ──► redis, haproxy
 
 cut: connections are closed and new ones too.  hang: bytes stay here until it passes again.  slow: each read is delayed.
 """

@@ -5,6 +5,7 @@ Each process is ended by its pid, and dies with the run (setpriv --pdeathsig) ev
 """
 import asyncio
 import os
+import random
 import signal
 import socket
 from pathlib import Path
@@ -13,9 +14,16 @@ START_PATIENCE = 30.0
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to connections: it stays free while its server is away."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(lowest // 2, lowest)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Process:

@@ -51,6 +51,7 @@ class Schedule:
             "link-cut": (4, 0.1, 6, AGENTS, self._link("cut")),
             "link-hang": (4, 0.1, 6, AGENTS, self._link("hang")),
             "link-slow": (2, 0.5, 4, AGENTS, self._link("slow")),
+            "tables-slow": (2, 0.5, 4, PROXIES, self._tables_slow),
             "bank-kill": (2, 0.1, 2, None, self._bank_kill),
             "bank-pause": (1, 0.2, 2, None, self._bank_pause),
         }
@@ -203,6 +204,12 @@ class Schedule:
             self._site.links[i].set("pass")
             await self._site.agent_ready(i)
         return act
+
+    async def _tables_slow(self, i, lasts):
+        """HAProxy is busy, and answers slowly at its runtime socket."""
+        self._site.tables[i].set("slow")
+        await asyncio.sleep(lasts)
+        self._site.tables[i].set("pass")
 
     async def _bank_kill(self, _, lasts):
         await self._site.bank.end()

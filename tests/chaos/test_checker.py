@@ -314,7 +314,8 @@ class Busy(Checker):
         until = 2.0 + checker.VISIBLE
         refused(k, "b", until + 0.1, until + 0.2, "in-progress")
         self.finds(k, "busy-alone", faults=[Fault("link-hang", 0, 0.5, 2.0)])
-        self.finds(k, faults=[Fault("agent-kill", 0, 0.5, 2.0)])
+        for kind in ("agent-kill", "redis-failover"):
+            self.finds(k, faults=[Fault(kind, 0, 0.5, 2.0)])
         k.calls[1].sent = until - 0.1
         self.finds(k, faults=[Fault("link-hang", 0, 0.5, 2.0)])
 
