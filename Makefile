@@ -175,6 +175,7 @@ check-docs: all
 	tools/check-commands
 	tools/check-options $(BUILD)/spoa-once
 	haproxy-conf/check
+	deploy/check
 
 fmt: ## clang-format over every C file
 	@tools/deps check
