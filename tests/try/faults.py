@@ -4,7 +4,7 @@ import threading
 import time
 
 from load import Attack
-from loads import charged_once, hold, name
+from loads import charged_once, hold, name, promise
 
 REDIS = ("redis1_pipe", "redis2_pipe")
 RATE = 50
@@ -44,7 +44,7 @@ def redis_latency(system):
     prefix, count, results = pays(system, "redis-deadline", 4)
     hold("every payment is refused", results.codes() == {503: count}, codes=results.codes())
     ledger = system.charges(prefix=prefix)
-    hold("nothing is charged", ledger["charges"] == 0, **ledger)
+    promise("nothing is charged", ledger["charges"] == 0, **ledger)
     slowest = max(r["latency"] for r in results.each) / 1e6
     hold("within the processing timeout", slowest < 1500, slowest_ms="%.0f" % slowest)
     return "30 ms: mean %.0f ms, all made; 1 s: %d refused within %.0f ms, none charged" % (slow, count, slowest)
@@ -69,8 +69,8 @@ def redis_cut(system):
     hold("payments are made, or refused while it is cut", set(codes) <= {201, 503}, codes=codes)
     hold("two seconds later every payment is made", late == 0, refused=late)
     ledger = system.charges(prefix=prefix)
-    hold("nobody is charged twice", not ledger["twice"], **ledger)
-    hold("who was paid was charged, who was refused was not", ledger["keys"] == codes[201], codes=codes, **ledger)
+    promise("nobody is charged twice", not ledger["twice"], **ledger)
+    promise("who was paid was charged, who was refused was not", ledger["keys"] == codes[201], codes=codes, **ledger)
     return "%d payments: %d made, %d refused (503)" % (count, codes[201], codes.get(503, 0))
 
 
@@ -85,7 +85,7 @@ def redis_down(system):
     hold("every payment is refused, with Retry-After", results.codes() == {503: count} and all(r["retry_after"] for r in results.each),
          codes=results.codes())
     ledger = system.charges(prefix=prefix)
-    hold("nothing is charged", ledger["charges"] == 0, **ledger)
+    promise("nothing is charged", ledger["charges"] == 0, **ledger)
     down = time.monotonic() - began
     system.heal()
     back = system.wait_until_paid(20)
@@ -100,7 +100,7 @@ def cut_backend(system, label, let_through, **headers):
     system.switch("backend_pipe", True)
     system.toxic("backend_pipe", "limit_data", bytes=let_through)
     first, _, body = system.pay(key, "gateway1", **headers)
-    hold("the answer does not look whole", first in (0, 502), status=first, body=body[:100])
+    promise("the answer does not look whole", first in (0, 502), status=first, body=body[:100])
     system.heal()
     began, refused = time.monotonic(), 0
     while (status := system.pay(key, "gateway1", **headers)[0]) != 201 and time.monotonic() - began < 3:
@@ -111,7 +111,7 @@ def cut_backend(system, label, let_through, **headers):
     status, head, _ = system.pay(key, "gateway1", **headers)
     hold("its answer is replayed from then on", status == 201 and head.get("Idempotent-Replayed") == "true", status=status)
     charges = system.charges(key=key)["charges"]
-    hold("the first and the retry ran, nothing else", charges == 2, charges=charges)
+    promise("the first and the retry ran, nothing else", charges == 2, charges=charges)
     return "the client got %s; a retry ran after %.0f ms, %d before it were refused; charges 2: the backend had charged before the cut, and " \
         "on_unknown = release lets the retry run" % (first or "a broken answer", 1000 * took, refused)
 
