@@ -95,7 +95,7 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run images up down test-only try test test-matrix chaos soak check fmt lint coverage fuzz release-times wait-times clean install
+.PHONY: help run images up down test-only try test test-matrix chaos soak check fmt lint coverage fuzz release-times wait-times storm clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -212,6 +212,14 @@ wait-times: ## how long 500 duplicates that wait need for their answer once ther
 	@rm -f $(BUILD)/wait-times.txt
 	@JOBS=1 ONCE_LARGEST=200 ONCE_FIGURES=$(abspath $(BUILD))/wait-times.txt \
 	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/waiting-many.vtc; rc=$$?; cat $(BUILD)/wait-times.txt; exit $$rc
+
+storm: ## what storms cost Redis: 100,000 refusals of one client; 50,000 retries of 500 keys in 10 s, and fewer through HAProxy
+	@tools/deps test
+	@$(MAKE) --no-print-directory all $(OBJ)/tests/unit/test_retry_storm
+	@rm -f $(BUILD)/storm.txt
+	@THREADS=4 JOBS=1 ONCE_REFUSALS=100000 ONCE_RETRIES="80 10000 1000 10" ONCE_FIGURES=$(abspath $(BUILD))/storm.txt \
+	  tests/e2e/run $(BUILD)/spoa-once tests/e2e/limit-storm.vtc tests/e2e/retry-storm.vtc; rc=$$?; cat $(BUILD)/storm.txt; \
+	  ONCE_STORM="500 50000 10" $(OBJ)/tests/unit/test_retry_storm && exit $$rc
 
 PREFIX ?= /usr/local
 install: all ## binaries and HAProxy files under PREFIX (/usr/local)

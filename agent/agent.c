@@ -112,7 +112,8 @@ static bool start_gate(struct agent *a)
     g->metrics = &a->metrics;
     if (!(g->redis = redis_new(a->loop, c, &events, a, &a->metrics)) ||
         !(g->guard = guard_new(a->loop, g->redis, c, &a->metrics)) ||
-        !(g->shield = shield_new(c, &a->metrics)) || !(g->sealer = sealer_new(a->loop, c, &a->metrics)) ||
+        !(g->shield = shield_new(c, &a->metrics)) || !(g->sharing = sharing_new(c, &a->metrics)) ||
+        !(g->sealer = sealer_new(a->loop, c, &a->metrics)) ||
         !(g->acks = acks_new(a->loop, g->redis, c, &a->metrics)) ||
         !(g->completion = completion_new(a->loop, g->redis, c, &a->metrics)) ||
         !(g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics)) ||
@@ -226,6 +227,7 @@ bool agent_reload(struct agent *a, struct config *c)
     completion_reconfigure(a->gate.completion, c);
     inflight_reconfigure(a->gate.inflight, c);
     parking_reconfigure(a->gate.parking, c);
+    sharing_reconfigure(a->gate.sharing, c);
     sealer_reconfigure(a->gate.sealer, c);
     if (!shield_reconfigure(a->gate.shield, c))
         LOG(LOG_WARNING, "shield-off", log_text("why", "out of memory; every request asks Redis"));
@@ -300,6 +302,7 @@ void agent_free(struct agent *a)
         replay_free(a->gate.replay);
     sealer_free(a->gate.sealer);
     shield_free(a->gate.shield);
+    sharing_free(a->gate.sharing);
     txn_free_spare(&a->gate);
     if (a->sessions)
         for (unsigned i = 0; i < c->spop.listen.n; i++)

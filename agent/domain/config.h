@@ -196,6 +196,7 @@ struct config {
     } wait;
     struct {
         uint32_t max_entries; /* states of limits that are remembered; 0: every request asks Redis */
+        uint32_t max_shared;  /* requests that wait for another one's question; 0: each asks itself */
     } shield;
     struct {
         uint32_t drain_ms; /* at SIGTERM */

@@ -29,6 +29,11 @@
     X(SHIELD_ENTRIES, gauge, "spoa_once_shield_entries", "", "States of limits that are remembered.")        \
     X(SHIELD_EVICTED, counter, "spoa_once_shield_evicted_total", "",                                         \
       "States forgotten early because memory was full.")                                                     \
+    X(SHARED, counter, "spoa_once_shared_total", "",                                                         \
+      "Requests that were told what Redis said to another one of the same key.")                             \
+    X(SHARED_WAITING, gauge, "spoa_once_shared_waiting", "", "Requests that wait for that.")                 \
+    X(SHARED_FULL, counter, "spoa_once_shared_full_total", "",                                               \
+      "Requests that asked Redis themselves: shield.max_shared waited.")                                     \
     X(REQUEST_AGAIN, counter, "spoa_once_asked_again_total", "",                                             \
       "Claims asked for a second time: the first message's connection was lost.")                            \
     X(REQUEST_UNPOLLED, counter, "spoa_once_unpolled_total", "",                                             \

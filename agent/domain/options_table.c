@@ -164,6 +164,9 @@ static const struct option config_options[] = {
     RANGE("shield.max_entries", COUNT, shield.max_entries, "65536", "0", "10000000", RELOAD,
           "States of limits that are remembered, so that who is over one is refused without Redis; 0: Redis "
           "is always asked."),
+    RANGE("shield.max_shared", COUNT, shield.max_shared, "10000", "0", "1000000", RELOAD,
+          "Requests that wait at one time for what Redis says to another one of the same key; more ask "
+          "themselves. 0: each does."),
 
     RANGE("stop.drain", MSEC, stop.drain_ms, "30s", "0s", "1h", RELOAD,
           "How long the agent goes on serving after SIGTERM."),

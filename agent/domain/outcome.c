@@ -9,9 +9,10 @@
 
 #include <string.h>
 
+#include "domain/policy.h"
 #include "domain/record.h"
 
-enum { REPLY_HEAD = 9, RECORD_WINDOW = 4096 };
+enum { REPLY_HEAD = 9, RECORD_WINDOW = 4096, GRACE = 3 };
 
 /* Largest number that a double says exactly: Redis' times and fences stay below. */
 static const double EXACT_MAX = 9007199254740992.0;
@@ -84,6 +85,20 @@ bool outcome_full(const struct plan *p, const struct outcome *o, unsigned slot)
 {
     const struct limit *l = p->slots[slot].limit;
     return o->kind == OUTCOME_LIMITED && !l->shadow && o->in_use[slot] >= l->concurrent;
+}
+
+/* As redis-lua/claim.lua has it: GRACE of a lock after the lease. */
+void outcome_behind(const struct plan *p, const struct outcome *go, struct outcome *busy)
+{
+    uint64_t lock_us = (uint64_t)policy_lock_s(p->policy) * 1000000;
+    *busy = (struct outcome){
+        .kind = OUTCOME_BUSY,
+        .now_us = go->now_us,
+        .fence = go->fence,
+        .until_us = go->now_us + lock_us + lock_us / GRACE,
+        .process = slice_of(p->process),
+    };
+    memcpy(busy->rid, p->rid, sizeof busy->rid);
 }
 
 static bool read_level(struct reader *r, const struct limit *l, struct outcome *o, unsigned i)

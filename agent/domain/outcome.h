@@ -41,6 +41,10 @@ struct outcome {
 /* LIMITED: is that slot's limit one of the reasons? When it will not be is not known. */
 bool outcome_full(const struct plan *p, const struct outcome *o, unsigned slot);
 
+/* What the gate says at the same moment to another claim of that key and payload, behind this grant: busy. Its slices point into
+ * the plan. */
+void outcome_behind(const struct plan *p, const struct outcome *go, struct outcome *busy);
+
 /* Opens a reply to the claim of that plan. 0, or -1 if it is not one. Slices point into the reply. */
 int outcome_read(const char *reply, size_t len, const struct plan *p, struct outcome *o);
 

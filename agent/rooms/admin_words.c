@@ -2,8 +2,8 @@
 /* An operator's words. Each is said of the execution that was looked at just before (its fence): what has changed
  * since is refused, and nothing happens to it.
  *
- *   find ──► operator.lua ──► logged ──► (replicas have it) ──► answer
- *   walk ──► operator.lua for each finished record ──► all heard ──► answer, with the next cursor
+ *   find ──► operator.lua ──► forgotten here, logged ──► (replicas have it) ──► answer
+ *   walk ──► operator.lua for each finished record ──► all heard, forgotten ──► answer, with the next cursor
  */
 #include "rooms/admin_inner.h"
 
@@ -43,6 +43,14 @@ static void tell(const struct job *j, const struct record_id *id, const char *sa
         log_text("before", record_state_word((uint8_t)said[1])),
         log_text("now", record_state_word((uint8_t)said[2])), log_text("forced", j->forced ? "yes" : "no"),
         log_int("uid", httpd_peer_uid(j->request)));
+}
+
+/* Something may have been done to it, whatever the reply is: a word that was not answered may still be carried out, and
+ * what the gate has said since lies behind it on this connection. */
+static void forget(const struct job *j, const struct record_id *id)
+{
+    if (j->admin->gate->replay)
+        replay_forget(j->admin->gate->replay, id);
 }
 
 /* The reply of operator.lua: three letters, or one of them alone. */
@@ -89,6 +97,7 @@ static void on_said(void *arg, const struct redis_reply *reply)
 {
     struct job *j = arg;
     struct acks *acks = j->admin->gate->acks;
+    forget(j, &j->named.id);
     if (!job_heard(j, reply))
         return;
     const char *said = reply->bytes.ptr;
@@ -181,6 +190,7 @@ static void on_purged(void *arg, const struct redis_reply *reply)
     struct purge *p = j->purge;
     call->call = NULL;
     p->waiting--;
+    forget(j, &call->id);
     if (reply->status == REDIS_BYTES && reply->bytes.len == 3 && *reply->bytes.ptr == 'S') {
         tell(j, &call->id, reply->bytes.ptr);
         p->deleted++;

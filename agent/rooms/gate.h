@@ -11,6 +11,7 @@
 #include "rooms/parking.h"
 #include "rooms/replay.h"
 #include "rooms/sealer.h"
+#include "rooms/sharing.h"
 #include "rooms/shield.h"
 
 /* One for the agent; borrowed by every session. */
@@ -24,6 +25,7 @@ struct gate {
     struct inflight *inflight;
     struct parking *parking;
     struct shield *shield;
+    struct sharing *sharing;
     struct sealer *sealer;
     struct replay *replay; /* NULL: there is no replay listener, as no policy needs one */
     struct metrics *metrics;

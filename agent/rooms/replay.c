@@ -161,6 +161,13 @@ void replay_keep(struct replay *r, const struct record_id *id, const void *recor
     start_expiry(r);
 }
 
+void replay_forget(struct replay *r, const struct record_id *id)
+{
+    struct kept *k = kept_find(r, id);
+    if (k)
+        kept_drop(r, k);
+}
+
 struct spop_slice replay_recent(struct replay *r, const struct record_id *id, const uint8_t fingerprint[16])
 {
     struct record record;

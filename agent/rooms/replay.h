@@ -44,6 +44,9 @@ void replay_reconfigure(struct replay *r, const struct config *c);
  * wanted for a newer one. One that is larger than all memory is not kept. */
 void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len);
 
+/* What is kept of this record may not be true any more: from now on Redis is asked. */
+void replay_forget(struct replay *r, const struct record_id *id);
+
 /* A DONE record of this key and payload that Redis has confirmed within the last second (ACCEPTANCE R20): its bytes, until the
  * next call of this room; ptr NULL: there is none. */
 struct spop_slice replay_recent(struct replay *r, const struct record_id *id, const uint8_t fingerprint[16]);

@@ -23,8 +23,8 @@ struct entry {
     bool used;
     uint32_t cost;
     double capacity;
-    double sent;     /* seconds: of the claim */
-    double redis_us; /* the reply's time */
+    double sent, decided; /* seconds: of the claim; at the latest */
+    double redis_us;      /* the reply's time */
     double level, back, wait_us;
     double over; /* seconds: nothing is left of it then */
 };
@@ -42,18 +42,23 @@ struct elapsed {
     double most, least;
 };
 
-static void forget(struct shield *s)
+static void set_live(struct shield *s, size_t live)
+{
+    s->live = live;
+    metrics_set(s->metrics, METRIC_SHIELD_ENTRIES, live);
+}
+
+void shield_clear(struct shield *s)
 {
     if (s->live > 0)
         memset(s->entries, 0, s->nsets * s->ways * sizeof *s->entries);
-    s->live = 0;
-    metrics_set(s->metrics, METRIC_SHIELD_ENTRIES, 0);
+    set_live(s, 0);
 }
 
 bool shield_reconfigure(struct shield *s, const struct config *c)
 {
     size_t most = c->shield.max_entries, ways = most < WAYS ? most : WAYS;
-    forget(s);
+    shield_clear(s);
     if (most > 0 && s->ways == ways && s->nsets == most / ways)
         return true;
     free(s->entries);
@@ -94,7 +99,7 @@ void shield_enter(struct shield *s, uint64_t epoch, double at, uint64_t redis_us
 {
     double ahead_us = (double)redis_us - at * US_PER_S;
     if (s->epoch != epoch || ahead_us < s->ahead_us - STEP_US)
-        forget(s);
+        shield_clear(s);
     s->epoch = epoch;
     s->ahead_us = ahead_us;
 }
@@ -109,6 +114,17 @@ static struct entry *set_of(const struct shield *s, const struct record_id *subj
 static bool is_of(const struct entry *e, const struct record_id *subject, unsigned cell)
 {
     return e->used && e->cell == cell && memcmp(&e->subject, subject, sizeof *subject) == 0;
+}
+
+void shield_forget(struct shield *s, const struct record_id *subject)
+{
+    struct entry *set = s->live > 0 ? set_of(s, subject) : NULL;
+    for (size_t i = 0; set && i < s->ways; i++) {
+        if (!set[i].used || memcmp(&set[i].subject, subject, sizeof *subject) != 0)
+            continue;
+        set[i].used = false;
+        set_live(s, s->live - 1);
+    }
 }
 
 static const struct entry *find(const struct shield *s, const struct record_id *subject, unsigned cell)
@@ -131,7 +147,7 @@ static struct entry *place(struct shield *s, const struct record_id *subject, un
             best = &set[i];
     }
     if (!best->used)
-        metrics_set(s->metrics, METRIC_SHIELD_ENTRIES, ++s->live);
+        set_live(s, s->live + 1);
     else if (best->over > now)
         metrics_add(s->metrics, METRIC_SHIELD_EVICTED);
     return best;
@@ -147,21 +163,32 @@ static unsigned cell_of(const struct plan *p, unsigned i)
     return cell;
 }
 
-void shield_learn(struct shield *s, const struct plan *p, const struct outcome *o, double sent)
+/* By when Redis had decided: as the reply was read, or sooner if the one before says so, which may have been read at once.
+ * Else a wait would be told longer than before, where a reply is read late. */
+static double decided_by(const struct entry *before, double redis_us, double sent, double read)
+{
+    double by = before->decided + (redis_us - before->redis_us) / US_PER_S;
+    return by >= sent && by < read ? by : read;
+}
+
+void shield_learn(struct shield *s, const struct plan *p, const struct outcome *o, double sent, double read)
 {
     if (!s->entries || o->kind != OUTCOME_LIMITED || p->nslots > 0)
         return;
     for (unsigned i = 0; i < p->nlimits; i++) {
         const struct plan_limit *l = &p->limits[i];
         unsigned cell = cell_of(p, i);
-        *place(s, &l->subject, cell, sent) = (struct entry){
+        double redis_us = (double)o->now_us;
+        struct entry *e = place(s, &l->subject, cell, sent);
+        *e = (struct entry){
             .subject = l->subject,
             .cell = (uint8_t)cell,
             .used = true,
             .cost = l->cost,
             .capacity = l->pace->capacity,
             .sent = sent,
-            .redis_us = (double)o->now_us,
+            .decided = is_of(e, &l->subject, cell) ? decided_by(e, redis_us, sent, read) : read,
+            .redis_us = redis_us,
             .level = o->level[i],
             .back = o->back[i],
             .wait_us = o->wait_us[i],
@@ -170,10 +197,19 @@ void shield_learn(struct shield *s, const struct plan *p, const struct outcome *
     }
 }
 
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* Redis' clock is known as of the last reply that was read, and that may have been read later than this one. */
 static struct elapsed elapsed_since(const struct entry *e, double at, uint64_t redis_us)
 {
-    double ours = (at - e->sent) * US_PER_S, theirs = (double)redis_us - e->redis_us;
-    return (struct elapsed){.most = ours > theirs ? ours : theirs, .least = theirs > 0 ? theirs : 0};
+    double theirs = (double)redis_us - e->redis_us;
+    return (struct elapsed){
+        .most = larger((at - e->sent) * US_PER_S, theirs),
+        .least = larger((at - e->decided) * US_PER_S, theirs),
+    };
 }
 
 static double level_after(double level, double us)

@@ -9,7 +9,8 @@
  * the remembered one is the least that Redis can see, whatever the request costs and whatever its tier. Of a sliding window the wait is
  * remembered, and it holds for the same cost and quota.
  * Time that may have passed at Redis: since the command was sent (the reply was made later), or by Redis' clock if that
- * went faster. So a step of Redis' clock never makes a refusal longer.
+ * went faster. So a step of Redis' clock never makes a refusal longer. Time that has passed for sure, by which the wait
+ * that is told is shorter: since the reply was read.
  *
  * The same verdict means: 429 `rate-limited`, the limits that are known to refuse, the wait until those let it pass,
  * and the fields of the tightest of them. A limit that came to refuse since, because others have used it up, is named
@@ -38,10 +39,15 @@ bool shield_reconfigure(struct shield *s, const struct config *c);
  * epoch is forgotten, and what was learned before Redis' clock stepped back: the gate lowers what lies too far ahead of it. */
 void shield_enter(struct shield *s, uint64_t epoch, double at, uint64_t redis_us);
 
-/* The gate has refused; other outcomes are passed over. sent: monotonic_now(), when the claim was sent. */
-void shield_learn(struct shield *s, const struct plan *p, const struct outcome *o, double sent);
+/* The gate has refused; other outcomes are passed over. sent, read: monotonic_now(), when the claim was sent and its
+ * reply read. */
+void shield_learn(struct shield *s, const struct plan *p, const struct outcome *o, double sent, double read);
 /* Would the gate refuse that plan at this moment (as above)? True: *o is what it would
  * say, at least. */
 bool shield_refuses(struct shield *s, const struct plan *p, double at, uint64_t redis_us, struct outcome *o);
+
+/* Somebody has changed what Redis keeps of this subject's limits, or of all limits: Redis is asked. */
+void shield_forget(struct shield *s, const struct record_id *subject);
+void shield_clear(struct shield *s);
 
 #endif

@@ -57,6 +57,7 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
     t->ticket = NULL;
     t->fence = 0;
     t->looked = t->waited = false;
+    t->share.asker = NULL;
     t->parked.lot = NULL;
     t->wait_until = 0;
     ev_init(&t->patience, NULL);
@@ -68,6 +69,7 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
 static void txn_free(struct txn *t)
 {
     struct gate *g = t->gate;
+    struct share *behind = sharing_leave(g->sharing, &t->share);
     txn_stop_waiting(t, PARKED_REFUSED);
     unlink_owner(t);
     ev_timer_stop(g->loop, &t->patience);
@@ -75,6 +77,7 @@ static void txn_free(struct txn *t)
     g->live--;
     t->next = g->spare;
     g->spare = t;
+    txn_ask_anew(behind);
 }
 
 struct spop_writer *txn_ack(struct txn *t)
@@ -230,7 +233,7 @@ void txn_abandon(struct txn_owner *owner)
     while (owner->first) {
         struct txn *t = owner->first;
         unlink_owner(t);
-        if (t->parked.lot && !parked_asks(&t->parked)) /* nobody else holds it */
+        if (share_waits(&t->share) || (t->parked.lot && !parked_asks(&t->parked))) /* nobody else holds it */
             txn_free(t);
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* What the files of the transaction room share: the object, and how it ends.
  *
- *   txn.c         the object, the message's dispatch     txn_request.c   request messages: the claim
- *   txn_report.c  response and refused messages          txn_wait.c      busy keys, duplicates that wait
- *   txn_limits.c  limits, counted */
+ *   txn.c         the object, the message's dispatch     txn_request.c   request messages: up to the claim
+ *   txn_claim.c   the claim, its reply                   txn_wait.c      busy keys, duplicates that wait
+ *   txn_shield.c  what is said without Redis             txn_shared.c    one claim for all that ask at once
+ *   txn_report.c  response and refused messages          txn_counts.c    outcomes and limits, counted */
 #ifndef TXN_INNER_H
 #define TXN_INNER_H
 
@@ -11,6 +12,7 @@
 #include "domain/outcome.h"
 #include "domain/plan.h"
 #include "rooms/parking.h"
+#include "rooms/sharing.h"
 #include "rooms/txn.h"
 #include "spop/writer.h"
 
@@ -26,12 +28,14 @@ struct txn {
     bool full;             /* spop.max_pending others wait already: it must not wait */
     /* request */
     struct plan plan;
-    double asked;        /* monotonic_now(): when the claim was sent */
+    double came;         /* monotonic_now(): when it wanted to claim */
+    double asked;        /* monotonic_now(): when its claim was sent */
     double deadline;     /* monotonic_now(): until when a `go` may be said */
     bool looked;         /* HAProxy's table has been asked about what keeps the key busy */
     uint64_t fence;      /* of the record whose rest is being fetched */
     struct outcome seen; /* the grant that replicas must have, or what is looked up; without slices */
     struct acks_waiter waiter;
+    struct share share;
     struct parked parked;
     double wait_until; /* monotonic_now(): how long it may wait for another one's outcome; 0: not at all */
     double gives_up;   /* with wait_until: when HAProxy stops waiting for this ACK */
@@ -60,11 +64,20 @@ void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t ri
  * tune.maxrewrite (spop.maxrewrite; half of it where that is not known). Only before the message's callback returns. */
 size_t txn_buffer(const struct txn *t);
 
-/* txn_request.c */
+/* txn_claim.c */
 /* Could a claim be sent now, and would its answer count? */
 bool txn_may_claim(const struct txn *t);
 void txn_claim(struct txn *t);
-void txn_count_outcome(struct txn *t, const struct outcome *o);
+/* The same, for one that has waited behind another one's claim. */
+void txn_ask(struct txn *t);
+/* What another one was told holds for it; *o stays as it is. */
+void txn_told(struct txn *t, const struct outcome *o);
+/* Redis has answered its claim, or another one's that holds for it, with an error: nothing was done. */
+void txn_failed(struct txn *t);
+/* What Redis has decided cannot be heard out, or it must not be asked: 503, or only counted. */
+void txn_error(struct txn *t, const char *detail);
+/* A line in the log, with its policy; at most ten a second. */
+void txn_warn(struct txn *t, const char *event, const char *why);
 
 /* txn_wait.c */
 /* Must an agent poll the HAProxy that it came from? */
@@ -83,14 +96,25 @@ void txn_share(struct txn *t, const struct outcome *o);
 /* If it waits: no longer. */
 void txn_stop_waiting(struct txn *t, enum parked_end end);
 
-/* txn_limits.c */
+/* txn_shield.c */
 /* Is it over a limit that it is known to be over? True: it was refused, without Redis, and t is gone. */
 bool txn_shielded(struct txn *t);
 /* Has Redis just said that this key is finished, and does no limit count replays? True: it was replayed, without Redis, and t is
  * gone. */
 bool txn_replayed(struct txn *t);
 /* A refusal by limits is remembered (rooms/shield). */
-void txn_limits_learn(struct txn *t, const struct outcome *o);
+void txn_shield_learn(struct txn *t, const struct outcome *o);
+
+/* txn_shared.c */
+/* True: another one of its kind asks already, and it waits behind that one. */
+bool txn_waits_behind(struct txn *t);
+/* t has its reply: it is told to those behind it for whom it holds; NULL: an error. What is returned is for txn_ask_anew(). */
+struct share *txn_tell_behind(struct txn *t, const struct outcome *o);
+/* Those who waited behind one that has no answer for them. */
+void txn_ask_anew(struct share *list);
+
+/* txn_counts.c */
+void txn_count_outcome(struct txn *t, const struct outcome *o);
 /* Counts what each limit has said; or, where Redis has said nothing and the request passes, that. */
 void txn_limits_said(struct txn *t, const struct outcome *o);
 void txn_limits_uncounted(struct txn *t);

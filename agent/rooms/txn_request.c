@@ -1,347 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* A request message: from the plan to the gate in Redis, and from its reply to the verdict.
+/* A request message: from the plan to the claim.
  *
- *   plan ──► known? ──► claim sent ─┬─ reply: go ── still young? ──► go           else taken back
- *              │                    ├─ reply: replay ── all of it here? ──► replay   else GET first
- *              │                    ├─ reply: busy ── ended, says HAProxy's table ──► claimed again    else
- * 409 │                    ├─ any other reply ──► deny └─ nobody polls it   └─ late, lost ──► deny, and the
- * rid is released behind the deadline
+ *   plan ─┬─ pass, deny ──► said at once
+ *         └─ claim ──► in time? ──► its process known? ─┬─ said without Redis (txn_shield)
+ *                                                       └─ claimed (txn_claim)
  *
  * Deadlines are times of the monotonic clock: a step of the wall clock must not make an old claim young. */
 #include "rooms/txn_inner.h"
 
-#include <string.h>
-
-#include "adapters/log.h"
-#include "domain/outcome.h"
 #include "domain/policy.h"
-#include "domain/record.h"
 #include "domain/verdict.h"
 #include "rooms/monotonic.h"
-
-/* Seconds: Redis' clock and ours may drift apart by a little within one deadline. */
-#define DRIFT 0.01
-
-static struct buf command; /* reused: one command is built at a time */
-
-static const enum metric outcome_metrics[256] = {
-    [OUTCOME_GO] = METRIC_CLAIM_GO,
-    [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
-    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,
-    [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
-    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,
-    [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
-    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN,
-    [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
-    [OUTCOME_LATE] = METRIC_CLAIM_LATE,
-    [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
-    [OUTCOME_DATA_LOST] = METRIC_DATA_REFUSED,
-};
-
-/* Does the record protect a key, or only hold slots? */
-static bool keyed(const struct plan *p)
-{
-    return p->has_record && !p->bare;
-}
-
-static uint32_t record_s(const struct txn *t)
-{
-    return policy_record_s(t->plan.policy, t->plan.bare);
-}
-
-static void warn(struct txn *t, const char *event, const char *why)
-{
-    static struct log_gate gate;
-    if (log_gate_open(&gate, 10, t->began))
-        LOG(LOG_WARNING, event, log_text("policy", t->plan.policy ? t->plan.policy->name : "-"),
-            log_text("argument", t->plan.lacks ? t->plan.lacks : "-"), log_text("why", why),
-            log_int("left_out", gate.left_out));
-}
-
-/* Redis has decided and cannot be heard out: nothing is forwarded, and the client may try again at once. */
-static void unavailable(struct txn *t, const char *detail)
-{
-    metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
-    txn_unavailable(t, detail);
-}
-
-/* Redis did not decide: the same, unless the policy says otherwise. */
-static void undecided(struct txn *t, const char *detail)
-{
-    /* Of one that has waited it is known that another one ran: passing it would surely run it twice. */
-    if (t->plan.count_only || t->waited || !plan_fails_open(&t->plan)) {
-        unavailable(t, detail);
-        return;
-    }
-    txn_limits_uncounted(t);
-    metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
-    metrics_add(t->gate->metrics, keyed(&t->plan) ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
-    warn(t, "failed-open", detail);
-    verdict_fail_open(txn_ack(t));
-    txn_end(t, NULL);
-}
-
-/* An error of Redis' own (OOM, READONLY, LOADING, WRONGTYPE ..): the gate writes last, so nothing was done.
- */
-static void redis_refused(struct txn *t, const struct redis_reply *reply)
-{
-    static struct log_gate gate;
-    if (log_gate_open(&gate, 10, t->began))
-        LOG(LOG_WARNING, "claim-error", log_text("policy", t->plan.policy->name),
-            log_bytes("redis", reply->bytes), log_int("left_out", gate.left_out));
-}
-
-/* The claim may have been granted without our knowing. Its own deadline, by Redis' clock, bounds when. */
-static void release_unknown_grant(struct txn *t)
-{
-    if (t->plan.has_record)
-        txn_release_rid(t, &t->plan.id, t->plan.rid, ev_time() + t->deadline - monotonic_now() + DRIFT);
-}
-
-/* Sends `command`; false: it cannot be sent, or it is too late. */
-static bool ask(struct txn *t, redis_reply_fn *fn)
-{
-    t->asked = monotonic_now();
-    double left = t->deadline - t->asked;
-    return left > 0 && !command.failed && redis_room(t->gate->redis, REDIS_CLAIMS) &&
-           redis_submit(t->gate->redis, command.data, command.len, ev_time() + left, fn, t) != NULL;
-}
-
-static void go(struct txn *t, const struct outcome *o)
-{
-    struct grant grant = {.deadline = t->deadline, .ttl_s = record_s(t)};
-    if (!t->plan.has_record) {
-        verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
-        txn_end(t, NULL);
-        return;
-    }
-    script_token(&t->plan, o->fence, &grant.token);
-    if (monotonic_now() >= t->deadline) {
-        gate_take_back(t->gate, &grant);
-        metrics_add(t->gate->metrics, METRIC_CLAIM_LATE);
-        undecided(t, "The decision came too late");
-        return;
-    }
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
-    txn_end(t, &grant);
-}
-
-/* A grant that a failover could lose is none. */
-static void unacknowledged(struct txn *t)
-{
-    struct grant grant = {.ttl_s = record_s(t)};
-    script_token(&t->plan, t->seen.fence, &grant.token);
-    gate_take_back(t->gate, &grant);
-    metrics_add(t->gate->metrics, METRIC_ACKS_REFUSED);
-    undecided(t, "The decision is not safe yet");
-}
-
-static void on_acked(void *arg, bool acknowledged)
-{
-    struct txn *t = arg;
-    if (acknowledged)
-        go(t, &t->seen);
-    else
-        unacknowledged(t);
-}
-
-/* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover. A
- * failover that forgets a slot only lets one more in. */
-static void grant(struct txn *t, const struct outcome *o)
-{
-    txn_stop_waiting(t, PARKED_GO);
-    if (!keyed(&t->plan) || !acks_wanted(t->gate->acks)) {
-        go(t, o);
-        return;
-    }
-    t->seen = *o;
-    if (!acks_wait(t->gate->acks, &t->waiter, on_acked, t))
-        unacknowledged(t);
-}
-
-static void replay(struct txn *t, const struct outcome *o)
-{
-    if (!t->gate->replay) {
-        unavailable(t, "There is no replay listener");
-        return;
-    }
-    replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len);
-    txn_share(t, o);
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
-    txn_end(t, NULL);
-}
-
-/* The rest of a large record: what the gate decided on must be what is served. */
-static void on_record(void *arg, const struct redis_reply *reply)
-{
-    struct txn *t = arg;
-    struct record r;
-    if (reply->status != REDIS_BYTES || record_open(reply->bytes.ptr, reply->bytes.len, &r) < 0 ||
-        r.state != RECORD_DONE || r.fence != t->fence) {
-        unavailable(t, "The stored answer cannot be read now");
-        return;
-    }
-    struct outcome o = {
-        .kind = OUTCOME_REPLAY, .fence = r.fence, .record = reply->bytes, .record_len = reply->bytes.len};
-    replay(t, &o);
-}
-
-static void fetch_record(struct txn *t, const struct outcome *o)
-{
-    struct record r;
-    if (record_open(o->record.ptr, o->record.len, &r) < 0) {
-        warn(t, "record-unreadable",
-             "a completed record has no head that we understand; it was left untouched");
-        unavailable(t, "The stored answer cannot be read");
-        return;
-    }
-    t->fence = r.fence;
-    buf_reset(&command);
-    script_get(&command, &t->plan.id);
-    if (!ask(t, on_record))
-        unavailable(t, "The stored answer cannot be read now");
-}
-
-/* A Location that cannot be opened is left out: that the request was carried out stands in the open. */
-static void open_location(struct txn *t, struct outcome *o)
-{
-    const struct seal_place at = {SEAL_LOCATION, &t->plan.id, o->fence};
-    if (!sealer_open(t->gate->sealer, &o->location, &at))
-        o->location = (struct spop_slice){NULL, 0};
-}
-
-void txn_count_outcome(struct txn *t, const struct outcome *o)
-{
-    if (!(t->plan.count_only && o->kind == OUTCOME_GO))
-        metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
-}
-
-static void decide(struct txn *t, struct outcome *o)
-{
-    txn_count_outcome(t, o);
-    redis_saw_clock(t->gate->redis, o->now_us);
-    txn_limits_said(t, o);
-    txn_limits_learn(t, o);
-    switch (o->kind) {
-    case OUTCOME_GO:
-        if (t->plan.count_only) {
-            txn_counted(t);
-            return;
-        }
-        grant(t, o);
-        return;
-    case OUTCOME_YOURS: grant(t, o); return;
-    case OUTCOME_LATE:
-        if (!txn_wait_on(t))
-            undecided(t, "The decision came too late");
-        return;
-    case OUTCOME_REPLAY:
-        if (o->record.len < o->record_len)
-            fetch_record(t, o);
-        else
-            replay(t, o);
-        return;
-    case OUTCOME_BUSY:
-        if (txn_look(t, o) || txn_wait(t, o))
-            return;
-        break;
-    case OUTCOME_LIMITED: break; /* its own limits */
-    case OUTCOME_TOMB:
-        open_location(t, o);
-        txn_share(t, o);
-        break;
-    case OUTCOME_DATA_LOST: guard_lost(t->gate->guard); break;
-    case OUTCOME_FOREIGN:
-        warn(t, "record-foreign",
-             "a value of an unknown version lies under a record's key; it was left untouched");
-        txn_share(t, o);
-        break;
-    default: txn_share(t, o);
-    }
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
-    txn_end(t, NULL);
-}
-
-static void on_claim(void *arg, const struct redis_reply *reply)
-{
-    struct txn *t = arg;
-    struct outcome o;
-    if (reply->status != REDIS_LOST)
-        guard_heard(t->gate->guard, reply->status != REDIS_LATE);
-    switch (reply->status) {
-    case REDIS_BYTES:
-        if (outcome_read(reply->bytes.ptr, reply->bytes.len, &t->plan, &o) == 0) {
-            decide(t, &o);
-            return;
-        }
-        warn(t, "claim-unreadable",
-             "the gate's reply is not one: does another version's agent share this name?");
-        release_unknown_grant(t);
-        break;
-    case REDIS_LATE:
-    case REDIS_LOST: release_unknown_grant(t); break;
-    default:
-        redis_refused(t, reply);
-        if (txn_wait_on(t))
-            return;
-    }
-    undecided(t, "The decision cannot be made now");
-}
-
-/* Refused without asking: is it because of the data, or of the breaker? True: the transaction has ended. */
-static bool guarded(struct txn *t)
-{
-    struct gate *g = t->gate;
-    enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard) : GUARD_TRUSTED;
-    if (trust == GUARD_LOST) {
-        metrics_add(g->metrics, METRIC_DATA_REFUSED);
-        verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan,
-                        &(struct outcome){.kind = OUTCOME_DATA_LOST});
-        txn_end(t, NULL);
-    } else if (trust == GUARD_UNKNOWN) {
-        metrics_add(g->metrics, METRIC_DATA_REFUSED);
-        unavailable(t, "The decision cannot be made now");
-    } else if (!guard_admits(g->guard)) {
-        metrics_add(g->metrics, METRIC_BREAKER_REFUSED);
-        undecided(t, "The store does not answer in time");
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* Without contact a claim would take over what other agents had no chance to extend (PROTOCOL, claim). */
-static bool is_served(const struct txn *t)
-{
-    const struct redis *r = t->gate->redis;
-    bool served = redis_ready(r) && redis_clock_us(r) != 0;
-    if (t->plan.has_record)
-        served = served && redis_contact_us(r) != 0 && inflight_caught_up(t->gate->inflight);
-    return served;
-}
-
-bool txn_may_claim(const struct txn *t)
-{
-    const struct gate *g = t->gate;
-    return guard_trusts(g->guard) == GUARD_TRUSTED && guard_admits(g->guard) && is_served(t) &&
-           redis_room(g->redis, REDIS_CLAIMS);
-}
-
-void txn_claim(struct txn *t)
-{
-    const struct redis *r = t->gate->redis;
-    if (guarded(t))
-        return;
-    double left = t->deadline - monotonic_now();
-    if (is_served(t) && left > 0) {
-        buf_reset(&command);
-        script_claim(&command, &t->plan, redis_clock_us(r) + (uint64_t)(left * 1e6), redis_contact_us(r),
-                     t->parked.lot != NULL, keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
-        if (ask(t, on_claim))
-            return;
-    }
-    undecided(t, "The decision cannot be made now");
-}
 
 static void on_known(void *arg, bool known)
 {
@@ -355,8 +24,8 @@ static void on_known(void *arg, bool known)
         return;
     }
     metrics_add(t->gate->metrics, METRIC_REQUEST_UNPOLLED);
-    warn(t, "process-unpolled",
-         "no agent polls this HAProxy process: is its runtime socket in `haproxy`, with level operator?");
+    txn_warn(t, "process-unpolled",
+             "no agent polls this HAProxy process: is its runtime socket in `haproxy`, with level operator?");
     txn_deny(t, PROBLEM_UNAVAILABLE, "The gateway's state cannot be seen now", 1);
 }
 
@@ -400,12 +69,12 @@ static void start_claim(struct txn *t, const struct request_facts *f)
     }
     if (t->full) {
         metrics_add(t->gate->metrics, METRIC_SPOP_FULL);
-        warn(t, "claim-refused", "spop.max_pending messages of this connection wait already");
-        unavailable(t, "Too many decisions are being made");
+        txn_warn(t, "claim-refused", "spop.max_pending messages of this connection wait already");
+        txn_error(t, "Too many decisions are being made");
         return;
     }
     if (!in_time(t, f, &why)) {
-        warn(t, "claim-refused", why);
+        txn_warn(t, "claim-refused", why);
         txn_unavailable(t, "The decision cannot be made in time");
         return;
     }
@@ -423,7 +92,8 @@ void txn_request(struct txn *t, const struct request_facts *f)
     size_t buffer = txn_buffer(t);
     plan_request(t->config, f, buffer, &t->plan);
     if (t->plan.lacks && t->plan.kind != PLAN_DENY)
-        warn(t, "limit-uncounted", "a shadow limit wants this argument, as a whole number if it is a cost");
+        txn_warn(t, "limit-uncounted",
+                 "a shadow limit wants this argument, as a whole number if it is a cost");
     switch (t->plan.kind) {
     case PLAN_PASS:
         metrics_add(t->gate->metrics, METRIC_REQUEST_PASSED);
@@ -437,7 +107,7 @@ void txn_request(struct txn *t, const struct request_facts *f)
         }
         metrics_add(t->gate->metrics, METRIC_REQUEST_DENIED);
         if (t->plan.problem == PROBLEM_UNAVAILABLE)
-            warn(t, "request-refused", t->plan.detail ? t->plan.detail : "the message is incomplete");
+            txn_warn(t, "request-refused", t->plan.detail ? t->plan.detail : "the message is incomplete");
         txn_deny(t, t->plan.problem, t->plan.detail, 0);
         return;
     case PLAN_CLAIM: start_claim(t, f);
@@ -449,7 +119,7 @@ void txn_charge(struct txn *t, const struct request_facts *f)
 {
     plan_charge(t->config, f, &t->plan);
     if (t->plan.kind == PLAN_DENY)
-        warn(t, "request-uncounted", t->plan.detail);
+        txn_warn(t, "request-uncounted", t->plan.detail);
     if (t->plan.kind == PLAN_CLAIM)
         start_claim(t, f);
     else

@@ -69,6 +69,26 @@ static void same_rid_is_yours(void **state)
     assert_in_range((uint64_t)(g->outcome.level[0] / g->policy.limits[0].pace.increment * 1000), 1900, 2000);
 }
 
+/* What an agent tells those who have asked for the same key meanwhile is what the gate would tell them. */
+static void behind_a_grant(void **state)
+{
+    struct gate *g = *state;
+    struct outcome behind;
+    struct plan granted = g->plan;
+    assert_int_equal(gate_claim(g), 'G');
+    outcome_behind(&granted, &g->outcome, &behind);
+    uint64_t until = behind.until_us - behind.now_us;
+    assert_int_equal(gate_claim_as(g, 'q'), 'B');
+    assert_int_equal(behind.kind, g->outcome.kind);
+    assert_int_equal(behind.fence, g->outcome.fence);
+    assert_memory_equal(behind.rid, g->outcome.rid, sizeof behind.rid);
+    assert_int_equal(behind.until_us, g->outcome.until_us);
+    assert_int_equal(until, LOCK_S * (uint64_t)SECOND_US + HEARTBEAT_US);
+    assert_int_equal(behind.process.len, g->outcome.process.len);
+    assert_memory_equal(behind.process.ptr, g->outcome.process.ptr, behind.process.len);
+    assert_false(behind.has_levels);
+}
+
 /* It asks again when its lease has lapsed: no other claim may be granted beside it. */
 static void same_rid_has_a_new_lease(void **state)
 {
@@ -331,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(grants_a_new_key),
         T(same_rid_is_yours),
+        T(behind_a_grant),
         T(same_rid_has_a_new_lease),
         T(no_ttl),
         T(same_rid_is_busy_once_answered),

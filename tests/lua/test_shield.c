@@ -6,6 +6,7 @@
  *           └─ claim ──────────► the truth ─────────────┴─► refused here, granted there: the defect
  *
  * Some of the claims are another agent's: the shield is not told of them. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@
 
 static const uint64_t T = 1800000000000000, SECOND = 1000000;
 enum { ENTRIES = 64, STEPS = 12000, SHAPES = 8 };
+#define LATE 0.04 /* seconds */
 
 static struct metrics metrics;
 static struct config *config;
@@ -58,7 +60,7 @@ static bool refuses(struct gate *g, uint64_t us, struct outcome *o)
 static char claim_and_learn(struct gate *g, uint64_t us)
 {
     char kind = gate_claim_at(g, us);
-    shield_learn(shield, &g->plan, &g->outcome, seconds(us));
+    shield_learn(shield, &g->plan, &g->outcome, seconds(us), seconds(us));
     return kind;
 }
 
@@ -137,12 +139,58 @@ static void clock_steps(void **state)
     assert_true(shield_refuses(shield, &g->plan, seconds(T) + 1, T + 9 * SECOND, &o));
     assert_false(shield_refuses(shield, &g->plan, seconds(T) + 1, T + 10 * SECOND, &o));
     assert_true(shield_refuses(shield, &g->plan, seconds(T) + 9, T - 60 * SECOND, &o));
-    assert_true(o.wait_us[0] == 1e7);
+    assert_true(o.wait_us[0] == 1e6);
     assert_false(shield_refuses(shield, &g->plan, seconds(T) + 10, T - 60 * SECOND, &o));
     shield_enter(shield, 0, seconds(T) + 1, T + SECOND);
     assert_true(refuses(g, T + SECOND, &o));
     shield_enter(shield, 0, seconds(T) + 1, T - SECOND);
     assert_false(refuses(g, T + SECOND, &o));
+}
+
+/* Sent 100 ms before Redis decided, read 200 ms behind that: refused for no longer than if Redis had decided as it was
+ * sent; the wait that is told is shorter by what has passed since it was read, however late Redis' clock is known. */
+static void reply_takes_time(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 1, 10, 1);
+    gate_claim_at(g, T);
+    assert_int_equal(gate_claim_at(g, T + SECOND), 'L');
+    shield_learn(shield, &g->plan, &g->outcome, seconds(T) + 0.9, seconds(T) + 1.25);
+    assert_true(shield_refuses(shield, &g->plan, seconds(T) + 2, T + SECOND / 2, &o));
+    assert_true(fabs(o.wait_us[0] - 8.25e6) < 2);
+    assert_true(shield_refuses(shield, &g->plan, seconds(T) + 2, T + 2 * SECOND, &o));
+    assert_true(o.wait_us[0] == 8e6);
+    assert_true(shield_refuses(shield, &g->plan, seconds(T) + 9.89, T + SECOND, &o));
+    assert_false(shield_refuses(shield, &g->plan, seconds(T) + 9.9, T + SECOND, &o));
+}
+
+/* A second reply that is read later than the first one: no wait that is told afterwards is longer than one before. What the
+ * first one says of it counts only where it is possible. */
+static void read_later_than_before(void **state)
+{
+    static const struct {
+        double sent, read, wait_s;
+    } second[] = {
+        {3.0,  3.5, 6.0}, /* decided at 3.0, as the first reply was read at once */
+        {3.01, 3.5, 6.5}, /* it was sent later than that: Redis' clock stepped back */
+        {2.9,  2.9, 5.9}, /* it was read earlier: the clock stepped ahead */
+    };
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 1, 10, 1);
+    gate_claim_at(g, T);
+    for (size_t i = 0; i < sizeof second / sizeof *second; i++) {
+        shield_clear(shield);
+        gate_claim_at(g, T + SECOND);
+        shield_learn(shield, &g->plan, &g->outcome, seconds(T) + 1, seconds(T) + 1);
+        gate_claim_at(g, T + 3 * SECOND);
+        shield_learn(shield, &g->plan, &g->outcome, seconds(T) + second[i].sent, seconds(T) + second[i].read);
+        assert_true(shield_refuses(shield, &g->plan, seconds(T) + 4, T, &o));
+        assert_true(fabs(o.wait_us[0] - second[i].wait_s * 1e6) < 2);
+    }
 }
 
 /* What a key's record says comes before limits on what is forwarded; shadows refuse nobody; slots are asked. */
@@ -184,7 +232,7 @@ static void bounded_and_forgotten(void **state)
     claim_and_learn(g, T);
     for (unsigned i = 0; i < 10 * ENTRIES; i++) {
         memcpy(g->plan.limits[0].subject.digest, &i, sizeof i);
-        shield_learn(shield, &g->plan, &g->outcome, seconds(T));
+        shield_learn(shield, &g->plan, &g->outcome, seconds(T), seconds(T));
         assert_true(refuses(g, T, &o));
     }
     assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], ENTRIES);
@@ -194,14 +242,44 @@ static void bounded_and_forgotten(void **state)
     shield_enter(shield, 1, 0, T);
     assert_false(refuses(g, T, &o));
     assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], 0);
-    shield_learn(shield, &g->plan, &g->outcome, seconds(T));
+    shield_learn(shield, &g->plan, &g->outcome, seconds(T), seconds(T));
     assert_true(refuses(g, T, &o));
+    shield_clear(shield);
+    assert_false(refuses(g, T, &o));
+    shield_learn(shield, &g->plan, &g->outcome, seconds(T), seconds(T));
     assert_true(shield_reconfigure(shield, config));
     assert_false(refuses(g, T, &o));
     config->shield.max_entries = 0;
     assert_true(shield_reconfigure(shield, config));
-    shield_learn(shield, &g->plan, &g->outcome, seconds(T));
+    shield_learn(shield, &g->plan, &g->outcome, seconds(T), seconds(T));
     assert_false(refuses(g, T, &o));
+}
+
+/* Every limit of one subject, and of no other. */
+static void forgotten_by_subject(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 1, 10, 1);
+    gate_limit(g, 1, 20, 1);
+    claim_and_learn(g, T);
+    claim_and_learn(g, T);
+    const struct record_id first = g->plan.limits[0].subject;
+    g->plan.limits[0].subject.digest[15]++; /* in the same set: the first bytes choose it */
+    g->plan.limits[1].subject.digest[15]++;
+    const struct record_id second = g->plan.limits[0].subject;
+    shield_learn(shield, &g->plan, &g->outcome, seconds(T), seconds(T));
+    assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], 4);
+    shield_forget(shield, &first);
+    assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], 2);
+    assert_true(refuses(g, T, &o));
+    g->plan.limits[0].subject = g->plan.limits[1].subject = first;
+    assert_false(refuses(g, T, &o));
+    shield_forget(shield, &first);
+    shield_forget(shield, &second);
+    assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], 0);
+    shield_forget(shield, &second);
 }
 
 /* A request of one of six policies: 5 to 7 are one that has keys; the subject 9 is shared by several. */
@@ -244,8 +322,14 @@ static void check_same(const struct gate *g, const struct outcome *said)
 {
     for (unsigned i = 0; i < g->plan.nlimits; i++) {
         assert_true(said->wait_us[i] == 0 || g->outcome.wait_us[i] > 0);
-        assert_true(said->wait_us[i] <= g->outcome.wait_us[i]);
+        assert_true(said->wait_us[i] <= g->outcome.wait_us[i] + LATE * 1e6);
     }
+}
+
+/* Seconds by which a reply, or Redis' clock, is known late. */
+static double late(void)
+{
+    return rand() % 4 ? 0 : (double)(rand() % (int)(LATE * 1e6)) / 1e6;
 }
 
 /* R16: no other verdict than without the shield. */
@@ -270,7 +354,8 @@ static void same_verdicts(void **state)
         g->plan.id.digest[0] = (uint8_t)(rand() % 4);
         struct outcome said;
         shield_enter(shield, 0, seconds(at), redis);
-        bool shielded = shield_refuses(shield, &g->plan, seconds(at), redis, &said);
+        bool shielded =
+            shield_refuses(shield, &g->plan, seconds(at), redis - (uint64_t)(late() * 1e6), &said);
         memcpy(g->plan.rid, &step, sizeof step);
         char kind = gate_claim_at(g, redis);
         refused += kind == 'L';
@@ -281,7 +366,7 @@ static void same_verdicts(void **state)
             check_same(g, &said);
         }
         if (rand() % 3)
-            shield_learn(shield, &g->plan, &g->outcome, seconds(at));
+            shield_learn(shield, &g->plan, &g->outcome, seconds(at) - late(), seconds(at) + late());
     }
     for (unsigned i = 0; i < SHAPES; i++)
         assert_true(of[i] > 20);
@@ -302,8 +387,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_cost_has_its_moment, begin, end),
         cmocka_unit_test_setup_teardown(window_until_the_moment, begin, end),
         cmocka_unit_test_setup_teardown(clock_steps, begin, end),
+        cmocka_unit_test_setup_teardown(reply_takes_time, begin, end),
+        cmocka_unit_test_setup_teardown(read_later_than_before, begin, end),
         cmocka_unit_test_setup_teardown(asked_always, begin, end),
         cmocka_unit_test_setup_teardown(bounded_and_forgotten, begin, end),
+        cmocka_unit_test_setup_teardown(forgotten_by_subject, begin, end),
         cmocka_unit_test_setup_teardown(same_verdicts, begin, end),
     };
     return cmocka_run_group_tests(tests, start, gate_stop);

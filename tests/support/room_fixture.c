@@ -45,6 +45,13 @@ static const char base[] =
     "    limits = ( { name = \"few\"; rate = \"2/hour\"; key = \"global\"; fail_open = true; },\n"
     "      { name = \"every\"; rate = \"4/hour\"; key = \"global\"; charge = \"all\"; fail_open = true; } ); "
     "},\n"
+    "  { name = \"patient\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; wait = "
+    "\"1s\";\n"
+    "      inflight = \"lease\"; lock = \"30s\"; record = \"2h\"; required = true; }; },\n"
+    "  { name = \"costly\"; idempotency = { principal = \"none\"; fingerprint = \"none\"; inflight = "
+    "\"lease\";\n"
+    "      lock = \"30s\"; record = \"2h\"; required = true; };\n"
+    "    limits = ( { name = \"units\"; rate = \"3/hour\"; key = \"global\"; cost = \"cost\"; } ); },\n"
     "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; };\n"
     "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
@@ -115,13 +122,14 @@ void room_start(struct room *r, const char *more)
     static const struct replay_health health = {is_well, NULL};
     g->parking = parking_new(g->loop, g->redis, c, g->metrics);
     g->shield = shield_new(c, g->metrics);
+    g->sharing = sharing_new(c, g->metrics);
     g->sealer = sealer_new(g->loop, c, g->metrics);
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis,
                            g->sealer, c, g->metrics, &health);
     int fd = listen_on(r->address, r->redis.server.dir, "spop");
     r->sessions = sessions_new(g, &fd, 1);
-    assert_true(g->guard && g->acks && g->completion && g->inflight && g->parking && g->shield && g->sealer &&
-                g->replay && r->sessions);
+    assert_true(g->guard && g->acks && g->completion && g->inflight && g->parking && g->shield &&
+                g->sharing && g->sealer && g->replay && r->sessions);
     completion_set_acks(g->completion, g->acks);
     inflight_set_acks(g->inflight, g->acks);
     redis_fixture_until_ready(&r->redis, 1);
@@ -143,6 +151,7 @@ void room_stop(struct room *r)
     replay_free(r->gate.replay);
     sealer_free(r->gate.sealer);
     shield_free(r->gate.shield);
+    sharing_free(r->gate.sharing);
     txn_free_spare(&r->gate);
     assert_int_equal(r->gate.live, 0);
     listener_remove(r->address);

@@ -75,7 +75,7 @@ static void plant(struct record_id *id, const char *key, const void *bytes, size
     redis_server_do(&room.redis.server, "SET %s %b PX 100000", name, bytes, len);
 }
 
-/* A stored answer, as the scripts leave it: its policy is payments. */
+/* A stored answer, as the scripts leave it, that was just replayed: its policy is payments. */
 static struct record_id plant_done(const char *key)
 {
     static const struct response r = {
@@ -91,8 +91,16 @@ static struct record_id plant_done(const char *key)
     for (unsigned i = 0; i < 4; i++)
         b.data[54 + i] = (uint8_t)(room.redis.config->policies[0].hash >> (8 * i));
     plant(&id, key, b.data, b.len);
+    replay_keep(room.gate.replay, &id, b.data, b.len);
     buf_free(&b);
     return id;
+}
+
+/* Is it replayed without asking Redis? */
+static bool is_remembered(const struct record_id *id)
+{
+    static const uint8_t fingerprint[16];
+    return replay_recent(room.gate.replay, id, fingerprint).ptr != NULL;
 }
 
 static void asked_wrongly(void **state)
@@ -163,6 +171,49 @@ static void a_stored_answer(void **state)
     assert_int_equal(room_counted(&room, METRIC_OPERATOR_FAILED), 0);
 }
 
+/* What a word was said of is replayed from no memory of this agent; what was only looked at is. */
+static void forgotten_with_the_word(void **state)
+{
+    struct record_id a = plant_done("a"), b = plant_done("b"), c = plant_done("c");
+    (void)state;
+    ask("GET /v1/record?policy=payments&key=a", 200, "\"state\":\"done\"");
+    ask("POST /v1/record?policy=payments&key=c&word=failed", 409, "nothing-to-do");
+    assert_true(is_remembered(&a) && is_remembered(&b));
+    ask("POST /v1/record?policy=payments&key=a&word=delete", 200, "\"state\":\"free\"");
+    assert_true(!is_remembered(&a) && is_remembered(&b));
+    ask("POST /v1/purge?policy=held", 200, "\"deleted\":0");
+    assert_true(is_remembered(&b));
+    c = plant_done("c");
+    ask("POST /v1/purge?policy=payments", 200, "\"deleted\":2");
+    assert_false(is_remembered(&b) || is_remembered(&c));
+    assert_int_equal(room_counted(&room, METRIC_REPLAY_BYTES), 0);
+}
+
+/* Redis dies behind the look, before the word is answered: it may have been carried out. Another command of the agent's own may
+ * be mistaken for the look, so it is tried again. */
+static void forgotten_though_not_answered(void **state)
+{
+    bool forgotten = false;
+    (void)state;
+    for (unsigned tries = 0; tries < 5 && !forgotten; tries++) {
+        struct record_id id = plant_done("a");
+        uint64_t before = room_counted(&room, METRIC_REDIS_COMMANDS);
+        send_line("POST /v1/record?policy=payments&key=a&word=delete");
+        while (room_counted(&room, METRIC_REDIS_COMMANDS) == before)
+            ev_run(room.gate.loop, EVRUN_ONCE);
+        room_freeze(&room);
+        room_turn(&room, 0.05);
+        assert_true(is_remembered(&id));
+        redis_fixture_kill(&room.redis);
+        assert_int_equal(raw_reply(&client, false, &reply), 0);
+        assert_int_equal(reply.status, 503);
+        forgotten = !is_remembered(&id);
+        redis_fixture_revive(&room.redis);
+        redis_fixture_until_ready(&room.redis, tries + 2);
+    }
+    assert_true(forgotten);
+}
+
 /* The client goes, or the agent ends, at any moment of a request: nothing is left, nothing is touched. */
 static void gone_meanwhile(void **state)
 {
@@ -213,7 +264,14 @@ static void redis_is_gone(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(asked_wrongly), T(what_is_no_record), T(a_stored_answer),
-                                       T(gone_meanwhile), T(redis_is_gone)};
+    const struct CMUnitTest tests[] = {
+        T(asked_wrongly),
+        T(what_is_no_record),
+        T(a_stored_answer),
+        T(forgotten_with_the_word),
+        T(forgotten_though_not_answered),
+        T(gone_meanwhile),
+        T(redis_is_gone),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,7 @@ static int setup(void **state)
     r->gate.guard = guard_new(r->loop, r->gate.redis, r->config, &r->metrics);
     r->gate.completion = completion_new(r->loop, r->gate.redis, r->config, &r->metrics);
     r->gate.shield = shield_new(r->config, &r->metrics);
+    r->gate.sharing = sharing_new(r->config, &r->metrics);
     int fd = listener_stream(r->address, 0600, err, sizeof err);
     assert_true(fd >= 0);
     r->sessions = sessions_new(&r->gate, &fd, 1);
@@ -80,6 +81,7 @@ static int teardown(void **state)
     redis_free(r->gate.redis);
     completion_free(r->gate.completion);
     shield_free(r->gate.shield);
+    sharing_free(r->gate.sharing);
     txn_free_spare(&r->gate);
     listener_remove(r->address);
     rmdir(r->dir);

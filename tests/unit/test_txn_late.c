@@ -10,93 +10,23 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "adapters/listener.h"
-#include "adapters/stream.h"
 #include "rooms/monotonic.h"
-#include "tests/support/room_fixture.h"
+#include "tests/support/redis_relay.h"
 
 enum { DEADLINE_MS = ROOM_DEADLINE_MS, PASSES = 6000 };
-
-static struct relay {
-    ev_io door;
-    bool connected, hold;
-    struct stream up, down; /* to Redis; to the agent */
-    char address[128];
-} relay;
 
 static struct room w;
 static struct peer p;
 static struct peer_frame f;
 
-static void relay_cut(void)
-{
-    if (!relay.connected)
-        return;
-    relay.connected = false;
-    stream_clear(&relay.up);
-    stream_clear(&relay.down);
-}
-
-static void relay_move(struct stream *from, struct stream *to)
-{
-    stream_put(to, from->in.data, from->in.len);
-    stream_take(from, from->in.len);
-    stream_flush(to);
-}
-
-static void on_relay(struct stream *s, enum stream_event event)
-{
-    if (event == STREAM_GONE)
-        relay_cut();
-    else if (event == STREAM_WRITABLE)
-        stream_flush(s);
-    else if (s == &relay.down)
-        relay_move(&relay.down, &relay.up);
-    else if (!relay.hold)
-        relay_move(&relay.up, &relay.down);
-}
-
-static void on_relay_accept(struct ev_loop *loop, ev_io *io, int revents)
-{
-    char err[256], address[128];
-    (void)revents;
-    relay_cut();
-    snprintf(address, sizeof address, "unix@%s", w.redis.server.socket);
-    stream_init(&relay.down, loop, accept(io->fd, NULL, NULL), 1 << 20, on_relay);
-    stream_init(&relay.up, loop, listener_connect(address, err, sizeof err), 1 << 20, on_relay);
-    relay.connected = true;
-}
-
-static void relay_start(void)
-{
-    char err[256];
-    snprintf(relay.address, sizeof relay.address, "unix@%s/relay", w.redis.server.dir);
-    int fd = listener_stream(relay.address, 0600, err, sizeof err);
-    assert_true(fd >= 0);
-    ev_io_init(&relay.door, on_relay_accept, fd, EV_READ);
-    ev_io_start(w.redis.loop, &relay.door);
-    strcpy(w.redis.config->redis.address, relay.address);
-    redis_reconfigure(w.redis.redis, w.redis.config);
-    redis_fixture_until_ready(&w.redis, 2);
-}
-
-static void hold_replies(bool hold)
-{
-    relay.hold = hold;
-    if (!hold && relay.connected)
-        relay_move(&relay.up, &relay.down);
-}
-
 static int setup(void **state)
 {
     (void)state;
     room_start(&w, "");
-    relay = (struct relay){0};
-    relay_start();
+    relay_start(&w);
     room_dial(&w, &p);
     return 0;
 }
@@ -105,10 +35,7 @@ static int teardown(void **state)
 {
     (void)state;
     peer_close(&p);
-    relay_cut();
-    ev_io_stop(w.redis.loop, &relay.door);
-    close(relay.door.fd);
-    listener_remove(relay.address);
+    relay_stop();
     room_stop(&w);
     return 0;
 }
@@ -142,7 +69,7 @@ static void hung_redis(void **state)
 static void late_grant_is_released_by_rid(void **state)
 {
     (void)state;
-    hold_replies(true);
+    relay_hold(true);
     double deadline = monotonic_now() + DEADLINE_MS / 1000.0;
     room_request(&p, 1, "payments", "k", "rid-1");
     room_until_state(&w, RECORD_RUNNING);
@@ -152,7 +79,7 @@ static void late_grant_is_released_by_rid(void **state)
     struct record r;
     assert_true(room_record(&w, &r));
     assert_int_equal(r.why, 'n');
-    hold_replies(false);
+    relay_hold(false);
     room_until(&w, METRIC_COMPLETIONS, 0);
     assert_int_equal(room_counted(&w, METRIC_CLAIM_GO), 0);
 }
@@ -162,12 +89,11 @@ static void late_grant_is_released_by_rid(void **state)
 static void lost_grant_is_released_by_rid(void **state)
 {
     (void)state;
-    hold_replies(true);
+    relay_hold(true);
     double deadline = monotonic_now() + DEADLINE_MS / 1000.0;
     room_request(&p, 1, "payments", "k", "rid-1");
     room_until_state(&w, RECORD_RUNNING);
     relay_cut();
-    relay.hold = false;
     expect_unavailable(1);
     assert_true(monotonic_now() < deadline);
     redis_fixture_until_ready(&w.redis, 3);
@@ -184,7 +110,8 @@ static void lost_grant_is_released_by_rid(void **state)
 static void paused_agent_takes_back(void **state)
 {
     (void)state;
-    snprintf(w.redis.config->redis.address, sizeof relay.address, "unix@%s", w.redis.server.socket);
+    snprintf(w.redis.config->redis.address, sizeof w.redis.config->redis.address, "unix@%s",
+             w.redis.server.socket);
     redis_reconfigure(w.redis.redis, w.redis.config);
     redis_fixture_until_ready(&w.redis, 3);
     room_freeze(&w);
@@ -203,13 +130,13 @@ static void paused_agent_takes_back(void **state)
 static void closed_before_the_ack(void **state)
 {
     (void)state;
-    hold_replies(true);
+    relay_hold(true);
     room_request(&p, 1, "payments", "k", "rid-1");
     room_until_state(&w, RECORD_RUNNING);
     peer_close(&p);
     room_until(&w, METRIC_SPOP_CONNECTIONS, 0);
     assert_int_equal(w.gate.live, 1);
-    hold_replies(false);
+    relay_hold(false);
     room_until_state(&w, RECORD_FREE);
     assert_int_equal(w.gate.live, 0);
     room_dial(&w, &p);
@@ -301,7 +228,7 @@ static void slowly_read_ack_is_delivered(void **state)
 static void stop_with_claims_on_their_way(void **state)
 {
     (void)state;
-    hold_replies(true);
+    relay_hold(true);
     for (unsigned i = 0; i < 50; i++) {
         char key[8];
         snprintf(key, sizeof key, "k%u", i);

@@ -1,14 +1,33 @@
 // SPDX-License-Identifier: MIT
-/* What became of a request at each of its limits, counted:
+/* What became of a request, counted: the gate's outcome, and what each of its limits said:
  *
  *   it waits                              refused, or shadow_refused: a shadow only says so
  *   it was charged                        allowed
  *   another limit refused, or it costs 0  nothing
- *   Redis could not decide, and it passed uncounted */
+ *   Redis could not decide, and it passed uncounted
+ *
+ * And how a request ends that was only to be counted. */
 #include "rooms/txn_inner.h"
 
-#include "domain/verdict.h"
-#include "rooms/monotonic.h"
+static const enum metric outcome_metrics[256] = {
+    [OUTCOME_GO] = METRIC_CLAIM_GO,
+    [OUTCOME_YOURS] = METRIC_CLAIM_YOURS,
+    [OUTCOME_REPLAY] = METRIC_CLAIM_REPLAY,
+    [OUTCOME_MISMATCH] = METRIC_CLAIM_MISMATCH,
+    [OUTCOME_BUSY] = METRIC_CLAIM_BUSY,
+    [OUTCOME_TOMB] = METRIC_CLAIM_TOMB,
+    [OUTCOME_UNKNOWN] = METRIC_CLAIM_UNKNOWN,
+    [OUTCOME_LIMITED] = METRIC_CLAIM_LIMITED,
+    [OUTCOME_LATE] = METRIC_CLAIM_LATE,
+    [OUTCOME_FOREIGN] = METRIC_CLAIM_FOREIGN,
+    [OUTCOME_DATA_LOST] = METRIC_DATA_REFUSED,
+};
+
+void txn_count_outcome(struct txn *t, const struct outcome *o)
+{
+    if (!(t->plan.count_only && o->kind == OUTCOME_GO))
+        metrics_add(t->gate->metrics, outcome_metrics[o->kind]);
+}
 
 static void count_limit(struct txn *t, const struct limit *l, enum limit_decision d)
 {
@@ -44,58 +63,12 @@ void txn_limits_said(struct txn *t, const struct outcome *o)
         slots_said(t, o);
 }
 
-static void enter(struct gate *g)
-{
-    shield_enter(g->shield, guard_epoch(g->guard), monotonic_now(), redis_clock_us(g->redis));
-}
-
-void txn_limits_learn(struct txn *t, const struct outcome *o)
-{
-    struct gate *g = t->gate;
-    if (o->kind != OUTCOME_LIMITED || t->config != g->config)
-        return;
-    enter(g);
-    shield_learn(g->shield, &t->plan, o, t->asked);
-}
-
-bool txn_shielded(struct txn *t)
-{
-    struct gate *g = t->gate;
-    struct outcome o;
-    enter(g);
-    if (!shield_refuses(g->shield, &t->plan, monotonic_now(), redis_clock_us(g->redis), &o) ||
-        !txn_may_claim(t))
-        return false;
-    metrics_add(g->metrics, METRIC_SHIELD_REFUSED);
-    txn_count_outcome(t, &o);
-    txn_limits_said(t, &o);
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, &o);
-    txn_end(t, NULL);
-    return true;
-}
-
 void txn_limits_uncounted(struct txn *t)
 {
     for (unsigned i = 0; i < t->plan.nlimits; i++)
         count_limit(t, t->plan.limits[i].limit, LIMIT_UNCOUNTED);
     for (unsigned i = 0; i < t->plan.nslots; i++)
         count_limit(t, t->plan.slots[i].limit, LIMIT_UNCOUNTED);
-}
-
-bool txn_replayed(struct txn *t)
-{
-    struct gate *g = t->gate;
-    const struct plan *p = &t->plan;
-    if (!g->replay || !p->has_record || p->bare || p->counts_all || !txn_may_claim(t))
-        return false;
-    struct outcome o = {.kind = OUTCOME_REPLAY, .record = replay_recent(g->replay, &p->id, p->fingerprint)};
-    if (!o.record.ptr)
-        return false;
-    metrics_add(g->metrics, METRIC_SHIELD_REPLAYED);
-    txn_count_outcome(t, &o);
-    verdict_outcome(txn_ack(t), t->config->problems.base, p, &o);
-    txn_end(t, NULL);
-    return true;
 }
 
 void txn_counted(struct txn *t)

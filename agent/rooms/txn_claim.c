@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+/* The claim: the question to the gate in Redis, and what follows from its reply.
+ *
+ *   claim ─┬─ waits behind another one's (txn_shared)
+ *          └─ sent ─┬─ go ──────── still young? ──► go              else taken back
+ *                   ├─ replay ──── all of it here? ──► replay       else GET first
+ *                   ├─ busy ────── has it ended? (txn_wait) ──► claimed again, waits, or 409
+ *                   ├─ any other ──► deny
+ *                   └─ late, lost ──► deny, and the rid is released behind the deadline */
+#include "rooms/txn_inner.h"
+
+#include "adapters/log.h"
+#include "domain/policy.h"
+#include "domain/record.h"
+#include "domain/verdict.h"
+#include "rooms/monotonic.h"
+
+/* Seconds: Redis' clock and ours may drift apart by a little within one deadline. */
+#define DRIFT 0.01
+
+static struct buf command; /* reused: one command is built at a time */
+
+/* Does the record protect a key, or only hold slots? */
+static bool keyed(const struct plan *p)
+{
+    return p->has_record && !p->bare;
+}
+
+static uint32_t record_s(const struct txn *t)
+{
+    return policy_record_s(t->plan.policy, t->plan.bare);
+}
+
+void txn_warn(struct txn *t, const char *event, const char *why)
+{
+    static struct log_gate gate;
+    if (log_gate_open(&gate, 10, t->began))
+        LOG(LOG_WARNING, event, log_text("policy", t->plan.policy ? t->plan.policy->name : "-"),
+            log_text("argument", t->plan.lacks ? t->plan.lacks : "-"), log_text("why", why),
+            log_int("left_out", gate.left_out));
+}
+
+/* Redis has decided and cannot be heard out: nothing is forwarded, and the client may try again at once. */
+void txn_error(struct txn *t, const char *detail)
+{
+    metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
+    txn_unavailable(t, detail);
+}
+
+/* Redis did not decide: the same, unless the policy says otherwise. */
+static void undecided(struct txn *t, const char *detail)
+{
+    /* Of one that has waited it is known that another one ran: passing it would surely run it twice. */
+    if (t->plan.count_only || t->waited || !plan_fails_open(&t->plan)) {
+        txn_error(t, detail);
+        return;
+    }
+    txn_limits_uncounted(t);
+    metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
+    metrics_add(t->gate->metrics, keyed(&t->plan) ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
+    txn_warn(t, "failed-open", detail);
+    verdict_fail_open(txn_ack(t));
+    txn_end(t, NULL);
+}
+
+/* An error of Redis' own (OOM, READONLY, LOADING, WRONGTYPE ..): the gate writes last, so nothing was done.
+ */
+static void redis_refused(struct txn *t, const struct redis_reply *reply)
+{
+    static struct log_gate gate;
+    if (log_gate_open(&gate, 10, t->began))
+        LOG(LOG_WARNING, "claim-error", log_text("policy", t->plan.policy->name),
+            log_bytes("redis", reply->bytes), log_int("left_out", gate.left_out));
+}
+
+/* The claim may have been granted without our knowing. Its own deadline, by Redis' clock, bounds when. */
+static void release_unknown_grant(struct txn *t)
+{
+    if (t->plan.has_record)
+        txn_release_rid(t, &t->plan.id, t->plan.rid, ev_time() + t->deadline - monotonic_now() + DRIFT);
+}
+
+/* Sends `command`; false: it cannot be sent, or it is too late. */
+static bool ask(struct txn *t, redis_reply_fn *fn)
+{
+    t->asked = monotonic_now();
+    double left = t->deadline - t->asked;
+    return left > 0 && !command.failed && redis_room(t->gate->redis, REDIS_CLAIMS) &&
+           redis_submit(t->gate->redis, command.data, command.len, ev_time() + left, fn, t) != NULL;
+}
+
+static void go(struct txn *t, const struct outcome *o)
+{
+    struct grant grant = {.deadline = t->deadline, .ttl_s = record_s(t)};
+    if (!t->plan.has_record) {
+        verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+        txn_end(t, NULL);
+        return;
+    }
+    script_token(&t->plan, o->fence, &grant.token);
+    if (monotonic_now() >= t->deadline) {
+        gate_take_back(t->gate, &grant);
+        metrics_add(t->gate->metrics, METRIC_CLAIM_LATE);
+        undecided(t, "The decision came too late");
+        return;
+    }
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+    txn_end(t, &grant);
+}
+
+/* A grant that a failover could lose is none. */
+static void unacknowledged(struct txn *t)
+{
+    struct grant grant = {.ttl_s = record_s(t)};
+    script_token(&t->plan, t->seen.fence, &grant.token);
+    gate_take_back(t->gate, &grant);
+    metrics_add(t->gate->metrics, METRIC_ACKS_REFUSED);
+    undecided(t, "The decision is not safe yet");
+}
+
+static void on_acked(void *arg, bool acknowledged)
+{
+    struct txn *t = arg;
+    if (acknowledged)
+        go(t, &t->seen);
+    else
+        unacknowledged(t);
+}
+
+/* Replays and refusals do not wait: an outcome that is not acknowledged yet is said again after a failover. A
+ * failover that forgets a slot only lets one more in. */
+static void grant(struct txn *t, const struct outcome *o)
+{
+    txn_stop_waiting(t, PARKED_GO);
+    if (!keyed(&t->plan) || !acks_wanted(t->gate->acks)) {
+        go(t, o);
+        return;
+    }
+    t->seen = *o;
+    if (!acks_wait(t->gate->acks, &t->waiter, on_acked, t))
+        unacknowledged(t);
+}
+
+static void replay(struct txn *t, const struct outcome *o)
+{
+    if (!t->gate->replay) {
+        txn_error(t, "There is no replay listener");
+        return;
+    }
+    replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len);
+    txn_share(t, o);
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+    txn_end(t, NULL);
+}
+
+static void finish(struct txn *t, struct outcome *o);
+
+/* The rest of a large record: what the gate decided on must be what is served. */
+static void on_record(void *arg, const struct redis_reply *reply)
+{
+    struct txn *t = arg;
+    struct record r;
+    if (reply->status != REDIS_BYTES || record_open(reply->bytes.ptr, reply->bytes.len, &r) < 0 ||
+        r.state != RECORD_DONE || r.fence != t->fence) {
+        txn_error(t, "The stored answer cannot be read now");
+        return;
+    }
+    struct outcome o = {
+        .kind = OUTCOME_REPLAY, .fence = r.fence, .record = reply->bytes, .record_len = reply->bytes.len};
+    finish(t, &o);
+}
+
+static void fetch_record(struct txn *t, const struct outcome *o)
+{
+    struct record r;
+    if (record_open(o->record.ptr, o->record.len, &r) < 0) {
+        txn_warn(t, "record-unreadable",
+                 "a completed record has no head that we understand; it was left untouched");
+        txn_error(t, "The stored answer cannot be read");
+        return;
+    }
+    t->fence = r.fence;
+    buf_reset(&command);
+    script_get(&command, &t->plan.id);
+    if (!ask(t, on_record))
+        txn_error(t, "The stored answer cannot be read now");
+}
+
+/* A Location that cannot be opened is left out: that the request was carried out stands in the open. */
+static void open_location(struct txn *t, struct outcome *o)
+{
+    const struct seal_place at = {SEAL_LOCATION, &t->plan.id, o->fence};
+    if (!sealer_open(t->gate->sealer, &o->location, &at))
+        o->location = (struct spop_slice){NULL, 0};
+}
+
+/* An outcome that is whole. */
+static void act(struct txn *t, struct outcome *o)
+{
+    switch (o->kind) {
+    case OUTCOME_GO:
+        if (t->plan.count_only) {
+            txn_counted(t);
+            return;
+        }
+        grant(t, o);
+        return;
+    case OUTCOME_YOURS: grant(t, o); return;
+    case OUTCOME_LATE:
+        if (!txn_wait_on(t))
+            undecided(t, "The decision came too late");
+        return;
+    case OUTCOME_REPLAY: replay(t, o); return;
+    case OUTCOME_BUSY:
+        if (txn_look(t, o) || txn_wait(t, o))
+            return;
+        break;
+    case OUTCOME_LIMITED: break; /* its own limits */
+    case OUTCOME_TOMB:
+        open_location(t, o);
+        txn_share(t, o);
+        break;
+    case OUTCOME_DATA_LOST: guard_lost(t->gate->guard); break;
+    case OUTCOME_FOREIGN:
+        txn_warn(t, "record-foreign",
+                 "a value of an unknown version lies under a record's key; it was left untouched");
+        txn_share(t, o);
+        break;
+    default: txn_share(t, o);
+    }
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+    txn_end(t, NULL);
+}
+
+/* Those behind it ask for themselves last: then a grant that is not said has been taken back. */
+static void finish(struct txn *t, struct outcome *o)
+{
+    struct share *behind = txn_tell_behind(t, o);
+    act(t, o);
+    txn_ask_anew(behind);
+}
+
+static void count(struct txn *t, const struct outcome *o)
+{
+    txn_count_outcome(t, o);
+    txn_limits_said(t, o);
+}
+
+void txn_told(struct txn *t, const struct outcome *o)
+{
+    struct outcome own = *o; /* a Location is opened in it */
+    count(t, o);
+    act(t, &own);
+}
+
+static void decide(struct txn *t, struct outcome *o)
+{
+    count(t, o);
+    redis_saw_clock(t->gate->redis, o->now_us);
+    txn_shield_learn(t, o);
+    if (o->kind == OUTCOME_REPLAY && o->record.len < o->record_len)
+        fetch_record(t, o);
+    else
+        finish(t, o);
+}
+
+void txn_failed(struct txn *t)
+{
+    if (!txn_wait_on(t))
+        undecided(t, "The decision cannot be made now");
+}
+
+static void refused_by_redis(struct txn *t, const struct redis_reply *reply)
+{
+    redis_refused(t, reply);
+    struct share *behind = txn_tell_behind(t, NULL);
+    txn_failed(t);
+    txn_ask_anew(behind);
+}
+
+static void on_claim(void *arg, const struct redis_reply *reply)
+{
+    struct txn *t = arg;
+    struct outcome o;
+    if (reply->status != REDIS_LOST)
+        guard_heard(t->gate->guard, reply->status != REDIS_LATE);
+    switch (reply->status) {
+    case REDIS_BYTES:
+        if (outcome_read(reply->bytes.ptr, reply->bytes.len, &t->plan, &o) == 0) {
+            decide(t, &o);
+            return;
+        }
+        txn_warn(t, "claim-unreadable",
+                 "the gate's reply is not one: does another version's agent share this name?");
+        release_unknown_grant(t);
+        break;
+    case REDIS_LATE:
+    case REDIS_LOST: release_unknown_grant(t); break;
+    default: refused_by_redis(t, reply); return;
+    }
+    undecided(t, "The decision cannot be made now");
+}
+
+/* Refused without asking: is it because of the data, or of the breaker? True: the transaction has ended. */
+static bool guarded(struct txn *t)
+{
+    struct gate *g = t->gate;
+    enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard) : GUARD_TRUSTED;
+    if (trust == GUARD_LOST) {
+        metrics_add(g->metrics, METRIC_DATA_REFUSED);
+        verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan,
+                        &(struct outcome){.kind = OUTCOME_DATA_LOST});
+        txn_end(t, NULL);
+    } else if (trust == GUARD_UNKNOWN) {
+        metrics_add(g->metrics, METRIC_DATA_REFUSED);
+        txn_error(t, "The decision cannot be made now");
+    } else if (!guard_admits(g->guard)) {
+        metrics_add(g->metrics, METRIC_BREAKER_REFUSED);
+        undecided(t, "The store does not answer in time");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Without contact a claim would take over what other agents had no chance to extend (PROTOCOL, claim). */
+static bool is_served(const struct txn *t)
+{
+    const struct redis *r = t->gate->redis;
+    bool served = redis_ready(r) && redis_clock_us(r) != 0;
+    if (t->plan.has_record)
+        served = served && redis_contact_us(r) != 0 && inflight_caught_up(t->gate->inflight);
+    return served;
+}
+
+bool txn_may_claim(const struct txn *t)
+{
+    const struct gate *g = t->gate;
+    return guard_trusts(g->guard) == GUARD_TRUSTED && guard_admits(g->guard) && is_served(t) &&
+           redis_room(g->redis, REDIS_CLAIMS);
+}
+
+void txn_ask(struct txn *t)
+{
+    const struct redis *r = t->gate->redis;
+    if (guarded(t))
+        return;
+    double left = t->deadline - monotonic_now();
+    if (is_served(t) && left > 0) {
+        if (txn_waits_behind(t))
+            return;
+        buf_reset(&command);
+        script_claim(&command, &t->plan, redis_clock_us(r) + (uint64_t)(left * 1e6), redis_contact_us(r),
+                     t->parked.lot != NULL, keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
+        if (ask(t, on_claim))
+            return;
+    }
+    undecided(t, "The decision cannot be made now");
+}
+
+void txn_claim(struct txn *t)
+{
+    t->came = monotonic_now();
+    txn_ask(t);
+}

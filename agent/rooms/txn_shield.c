@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/* What is said without asking Redis, because Redis has just said it (DESIGN, decision 9):
+ *
+ *   request ─┬─ over a limit that it is known to be over (rooms/shield) ──────► 429     ACCEPTANCE R16
+ *            ├─ its key was finished at most a second ago (rooms/replay) ─────► replay  ACCEPTANCE R20
+ *            └─ else ──► claim ──► a refusal by limits is learned
+ *
+ * Only where a claim could be sent as well: without Redis what is said then is said. */
+#include "rooms/txn_inner.h"
+
+#include "domain/verdict.h"
+#include "rooms/monotonic.h"
+
+static void enter(struct gate *g)
+{
+    shield_enter(g->shield, guard_epoch(g->guard), monotonic_now(), redis_clock_us(g->redis));
+}
+
+void txn_shield_learn(struct txn *t, const struct outcome *o)
+{
+    struct gate *g = t->gate;
+    if (o->kind != OUTCOME_LIMITED || t->config != g->config)
+        return;
+    enter(g);
+    shield_learn(g->shield, &t->plan, o, t->asked, monotonic_now());
+}
+
+static void answer(struct txn *t, const struct outcome *o, enum metric counter)
+{
+    metrics_add(t->gate->metrics, counter);
+    txn_count_outcome(t, o);
+    txn_limits_said(t, o);
+    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
+    txn_end(t, NULL);
+}
+
+bool txn_shielded(struct txn *t)
+{
+    struct gate *g = t->gate;
+    struct outcome o;
+    enter(g);
+    if (!shield_refuses(g->shield, &t->plan, monotonic_now(), redis_clock_us(g->redis), &o) ||
+        !txn_may_claim(t))
+        return false;
+    answer(t, &o, METRIC_SHIELD_REFUSED);
+    return true;
+}
+
+bool txn_replayed(struct txn *t)
+{
+    struct gate *g = t->gate;
+    const struct plan *p = &t->plan;
+    if (!g->replay || !p->has_record || p->bare || p->counts_all || !txn_may_claim(t))
+        return false;
+    struct outcome o = {.kind = OUTCOME_REPLAY, .record = replay_recent(g->replay, &p->id, p->fingerprint)};
+    if (!o.record.ptr)
+        return false;
+    answer(t, &o, METRIC_SHIELD_REPLAYED);
+    return true;
+}
