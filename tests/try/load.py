@@ -30,7 +30,7 @@ def targets(name):
 
 class Attack:
     """`name`: targets/NAME.json and build/try/LABEL.bin. words: an iterable of dicts, one for each request: what the angle brackets
-    stand for. rate: requests a second. It ends when the words do."""
+    stand for. rate: requests a second, at most 500 on their way. It ends when the words do."""
 
     def __init__(self, system, name, words, rate, label=None, timeout="20s"):
         self._lines, self._words, self._system = targets(name), words, system
@@ -38,7 +38,7 @@ class Attack:
         self._label = label or name
         self._file = OUT / (self._label + ".bin")
         self._process = subprocess.Popen(
-            [str(VEGETA), "attack", "-format=json", "-lazy", "-rate=%d" % rate, "-timeout=" + timeout, "-duration=0",
+            [str(VEGETA), "attack", "-format=json", "-lazy", "-rate=%d" % rate, "-timeout=" + timeout, "-max-workers=500", "-duration=0",
              "-output=" + str(self._file)], stdin=subprocess.PIPE, text=True)
         self._feeder = threading.Thread(target=self._feed, daemon=True)
         self._feeder.start()
