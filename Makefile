@@ -10,6 +10,7 @@ CC     ?= cc
 # msgpack-c calls itself msgpack in Debian 12 and msgpack-c in Debian 13.
 MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS   := hiredis libconfig libmicrohttpd libsodium jansson libsystemd $(MSGPACK)
+CTL_PKGS := jansson libsodium libcurl
 CSTD   := -std=c11 -D_GNU_SOURCE
 WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla
 INC    := -I. -Iagent -I$(BUILD)/gen
@@ -57,7 +58,7 @@ $(OBJ)/spoa-once: $(AGENT_OBJ) $(OBJ)/libspop.a
 
 $(OBJ)/oncectl: $(CTL_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs jansson libsodium 2>/dev/null)
+	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs $(CTL_PKGS) 2>/dev/null)
 
 $(OBJ)/libspop.a: $(SPOP_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

@@ -63,11 +63,6 @@ static void on_redis_ready(void *arg)
     parking_redis_ready(a->gate.parking);
 }
 
-static void on_redis_lost(void *arg)
-{
-    (void)arg;
-}
-
 static bool is_ready(void *arg, const char **why)
 {
     const struct agent *a = arg;
@@ -102,7 +97,7 @@ static void before_metrics(void *arg)
 
 static bool start_gate(struct agent *a)
 {
-    static const struct redis_events events = {on_redis_ready, on_redis_lost};
+    static const struct redis_events events = {.ready = on_redis_ready};
     struct config *c = a->config;
     struct gate *g = &a->gate;
     a->metrics.limits = &a->limits;

@@ -1,127 +1,103 @@
 // SPDX-License-Identifier: MIT
-/* HTTP/1.0 on a unix socket: one request, and the answer is what comes until the agent closes. No library: this is all
- * of the protocol that is needed, and an operator's machine need not have one more. */
+/* libcurl asks over the unix socket; whatever goes wrong is one line on stderr that names the socket. */
 #include "ctl/client.h"
 
-#include <ctype.h>
+#include <curl/curl.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-enum { PATIENCE_S = 15, REQUEST_MAX = 16384, ANSWER_MAX = 64 << 20, CHUNK = 65536 };
+enum { PATIENCE_S = 15, ANSWER_MAX = 64 << 20 };
 
-static int fail(const char *what, const char *why)
+/* Less than was given ends the transfer with CURLE_WRITE_ERROR. */
+static size_t take(char *bytes, size_t size, size_t n, void *out)
 {
-    fprintf(stderr, "oncectl: %s: %s\n", what, why);
-    return -1;
+    return ftell(out) + (long)(size * n) > ANSWER_MAX ? 0 : fwrite(bytes, size, n, out) * size;
 }
 
-static int reach(const char *path)
+/* Arguments that have a value, each encoded (RFC 3986). False: out of memory. */
+static bool put_url(CURLU *url, const char *path, const struct query *query)
 {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    const struct timeval patience = {.tv_sec = PATIENCE_S};
-    if (strlen(path) >= sizeof to.sun_path)
-        return fail(path, "a socket's path has at most 107 bytes");
-    memcpy(to.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return fail("socket", strerror(errno));
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (connect(fd, (const struct sockaddr *)&to, sizeof to) == 0)
-        return fd;
-    fail(path, errno == ENOENT || errno == ECONNREFUSED
-                   ? "no agent listens there (its option is admin.listen)"
-                   : strerror(errno));
-    close(fd);
-    return -1;
-}
-
-/* RFC 3986, section 2.3: what need not be encoded. */
-static void put_encoded(FILE *out, const char *text)
-{
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        fprintf(out, isalnum(*c) || strchr("-._~", *c) ? "%c" : "%%%02X", *c);
-}
-
-static int send_request(int fd, const char *method, const char *path, const struct query *query)
-{
-    char text[REQUEST_MAX];
-    FILE *out = fmemopen(text, sizeof text, "w");
-    if (!out)
-        return fail("request", strerror(errno));
-    fprintf(out, "%s %s", method, path);
-    for (char mark = '?'; query->name; query++) {
+    char argument[16384];
+    bool good = url && curl_url_set(url, CURLUPART_URL, "http://agent/", 0) == CURLUE_OK &&
+                curl_url_set(url, CURLUPART_PATH, path, 0) == CURLUE_OK;
+    for (; good && query->name; query++) {
         if (!query->value)
             continue;
-        fprintf(out, "%c%s=", mark, query->name);
-        put_encoded(out, query->value);
-        mark = '&';
+        int len = snprintf(argument, sizeof argument, "%s=%s", query->name, query->value);
+        good = len < (int)sizeof argument &&
+               curl_url_set(url, CURLUPART_QUERY, argument, CURLU_APPENDQUERY | CURLU_URLENCODE) == CURLUE_OK;
     }
-    fprintf(out, " HTTP/1.0\r\nHost: agent\r\n\r\n");
-    long len = ftell(out);
-    if (fclose(out) != 0 || len <= 0 || len >= REQUEST_MAX)
-        return fail("request", "an argument is too long");
-    return send(fd, text, (size_t)len, MSG_NOSIGNAL) == len ? 0 : fail("send", strerror(errno));
+    return good;
 }
 
-/* Everything until the end, NUL-terminated; to be freed. NULL: said. */
-static char *read_answer(int fd, size_t *len)
+static const char *why_of(CURL *c, CURLcode rc, const char *said)
 {
-    char *text = NULL;
-    for (*len = 0; *len < ANSWER_MAX;) {
-        char *more = realloc(text, *len + CHUNK + 1);
-        ssize_t n = more ? recv(fd, more + *len, CHUNK, 0) : -1;
-        if (more)
-            text = more;
-        if (n < 0) {
-            fail("receive",
-                 more ? (errno == EAGAIN ? "the agent does not answer" : strerror(errno)) : "out of memory");
-            break;
-        }
-        *len += (size_t)n;
-        text[*len] = '\0';
-        if (n == 0)
-            return text;
+    long os = 0;
+    curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &os);
+    switch (rc) {
+    case CURLE_COULDNT_CONNECT:
+        if (os == ENOENT || os == ECONNREFUSED)
+            return "no agent listens there (its option is admin.listen)";
+        return os ? strerror((int)os) : said;
+    case CURLE_OPERATION_TIMEDOUT: return "the agent does not answer";
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR: return "the agent has gone: what was asked for may have been done";
+    case CURLE_WRITE_ERROR: return "the answer is too large";
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY: return "this is no agent";
+    default: return *said ? said : curl_easy_strerror(rc);
     }
-    free(text);
-    return NULL;
 }
 
-static struct reply open_answer(const char *text, size_t len)
+/* The answer's status; 0: it was said why there is none. */
+static int perform(CURL *c, const char *socket_path, const char *method, CURLU *url, FILE *out)
 {
-    struct reply r = {0};
-    const char *body = strstr(text, "\r\n\r\n");
-    if (!body || sscanf(text, "HTTP/1.%*d %d", &r.status) != 1) {
-        fail("answer", "this is no agent");
-        return (struct reply){0};
-    }
-    body += 4;
-    r.json = json_loadb(body, len - (size_t)(body - text), 0, NULL);
-    if (!r.json) {
-        fail("answer", "this is no agent, or of another version");
-        r.status = 0;
-    }
-    return r;
+    char said[CURL_ERROR_SIZE] = "";
+    long status = 0;
+    curl_easy_setopt(c, CURLOPT_CURLU, url);
+    curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, socket_path);
+    curl_easy_setopt(c, CURLOPT_PROXY, ""); /* whatever the environment says */
+    curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)PATIENCE_S);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, said);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
+    if (strcmp(method, "POST") == 0)
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
+    CURLcode rc = curl_easy_perform(c);
+    if (rc == CURLE_OK)
+        curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+    else
+        fprintf(stderr, "oncectl: %s: %s\n", socket_path, why_of(c, rc, said));
+    return (int)status;
 }
 
 struct reply client_ask(const char *socket_path, const char *method, const char *path,
                         const struct query *query)
 {
     struct reply r = {0};
-    size_t len;
-    int fd = reach(socket_path);
-    if (fd < 0)
-        return r;
-    char *text = send_request(fd, method, path, query) == 0 ? read_answer(fd, &len) : NULL;
-    close(fd);
-    if (text)
-        r = open_answer(text, len);
+    char *text = NULL;
+    size_t len = 0;
+    CURL *c = curl_easy_init();
+    CURLU *url = curl_url();
+    FILE *out = open_memstream(&text, &len);
+    bool good = c && out && put_url(url, path, query);
+    if (!good)
+        fprintf(stderr, "oncectl: out of memory, or an argument is too long\n");
+    else
+        r.status = perform(c, socket_path, method, url, out);
+    if (out)
+        fclose(out);
+    if (r.status != 0 && !(r.json = json_loadb(text, len, 0, NULL))) {
+        fprintf(stderr, "oncectl: %s: this is no agent, or of another version\n", socket_path);
+        r.status = 0;
+    }
     free(text);
+    curl_url_cleanup(url);
+    curl_easy_cleanup(c);
     return r;
 }

@@ -17,7 +17,8 @@ struct command {
 
 /* Does what was asked; the exit status. */
 typedef int word_fn(const struct command *c);
-word_fn say_status, say_list, say_show, say_resolve, say_delete, say_purge, say_limits, say_inflight, say_go;
+word_fn say_status, say_list, say_show, say_resolve, say_delete, say_purge, say_limits, say_reset,
+    say_inflight, say_go;
 
 /* Says what is wrong with the command line; EXIT_USAGE. */
 int wrong(const char *text, const char *what);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The files of an HAProxy configuration, found and read as HAProxy does.
  *
- *   FILE         haproxy.cfg                         DIRECTORY    its *.cfg that do not begin with a dot, by
- * name SPOE files   named by `filter spoe .. config`: read by themselves, or given as FILE where the path is
- * another maps         named by rules, read when they are asked for
+ *   FILE         haproxy.cfg
+ *   DIRECTORY    its *.cfg that do not begin with a dot, by name
+ *   SPOE files   named by `filter spoe .. config`: read by themselves, or given as FILE where the path is another
+ *   maps         named by rules, read when they are asked for
  *
  * ${NAME} is looked for in setenv and presetenv, then in our own environment. */
 #ifndef HAFILES_H

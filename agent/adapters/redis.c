@@ -80,7 +80,7 @@ static void link_down(struct redis *r)
     metrics_set(r->metrics, METRIC_REDIS_UP, 0);
     redis_enter(r);
     redis_calls_lose(r);
-    if (was_ready && !r->gone)
+    if (was_ready && !r->gone && r->events.lost)
         r->events.lost(r->arg);
     if (!r->gone && r->link == LINK_DOWN) {
         set_timer(r, pause_length(r), 0.);

@@ -39,7 +39,8 @@ typedef void redis_reply_fn(void *arg, const struct redis_reply *reply);
 
 struct redis_events {
     void (*ready)(void *arg); /* connected, greeted, scripts loaded */
-    void (*lost)(void *arg);  /* was ready and is no more; all calls have completed with LOST */
+    void (*lost)(
+        void *arg); /* was ready and is no more; all calls have completed with LOST; NULL: not told */
 };
 
 /* c is read at creation and by redis_reconfigure() only. NULL: out of memory. Connecting begins at once and

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Which Redis: the configured one, or the one that the Sentinels name; and is it a primary?
  *
- *   configuration ──address───────────────────────► r->address ──connect──► ROLE ── master: go on
- *        └──────── sentinels ──► sentinel ──named──►     ▲                    └── replica: given up,
- *                                   ▲── doubt, trust ────┴─────────────────────── the Sentinels are asked
- * again
+ *   configuration ──address──────────────────────► r->address ──connect──► ROLE ──┬── master: go on
+ *        └──────── sentinels ──► sentinel ──named──────┘                           └── replica: given up
+ *                                   ▲── doubt, trust ───────────────────────────────┘
+ *                                       (in doubt the Sentinels are asked again)
  *
  * ROLE is asked of every Redis: a replica would take the connection and refuse each claim. Where an ACL
  * forbids ROLE a configured address is believed; one that a Sentinel named is not. */
@@ -12,8 +12,7 @@
 
 #include <string.h>
 
-/* The Sentinels name another primary than before. Scripts, clock and contact begin anew with the connection.
- */
+/* The Sentinels name another primary than before. Scripts, clock and contact begin anew with the connection. */
 static void on_primary(void *arg, const char *address)
 {
     struct redis *r = arg;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The host name of an address is looked up beside the loop, which goes on meanwhile.
  *
- *   redis:6379 ──► getaddrinfo_a (glibc does it in a thread of its own) ──looked at each 5
- * ms──► 10.0.0.7:6379
+ *   redis:6379 ──► getaddrinfo_a (glibc does it in a thread of its own) ──looked at each 5 ms──► 10.0.0.7:6379
  *
  * Numbers and paths need none of it. No deadline here: who asked has one, and frees the lookup. */
 #ifndef RESOLVE_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* One connection to one Sentinel: what it says about our Redis, now and whenever that changes.
  *
- *   down ──pause──► [name looked up] ──► asked ──all replies──► listening ──1 s, or +switch-master──► asked
- * .. ▲                                    └── refused, silent for 1 s, nonsense ──┐
+ *   down ──pause──► [name looked up] ──► asked ──all replies──► listening ──1 s, or +switch-master──► asked ..
+ *     ▲                                    └── refused, silent for 1 s, nonsense ──┐
  *     └────────────────────────────────────────────────────────────────────────────┘
  *
  * Not hiredis: its asynchronous subscriptions end the process (assert) when a peer says something that was

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The configuration as the agent uses it: plain values, filled from the option tables (domain/options).
  *
- *   config ─┬─ log, spop, replay, http, notices, redis, breaker, problems, inflight, completion   one struct
- * each ├─ haproxy[]    runtime sockets └─ policies[] ─┬─ idempotency └─ limits[] ── tiers[]
+ *   config ─┬─ log, spop, replay, http, notices, redis, breaker, ..   one struct for each section
+ *           ├─ haproxy[]    runtime sockets
+ *           └─ policies[] ─┬─ idempotency
+ *                          └─ limits[] ── tiers[]
  *
  * One configuration lives as long as somebody holds it: a transaction that began under the old one ends under
  * it. */

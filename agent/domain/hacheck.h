@@ -3,8 +3,8 @@
  * line by line). One table of rules, hacheck_rules[], drives the check and docs/haproxy-check.md.
  *
  *   site (haproxy.cfg) ─┐
- *   spoe (its engines) ─┼──► each rule of the table ──► findings: rule, file, line, what is wrong and the way
- * out the agent's config ─┘
+ *   spoe (its engines) ─┼──► each rule of the table ──► findings: rule, file, line, what is wrong and the way out
+ *   the agent's config ─┘
  *
  * It says what is certainly wrong, or certainly missing. What it cannot see (another place that does the same
  * work in other words) it takes for missing: the shipped lines are to be pasted as they are. */

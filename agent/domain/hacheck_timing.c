@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Rules between HAProxy's times and sizes and the agent's own (PROTOCOL, Timing rules):
  *
- *   redis.deadline < processing of `once` <= timeout server of the agents' backend < lock TTL less three
- * polls completion.response < processing of `once-response` what HAProxy's buffer holds = tune.bufsize less
- * tune.maxrewrite = what the agent takes for whole */
+ *   redis.deadline < processing of `once` <= timeout server of the agents' backend < lock TTL less three polls
+ *   completion.response < processing of `once-response`
+ *   what HAProxy's buffer holds = tune.bufsize less tune.maxrewrite = what the agent takes for whole */
 #include "domain/hacheck_inner.h"
 
 #include <stdlib.h>

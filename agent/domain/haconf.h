@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* An HAProxy configuration as lines of words in sections. It knows how HAProxy reads, not what a line means.
  *
- *   file ──lines──► words ──► sections:   global     defaults ◄──from── defaults ◄──from── frontend, backend,
- * listen of SPOE:    [scope] spoe-agent, spoe-message, spoe-group
+ *   file ──lines──► words ──► sections:   global     defaults ◄──from── defaults ◄──from── frontend, backend, listen
+ *                             of SPOE:    [scope] spoe-agent, spoe-message, spoe-group
  *
  * A proxy inherits from the defaults it names, or from the last ones above it. Lines inside .if are all read,
  * and are `perhaps`: which branch counts is not known here. setenv and presetenv of `global` count for the

@@ -11,14 +11,25 @@
 
 #include <string.h>
 
-#define LATENCY_NAME "spoa_once_redis_latency_seconds"
-#define LATENCY_HELP "Time from a decision's command to Redis' reply."
+#define LATENCY_NAME     "spoa_once_redis_latency_seconds"
+#define LATENCY_HELP     "Time from a decision's command to Redis' reply."
+#define SPOP_ERRORS_NAME "spoa_once_spop_errors_total"
+#define SPOP_ERRORS_HELP "SPOP connections ended by us because of an error, by its status."
 
 static const struct row {
     const char *kind, *name, *labels, *help;
 } rows[METRICS] = {
 #define X(symbol, kind, name, labels, help) {#kind, name, labels, help},
     METRIC_TABLE(X)
+#undef X
+};
+
+static const struct {
+    enum spop_status status;
+    const char *labels;
+} statuses[] = {
+#define X(symbol, number, word, text) {SPOP_##symbol, "status=\"" word "\""},
+    SPOP_STATUS_TABLE(X)
 #undef X
 };
 
@@ -108,6 +119,14 @@ static void put_latency(struct buf *out, const struct metrics *m)
     put_sample(out, LATENCY_NAME "_count", "", total);
 }
 
+/* The first one is no error. */
+static void put_spop_errors(struct buf *out, const struct metrics *m)
+{
+    put_header(out, SPOP_ERRORS_NAME, "counter", SPOP_ERRORS_HELP);
+    for (size_t i = 1; i < sizeof statuses / sizeof *statuses; i++)
+        put_sample(out, SPOP_ERRORS_NAME, statuses[i].labels, m->spop_errors[statuses[i].status]);
+}
+
 void metrics_write(const struct metrics *m, struct buf *out)
 {
     for (unsigned i = 0; i < METRICS; i++) {
@@ -116,6 +135,7 @@ void metrics_write(const struct metrics *m, struct buf *out)
             put_header(out, r->name, r->kind, r->help);
         put_sample(out, r->name, r->labels, m->value[i]);
     }
+    put_spop_errors(out, m);
     if (m->limits)
         limit_counts_write(m->limits, out);
     put_latency(out, m);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Counters of the agent: one table drives the numbers, the exposition and docs/metrics.md.
  * X(symbol, kind, name, labels, help). Rows of one name stand together; only the first one's help is shown.
- */
+ * SPOP errors have a table of their own (spop/status.h), and so have decisions by limit (limit_counts.h). */
 #ifndef METRICS_H
 #define METRICS_H
 
 #include "domain/limit_counts.h"
+#include "spop/status.h"
 
 #define METRIC_TABLE(X)                                                                                      \
     X(CLAIM_GO, counter, "spoa_once_claims_total", "outcome=\"go\"", "Decisions of the gate by outcome.")    \
@@ -55,6 +56,9 @@
       "Words that would have freed a key that another execution owns by now.")                               \
     X(EXTENDED, counter, "spoa_once_extends_total", "result=\"done\"", "Leases extended, by result.")        \
     X(EXTEND_LOST, counter, "spoa_once_extends_total", "result=\"lost\"", "")                                \
+    X(HEARTBEATS, counter, "spoa_once_heartbeats_total", "result=\"ok\"",                                    \
+      "Batches of extensions, by result.")                                                                   \
+    X(HEARTBEATS_FAILED, counter, "spoa_once_heartbeats_total", "result=\"failed\"", "")                     \
     X(RESOLVED_FREE, counter, "spoa_once_resolved_total", "as=\"free\"",                                     \
       "Executions resolved from HAProxy's table.")                                                           \
     X(RESOLVED_HELD, counter, "spoa_once_resolved_total", "as=\"held\"", "")                                 \
@@ -149,8 +153,6 @@
     X(SPOP_CHECKS, counter, "spoa_once_spop_checks_total", "", "Health checks answered.")                    \
     X(SPOP_FRAMES, counter, "spoa_once_spop_frames_total", "", "Frames received.")                           \
     X(SPOP_ACKS, counter, "spoa_once_spop_acks_total", "", "ACKs written.")                                  \
-    X(SPOP_ERRORS, counter, "spoa_once_spop_errors_total", "",                                               \
-      "SPOP connections ended by us because of an error.")                                                   \
     X(SPOP_FULL, counter, "spoa_once_spop_full_total", "",                                                   \
       "Messages that could not wait: too many of their connection did.")                                     \
     X(SPOP_WEDGED, counter, "spoa_once_spop_wedged_total", "",                                               \
@@ -160,9 +162,10 @@
     X(SPOP_PENDING, gauge, "spoa_once_spop_pending", "", "Messages that wait for their ACK.")                \
     X(OPERATOR_ASKED, counter, "spoa_once_operator_requests_total", "", "Requests on the admin socket.")     \
     X(OPERATOR_FAILED, counter, "spoa_once_operator_words_total", "word=\"failed\"",                         \
-      "Keys that an operator has changed.")                                                                  \
+      "Keys and limits that an operator has changed.")                                                       \
     X(OPERATOR_COMPLETED, counter, "spoa_once_operator_words_total", "word=\"completed\"", "")               \
     X(OPERATOR_DELETED, counter, "spoa_once_operator_words_total", "word=\"delete\"", "")                    \
+    X(OPERATOR_RESET, counter, "spoa_once_operator_words_total", "word=\"reset\"", "")                       \
     X(CRASHES, counter, "spoa_once_crashes_total", "", "Crashes that crash.file has counted.")               \
     X(RELOADS, counter, "spoa_once_reloads_total", "result=\"ok\"", "Reloads of the configuration.")         \
     X(RELOADS_BAD, counter, "spoa_once_reloads_total", "result=\"bad\"", "")
@@ -181,7 +184,8 @@ struct metrics {
     uint64_t value[METRICS];
     uint64_t latency[METRIC_LATENCY_BUCKETS]; /* not cumulated; metrics_write() cumulates */
     uint64_t latency_sum_us;
-    struct limit_counts *limits; /* NULL: none */
+    uint64_t spop_errors[SPOP_UNKNOWN + 1]; /* by status: SPOP connections that the agent has ended */
+    struct limit_counts *limits;            /* NULL: none */
 };
 
 static inline void metrics_add(struct metrics *m, enum metric id)

@@ -33,8 +33,7 @@ enum {
     MARK_BYTES = 16, /* of the mark in the claim's first argument */
     TICKS_PER_MS = 10000,
     TICKS_PER_S = 10000000,
-    PENDING_MS = 60000,     /* a pending value that is renamed at once */
-    GROUP_SLACK_MS = 60000, /* a group outlives its last TAT by this: the clock may step back a little */
+    PENDING_MS = 60000, /* a pending value that is renamed at once */
 };
 
 const struct script scripts[SCRIPTS] = {
@@ -144,7 +143,7 @@ static uint32_t group_ttl_ms(const struct plan *p, unsigned from, unsigned n)
     for (unsigned i = from; i < from + n; i++)
         if (span_of(&p->limits[i]) > ticks)
             ticks = span_of(&p->limits[i]);
-    double ms = ticks / TICKS_PER_MS + GROUP_SLACK_MS;
+    double ms = ticks / TICKS_PER_MS + SCRIPT_GROUP_SLACK_MS;
     return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
@@ -395,6 +394,12 @@ void script_operator(struct buf *out, const struct record_id *id, uint64_t fence
 }
 
 /* An agent that asks replaces it at once; where none asks it must not wait for a later loss. */
+void script_reset(struct buf *out, const struct record_id *subject)
+{
+    buf_str(out, "*2\r\n$6\r\nUNLINK\r\n");
+    put_key(out, subject, 'l');
+}
+
 void script_go(struct buf *out)
 {
     buf_str(out, "*5\r\n$3\r\nSET\r\n$9\r\nonce:mark\r\n$2\r\ngo\r\n$2\r\nEX\r\n$2\r\n60\r\n");

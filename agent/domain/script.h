@@ -87,12 +87,14 @@ void script_get(struct buf *out, const struct record_id *id);
 struct script_look {
     const struct record_id *id; /* NULL: a walk */
     const char *cursor;         /* of a walk: "0", or what the step before has said */
-    char kind;                  /* 'r' records, 'l' limits */
+    char kind;                  /* 'r' records, 'l' limits, 'c' slots */
     unsigned bytes;             /* of each value */
     const uint32_t *policy;     /* policy_hash(); NULL: of any */
     const uint8_t *who;         /* subject_who(); NULL: of any */
     const char *states;         /* letters of enum record_state; "": any */
 };
+/* A limits group outlives its last use by this: the clock may step back a little. */
+enum { SCRIPT_GROUP_SLACK_MS = 60000 };
 enum { SCRIPT_LOOK_STEP = 500 }; /* keys, some more now and then; some 1 ms of Redis' time */
 void script_look(struct buf *out, const struct script_look *l);
 
@@ -100,6 +102,8 @@ void script_look(struct buf *out, const struct script_look *l);
  * letter alone where there is no such record. */
 void script_operator(struct buf *out, const struct record_id *id, uint64_t fence, char word, bool forced,
                      unsigned status);
+/* An operator's word that what limits have counted of a subject is to be forgotten. Reply: the number of keys, 0 or 1. */
+void script_reset(struct buf *out, const struct record_id *subject);
 /* An operator's word that what Redis has forgotten may be forgotten: SET of the mark (domain/mark.h). */
 void script_go(struct buf *out);
 

@@ -156,14 +156,16 @@ static const struct route {
     enum needs needs;
     job_fn *fn;
 } routes[] = {
-    {"GET",  "/v1/status",   NEEDS_NOTHING, status        },
-    {"GET",  "/v1/inflight", NEEDS_NOTHING, inflight      },
-    {"GET",  "/v1/records",  NEEDS_NOTHING, records_list  },
-    {"GET",  "/v1/limits",   NEEDS_NOTHING, records_limits},
-    {"GET",  "/v1/record",   NEEDS_RECORD,  records_show  },
-    {"POST", "/v1/record",   NEEDS_RECORD,  word_say      },
-    {"POST", "/v1/purge",    NEEDS_POLICY,  word_purge    },
-    {"POST", "/v1/go",       NEEDS_NOTHING, go            },
+    {"GET",  "/v1/status",   NEEDS_NOTHING, status      },
+    {"GET",  "/v1/inflight", NEEDS_NOTHING, inflight    },
+    {"GET",  "/v1/records",  NEEDS_NOTHING, records_list},
+    {"GET",  "/v1/limits",   NEEDS_NOTHING, limits_list },
+    {"POST", "/v1/limits",   NEEDS_NOTHING, limits_reset},
+    {"GET",  "/v1/slots",    NEEDS_NOTHING, limits_slots},
+    {"GET",  "/v1/record",   NEEDS_RECORD,  records_show},
+    {"POST", "/v1/record",   NEEDS_RECORD,  word_say    },
+    {"POST", "/v1/purge",    NEEDS_POLICY,  word_purge  },
+    {"POST", "/v1/go",       NEEDS_NOTHING, go          },
 };
 
 static void read_address(const char *text, struct spop_value *out, char bytes[16])

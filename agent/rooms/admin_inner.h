@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* What the files of the operator's room share: one request on its way, and how it is answered.
  *
- *   admin.c   routes, status, inflight, go     admin_records.c   list, show, limits     admin_words.c   words, purge
+ *   admin.c         routes, status, inflight, go       admin_records.c   list, show
+ *   admin_words.c   words, purge                       admin_limits.c    limits, slots, reset
  */
 #ifndef ADMIN_INNER_H
 #define ADMIN_INNER_H
@@ -54,11 +55,14 @@ bool job_heard(struct job *j, const struct redis_reply *reply);
 
 /* Asks for one step of a walk, as the request's arguments say. */
 void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn);
+typedef json_t *row_json_fn(const struct job *j, const struct look_row *row, uint64_t now_us);
+/* Answers with that step, {name: [rows], "cursor": next}. */
+void records_send(struct job *j, const struct redis_reply *reply, const char *name, row_json_fn *row_json);
 /* Looks at the record that the request means; then `then` is called, or j has been refused. */
 void record_find(struct job *j, job_fn *then);
 const char *record_state_word(uint8_t state);
 
-job_fn records_list, records_show, records_limits, word_say, word_purge;
+job_fn records_list, records_show, limits_list, limits_slots, limits_reset, word_say, word_purge;
 void purge_free(struct job *j);
 
 #endif

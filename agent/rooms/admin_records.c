@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Looking: at one record, at all of them step by step, at limits.
+/* Looking: at one record, at all of them step by step.
  *
  *   since   when a record came into its state: its TTL began then (docs/wire.md, Record); while it runs, its claim,
  *           whose time the fence is, but where the clock was behind an older fence
@@ -13,8 +13,8 @@
 #include "domain/policy.h"
 #include "domain/units.h"
 
-/* Bytes of each value: head and process of a record; and Location, where one is looked at; cells of a group. */
-enum { LIST_BYTES = 512, SHOW_BYTES = 4096, CELL = 8 };
+/* Bytes of each value: head and process of a record; and Location, where one is looked at. */
+enum { LIST_BYTES = 512, SHOW_BYTES = 4096 };
 
 static const struct {
     uint8_t letter;
@@ -141,9 +141,7 @@ static json_t *record_json(const struct job *j, const struct look_row *row, cons
     return json;
 }
 
-/* The whole reply as JSON, and the next cursor. */
-static void send_rows(struct job *j, const struct redis_reply *reply, const char *name,
-                      json_t *row_json(const struct job *j, const struct look_row *row, uint64_t now_us))
+void records_send(struct job *j, const struct redis_reply *reply, const char *name, row_json_fn *row_json)
 {
     struct look l;
     struct look_row row;
@@ -167,38 +165,10 @@ static json_t *any_json(const struct job *j, const struct look_row *row, uint64_
     return record_json(j, row, &r, now_us);
 }
 
-/* Seconds of a bucket's time that are used: until its TAT, ticks of 100 ns since 2023-01-01 (docs/wire.md, Limits
- * group). null: the cell is none of a bucket, but a piece of a window. */
-static json_t *cell_json(const char *cell, uint64_t now_us)
-{
-    double tat, now = ((double)now_us - 1672531200000000.0) * 10;
-    memcpy(&tat, cell, sizeof tat);
-    if (!(tat >= 0 && tat < 9007199254740992.0) || tat != (double)(uint64_t)tat)
-        return json_null();
-    return json_real(tat > now ? (tat - now) / 1e7 : 0);
-}
-
-static json_t *limit_json(const struct job *j, const struct look_row *row, uint64_t now_us)
-{
-    char name[LOOK_NAME + 1];
-    json_t *cells = json_array();
-    (void)j;
-    look_name_write(&row->id, name);
-    for (size_t at = 0; at + CELL <= row->bytes.len; at += CELL)
-        json_array_append_new(cells, cell_json(row->bytes.ptr + at, now_us));
-    return json_pack("{s:s,s:o,s:I}", "id", name, "used_s", cells, "ttl_ms", (json_int_t)row->ttl_ms);
-}
-
 static void on_records(void *arg, const struct redis_reply *reply)
 {
     if (job_heard(arg, reply))
-        send_rows(arg, reply, "records", any_json);
-}
-
-static void on_limits(void *arg, const struct redis_reply *reply)
-{
-    if (job_heard(arg, reply))
-        send_rows(arg, reply, "limits", limit_json);
+        records_send(arg, reply, "records", any_json);
 }
 
 void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn)
@@ -228,12 +198,6 @@ void records_list(struct job *j)
                                   .who = j->named.has_who ? j->named.who : NULL,
                                   .states = letters};
     records_walk(j, &l, on_records);
-}
-
-void records_limits(struct job *j)
-{
-    const struct script_look l = {.kind = 'l', .bytes = LIST_BYTES, .states = ""};
-    records_walk(j, &l, on_limits);
 }
 
 /* Headers and body of a stored answer; false: it cannot be opened. Bodies are any bytes: base64. */

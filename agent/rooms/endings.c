@@ -15,7 +15,6 @@ enum { BUCKETS = 4096, WORDS_MOST = 1000 };
 #define FORGET_AFTER 3.0
 /* A timer's jitter must not make a wait of one poll two. */
 #define ONE_POLL_LEAST 0.8
-#define PATIENCE       1.0
 /* HAProxy writes the notice before its table shows the end: by the next turn of the loop it is here. */
 #define NOTICE_TRAVEL 0.004
 
@@ -149,7 +148,7 @@ static void say(struct endings *e, struct ended *d, const struct token *t)
     if (w.script == SCRIPT_RESOLVE) {
         buf_reset(&e->command);
         script_word(&e->command, &w);
-        if (teller_say_safely(e->teller, &e->command, PATIENCE, on_resolved, d))
+        if (teller_say_safely(e->teller, &e->command, on_resolved, d))
             d->state = SAID;
         return;
     }

@@ -15,8 +15,6 @@ enum { CODES = 256 };
 /* Another agent's policy may have a shorter lock than any of this file: half of the shortest that there is (options: 2 s).
  * A listing costs HAProxy some 1.3 us for each running request. */
 #define LIST_EVERY 1.0
-/* A reply later than this is no longer waited for. */
-#define PATIENCE 1.0
 /* No listing is waited for longer (worker.c). */
 #define LONGEST 5.0
 
@@ -129,13 +127,21 @@ static void count(struct heartbeat *h, struct spop_slice reply)
         LOG(LOG_WARNING, "extend-lost", log_int("executions", lost), log_int("left_out", h->gate.left_out));
 }
 
+static void failed(struct heartbeat *h)
+{
+    metrics_add(h->metrics, METRIC_HEARTBEATS_FAILED);
+    heartbeat_again(h);
+}
+
 static void on_extended(void *arg, struct spop_slice reply)
 {
     struct heartbeat *h = arg;
-    if (reply.ptr)
-        count(h, reply);
-    else
-        heartbeat_again(h);
+    if (!reply.ptr) {
+        failed(h);
+        return;
+    }
+    metrics_add(h->metrics, METRIC_HEARTBEATS);
+    count(h, reply);
 }
 
 static int by_ttl(const void *a, const void *b)
@@ -156,8 +162,8 @@ static void extend(struct heartbeat *h, size_t n)
             tokens[k++] = h->batch[at++].token;
         buf_reset(&h->command);
         script_extend(&h->command, tokens, k, ttl_s);
-        if (!teller_say(h->teller, &h->command, PATIENCE, on_extended, h))
-            heartbeat_again(h);
+        if (!teller_say(h->teller, &h->command, on_extended, h))
+            failed(h);
     }
 }
 

@@ -43,7 +43,7 @@ void session_close(struct session *s, enum close_reason reason, enum spop_status
     struct gate *g = s->room->gate;
     log_close(s, reason, status);
     if (reason == CLOSE_STATUS)
-        metrics_add(g->metrics, METRIC_SPOP_ERRORS);
+        g->metrics->spop_errors[status]++;
     if (reason == CLOSE_WEDGED)
         metrics_add(g->metrics, METRIC_SPOP_WEDGED);
     grants_clear(&s->grants, &s->stream, g);

@@ -17,7 +17,7 @@
  * when Redis is asked again.
  *
  * Asked in Redis always: where slots are counted; a key, unless a limit refuses that counts all requests and no
- * other does (a replay, 409 and 422 come before the others). Whoever deletes a limit's keys in Redis by hand
+ * other does (a replay, 409 and 422 come before the others). Whoever deletes a limit's keys in Redis by hand (not by `oncectl reset`)
  * reloads the agents as well. Agents with different rates for one limit (in the middle of a change) may refuse by the
  * stricter one for one wait more. */
 #ifndef SHIELD_H

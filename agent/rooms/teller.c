@@ -8,6 +8,9 @@
 #include "adapters/log.h"
 #include "rooms/monotonic.h"
 
+/* Seconds: a reply later than this counts as no confirmation. */
+#define PATIENCE 1.0
+
 struct said {
     struct said *next, **prev;
     struct teller *teller;
@@ -97,15 +100,14 @@ static void on_reply(void *arg, const struct redis_reply *reply)
         finish(s, (struct spop_slice){0});
 }
 
-static struct said *say(struct teller *t, const struct buf *command, double patience, teller_fn *fn,
-                        void *arg)
+static struct said *say(struct teller *t, const struct buf *command, teller_fn *fn, void *arg)
 {
     struct said *s = command->failed ? NULL : malloc(sizeof *s);
     if (!s)
         return NULL;
     *s = (struct said){.next = t->first, .prev = &t->first, .teller = t, .fn = fn, .arg = arg};
     s->at = monotonic_now();
-    s->call = redis_submit(t->redis, command->data, command->len, ev_now(t->loop) + patience, on_reply, s);
+    s->call = redis_submit(t->redis, command->data, command->len, ev_now(t->loop) + PATIENCE, on_reply, s);
     if (!s->call) {
         free(s);
         return NULL;
@@ -116,14 +118,14 @@ static struct said *say(struct teller *t, const struct buf *command, double pati
     return s;
 }
 
-bool teller_say(struct teller *t, const struct buf *command, double patience, teller_fn *fn, void *arg)
+bool teller_say(struct teller *t, const struct buf *command, teller_fn *fn, void *arg)
 {
-    return say(t, command, patience, fn, arg) != NULL;
+    return say(t, command, fn, arg) != NULL;
 }
 
-bool teller_say_safely(struct teller *t, const struct buf *command, double patience, teller_fn *fn, void *arg)
+bool teller_say_safely(struct teller *t, const struct buf *command, teller_fn *fn, void *arg)
 {
-    struct said *s = say(t, command, patience, fn, arg);
+    struct said *s = say(t, command, fn, arg);
     if (s)
         s->safely = true;
     return s != NULL;

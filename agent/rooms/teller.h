@@ -18,12 +18,10 @@ struct teller *teller_new(struct ev_loop *loop, struct redis *redis);
 /* Calls that are on their way are forgotten: fn is not called. */
 void teller_free(struct teller *t);
 
-/* Sends one command; patience: seconds until it counts as not confirmed. False, and fn is not called: Redis
- * is not there. */
-bool teller_say(struct teller *t, const struct buf *command, double patience, teller_fn *fn, void *arg);
+/* Sends one command; after a second it counts as not confirmed. False, and fn is not called: Redis is not there. */
+bool teller_say(struct teller *t, const struct buf *command, teller_fn *fn, void *arg);
 /* The same for a word that counts only when replicas have it (PROTOCOL: resolve). Its reply is one byte. */
-bool teller_say_safely(struct teller *t, const struct buf *command, double patience, teller_fn *fn,
-                       void *arg);
+bool teller_say_safely(struct teller *t, const struct buf *command, teller_fn *fn, void *arg);
 /* Whom teller_say_safely() asks; NULL: nobody. */
 void teller_set_acks(struct teller *t, struct acks *acks);
 /* Redis is there, and no word has been without confirmation for longer than a poll. A failure is forgotten

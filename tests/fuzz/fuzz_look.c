@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* A string of Redis read as the reply of look.lua, and each of its rows as a record. */
+/* A string of Redis read as the reply of look.lua, and each of its rows as a record and as a limits group. */
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
 
 #include "domain/look.h"
 #include "domain/record.h"
+#include "domain/usage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,6 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct record r;
     struct record_id id;
     char name[LOOK_NAME + 1];
+    struct usage_window w;
+    double seconds;
     if (look_open((struct spop_slice){(const char *)data, size}, &l) < 0)
         return 0;
     assert(strlen(l.cursor) > 0 && strlen(l.cursor) <= LOOK_CURSOR);
@@ -26,6 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             assert_inside(r.process, data, size);
             assert_inside(r.payload, data, size);
         }
+        if (usage_window(row.bytes, l.now_us, row.ttl_ms, &w))
+            assert(w.width_s > 0);
+        for (size_t at = 0; at + USAGE_CELL <= row.bytes.len; at += USAGE_CELL)
+            if (usage_bucket(row.bytes.ptr + at, l.now_us, &seconds))
+                assert(seconds >= 0);
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "domain/look.h"
+#include "domain/usage.h"
 #include "tests/support/gate_fixture.h"
 
 enum { PLANTED_MS = 5000000, FENCE = 1000000, SEEN = 202, keep = 'k' };
@@ -232,8 +233,10 @@ static void forced_while_it_runs(void **state)
     assert_int_equal(gate_claim_as(g, 'q'), 'D');
 }
 
+/* How many rows a walk has; the last one, with its bytes. */
 static unsigned looked(struct gate *g, const struct script_look *how, struct look_row *last)
 {
+    static char bytes[USAGE_BYTES];
     struct look l;
     struct look_row row;
     unsigned n = 0;
@@ -250,7 +253,9 @@ static unsigned looked(struct gate *g, const struct script_look *how, struct loo
         while ((more = look_next(&l, &row)) == 1) {
             n++;
             *last = row;
-            last->bytes.ptr = NULL;
+            assert_true(row.bytes.len <= sizeof bytes);
+            memcpy(bytes, row.bytes.ptr, row.bytes.len);
+            last->bytes.ptr = bytes;
         }
         assert_int_equal(more, 0);
         strcpy(cursor, l.cursor);
@@ -312,6 +317,73 @@ static void looking(void **state)
     assert_int_equal(looked(g, &how, &row), 0);
 }
 
+/* What is used of each kind of limit, as the claim has left it; and a word that forgets it. */
+static void limits_seen(void **state)
+{
+    static const struct script_look limits = {.kind = 'l', .bytes = USAGE_BYTES, .states = "", .cursor = "0"},
+                                    slots = {.kind = 'c', .bytes = USAGE_BYTES, .states = "", .cursor = "0"};
+    struct gate *g = *state;
+    struct look_row row;
+    struct usage_window w;
+    double seconds;
+    assert_int_equal(looked(g, &limits, &row) + looked(g, &slots, &row), 0);
+    gate_limit(g, 6, 60, 1);
+    gate_limit(g, 100, 3600, 1);
+    gate_slot(g, 2, 9);
+    for (uint8_t i = 'a'; i < 'c'; i++) {
+        g->plan.id.digest[0] = i;
+        assert_int_equal(gate_claim_as(g, i), 'G');
+    }
+    assert_int_equal(looked(g, &limits, &row), 1);
+    assert_int_equal(row.bytes.len, 2 * USAGE_CELL);
+    assert_false(usage_window(row.bytes, gate_now_us(g), row.ttl_ms, &w));
+    assert_true(usage_bucket(row.bytes.ptr, gate_now_us(g), &seconds));
+    assert_true(seconds > 18 && seconds <= 20);
+    assert_true(usage_bucket(row.bytes.ptr + USAGE_CELL, gate_now_us(g), &seconds));
+    assert_true(seconds > 70 && seconds <= 72);
+    /* Two run; an entry whose time is over does not count, and nobody clears it away by looking. */
+    assert_int_equal(looked(g, &slots, &row), 1);
+    assert_int_equal(row.len, 4);
+    assert_memory_equal(row.bytes.ptr, "\2\0\0", 4);
+    assert_in_range(row.ttl_ms, LOCK_S * 1000, LOCK_S * 2000);
+    redis_server_do(&g->redis, "ZADD %s 1000 lapsed", gate_slot_key(g, 0));
+    assert_int_equal(looked(g, &slots, &row), 1);
+    assert_memory_equal(row.bytes.ptr, "\2\0\0", 4);
+    assert_int_equal(redis_server_int(&g->redis, "ZCARD %s", gate_slot_key(g, 0)), 3);
+    buf_reset(&g->out);
+    script_reset(&g->out, &g->plan.limits[0].subject);
+    redisReply *r = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
+    assert_int_equal(r->integer, 1);
+    freeReplyObject(r);
+    assert_int_equal(looked(g, &limits, &row), 0);
+    assert_int_equal(looked(g, &slots, &row), 1);
+}
+
+/* A window tells its width by its TTL, and how many of its requests still count. */
+static void windows_seen(void **state)
+{
+    static const struct script_look limits = {.kind = 'l', .bytes = USAGE_BYTES, .states = "", .cursor = "0"};
+    struct gate *g = *state;
+    struct look_row row;
+    struct usage_window w;
+    g->plan.has_record = false;
+    gate_window(g, 1000, 60, 1);
+    for (unsigned i = 0; i < 70; i++) {
+        g->plan.limits[0].cost = 1 + i % 3;
+        assert_int_equal(gate_claim(g), 'G');
+    }
+    assert_int_equal(looked(g, &limits, &row), 1);
+    assert_true(usage_window(row.bytes, gate_now_us(g), row.ttl_ms, &w));
+    assert_int_equal(w.requests, 139);
+    assert_int_equal(w.width_s, 60);
+    uint64_t later_us = gate_now_us(g) + 30000000;
+    assert_true(usage_window(row.bytes, later_us, row.ttl_ms - 30000, &w));
+    assert_int_equal(w.requests, 139);
+    assert_int_equal(w.width_s, 60);
+    assert_true(usage_window(row.bytes, later_us + 31000000, row.ttl_ms - 61000, &w));
+    assert_int_equal(w.requests, 0);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, gate_begin, gate_end)
 
 int main(void)
@@ -322,6 +394,8 @@ int main(void)
         T(what_a_retry_gets),
         T(forced_while_it_runs),
         T(looking),
+        T(limits_seen),
+        T(windows_seen),
     };
     return cmocka_run_group_tests(tests, gate_start, gate_stop);
 }

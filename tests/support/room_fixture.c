@@ -74,6 +74,7 @@ struct config *room_config(struct room *r, const char *more)
     struct config *c = conffile_read(path, fail_config, NULL);
     unlink(path);
     assert_non_null(c);
+    limit_counts_attach(&r->limits, c);
     return c;
 }
 
@@ -108,6 +109,7 @@ void room_start(struct room *r, const char *more)
     redis_fixture_start(&r->redis);
     config_drop(r->redis.config);
     r->redis.config = room_config(r, more);
+    r->redis.metrics.limits = &r->limits;
     log_setup(LOG_TEXT, LOG_ERROR);
     r->redis.on_ready = on_ready;
     redis_fixture_connect(&r->redis);
@@ -247,6 +249,15 @@ void room_until(struct room *r, enum metric m, uint64_t value)
 uint64_t room_counted(const struct room *r, enum metric m)
 {
     return r->redis.metrics.value[m];
+}
+
+uint64_t room_decided(const struct room *r, const char *policy, const char *limit, enum limit_decision d)
+{
+    for (unsigned i = 0; i < r->limits.n; i++)
+        if (strcmp(r->limits.row[i].policy, policy) == 0 && strcmp(r->limits.row[i].limit, limit) == 0)
+            return r->limits.row[i].value[d];
+    fail_msg("no limit %s", limit);
+    return 0;
 }
 
 void room_freeze(struct room *r)

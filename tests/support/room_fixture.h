@@ -21,6 +21,7 @@ enum { ROOM_DEADLINE_MS = 200, ROOM_RECORD_S = 7200 };
 struct room {
     struct redis_fixture redis; /* server, loop, config, metrics, adapter */
     struct gate gate;
+    struct limit_counts limits; /* by policy and limit */
     struct sessions *sessions;
     char address[128];        /* of the sessions' listener, as in a configuration */
     char replay_address[128]; /* of the replay listener */
@@ -55,6 +56,8 @@ void room_until_state(struct room *r, char state);
 void room_until(struct room *r, enum metric m, uint64_t value);
 void room_turn(struct room *r, double seconds);
 uint64_t room_counted(const struct room *r, enum metric m);
+/* Decisions of the limit of that name in that policy. */
+uint64_t room_decided(const struct room *r, const char *policy, const char *limit, enum limit_decision d);
 /* Stops and wakes the redis-server. */
 void room_freeze(struct room *r);
 void room_thaw(struct room *r);

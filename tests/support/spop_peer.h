@@ -2,8 +2,7 @@
 /* Plays HAProxy on one SPOP connection: NOTIFYs written by hand, frames read one after another. It shares the
  * test's loop with the agent: each wait turns the loop.
  *
- *   peer_open ──► peer_hello ──► peer_notify, peer_str .., peer_end ──► peer_send ──► peer_take ──►
- * peer_close
+ *   peer_open ──► peer_hello ──► peer_notify, peer_str .., peer_end ──► peer_send ──► peer_take ──► peer_close
  *
  * What does not come within five seconds ends the test with an assertion. */
 #ifndef SPOP_PEER_H

@@ -2,8 +2,7 @@
 /* The world of rooms/inflight with a real Redis: claims are made by the gate's script, the words that follow
  * are done by Redis and taken down in a book (redis_book.h).
  *
- *   claim() ──► redis-server ◄── redis, completion ◄── agent          book: what was said, look(): what
- * became of it
+ *   claim() ──► redis-server ◄── redis, completion ◄── agent          book: what was said, look(): what became of it
  */
 #ifndef INFLIGHT_REDIS_H
 #define INFLIGHT_REDIS_H

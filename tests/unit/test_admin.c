@@ -133,7 +133,67 @@ static void asked_wrongly(void **state)
     ask("GET /v1/status", 200, "\"redis_ready\":true");
     ask("GET /v1/records", 200, "{\"records\":[],\"cursor\":\"0\"}");
     ask("GET /v1/limits", 200, "{\"limits\":[],\"cursor\":\"0\"}");
+    ask("GET /v1/slots", 200, "{\"slots\":[],\"cursor\":\"0\"}");
+    ask("POST /v1/limits", 400, "say id");
+    ask("POST /v1/limits?id=ab01", 400, "an id is");
+    ask("POST /v1/limits?id=ab01:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1", 404, "nothing is counted");
     ask("GET /v1/inflight", 200, "{\"inflight\":[],\"left_out\":0}");
+}
+
+/* Every kind, and what is none: shown, not stumbled over. */
+static void limits_of_all_kinds(void **state)
+{
+    (void)state;
+    redis_server_do(&room.redis.server,
+                    "SET once:{ab01}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 12345678abc PX 100000");
+    redis_server_do(&room.redis.server, "SET once:{ab02}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 %b PX 60000",
+                    "\0\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\7\0\0\0", (size_t)24);
+    ask("GET /v1/limits", 200, "{\"kind\":\"buckets\",\"used_s\":[null],\"id\":\"ab01:d1d1");
+    ask("GET /v1/limits", 200, "{\"kind\":\"window\",\"requests\":");
+    redis_server_do(&room.redis.server, "LPUSH once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 a");
+    redis_server_do(&room.redis.server, "PEXPIRE once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 100000");
+    redis_server_do(&room.redis.server,
+                    "ZADD once:{ab02}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 9000000000000000 a");
+    redis_server_do(&room.redis.server, "PEXPIRE once:{ab02}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 100000");
+    ask("GET /v1/slots", 200,
+        "{\"slots\":[{\"id\":\"ab02:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1\",\"kind\":\"slots\",\"in_flight\":1,");
+    ask("POST /v1/limits?id=ab01:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1", 200, "\"word\":\"reset\"");
+    ask("POST /v1/limits?id=ab01:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1", 404, "not-found");
+    assert_int_equal(room_counted(&room, METRIC_OPERATOR_RESET), 1);
+    assert_int_equal(
+        redis_server_int(&room.redis.server, "EXISTS once:{ab02}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"), 1);
+}
+
+static void quote(struct peer *p, uint64_t stream, const char *reason)
+{
+    struct peer_frame f;
+    room_request(p, stream, "quotes", "", "rid");
+    peer_ack(p, stream, &f);
+    assert_true(ack_says(&f, "reason", reason));
+}
+
+/* A subject that was refused passes at once after a reset, here too where its refusal is remembered; also where
+ * another agent's reset has found the key first. */
+static void reset_lets_pass(void **state)
+{
+    struct peer p;
+    char line[128], id[LOOK_NAME + 1] = "";
+    (void)state;
+    room_dial(&room, &p);
+    for (unsigned i = 0; i < 6; i++)
+        quote(&p, i, i < 3 ? "go" : "limited");
+    assert_int_equal(room_counted(&room, METRIC_SHIELD_REFUSED), 2);
+    ask("GET /v1/limits", 200, "\"kind\":\"buckets\"");
+    memcpy(id, strstr((const char *)reply.body.data, "\"id\":\"") + 6, LOOK_NAME);
+    snprintf(line, sizeof line, "POST /v1/limits?id=%s", id);
+    ask(line, 200, "\"word\":\"reset\"");
+    for (unsigned i = 0; i < 6; i++)
+        quote(&p, 10 + i, i < 3 ? "go" : "limited");
+    assert_int_equal(redis_server_int(&room.redis.server, "DEL once:{%b}:l:%s", id, (size_t)4, id + 5), 1);
+    quote(&p, 20, "limited");
+    ask(line, 404, "not-found");
+    quote(&p, 21, "go");
+    peer_close(&p);
 }
 
 static void what_is_no_record(void **state)
@@ -268,6 +328,8 @@ int main(void)
         T(asked_wrongly),
         T(what_is_no_record),
         T(a_stored_answer),
+        T(limits_of_all_kinds),
+        T(reset_lets_pass),
         T(forgotten_with_the_word),
         T(forgotten_though_not_answered),
         T(gone_meanwhile),

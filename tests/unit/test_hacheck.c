@@ -2,8 +2,8 @@
 /* The shipped gateway, whole and with one thing spoiled: each rule of the table finds its line, and no other
  * rule says anything. Real files, read as the command reads them.
  *
- *   mutation   file, the text that is replaced (it stands there once, or the first counts), what comes
- * instead, the rule, and at which text's line it is found */
+ *   mutation   file, the text that is replaced (it stands there once, or the first counts), what comes instead,
+ *              the rule, and at which text's line it is found */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -116,6 +116,33 @@ static void settled(void **state)
     assert_int_equal(fake_count(SCRIPT_EXTEND, &answered), 1);
 }
 
+/* Counted by the batch, and due again at once where Redis has not confirmed, or was not even there. */
+static void unconfirmed(void **state)
+{
+    (void)state;
+    struct token t = token_of(6);
+    memset(&metrics, 0, sizeof metrics);
+    assert_true(heartbeat_begin(heartbeat, 100));
+    walk(t, 0);
+    loop_run(loop, 0.05);
+    assert_int_equal(metrics.value[METRIC_HEARTBEATS], 1);
+    fake.mute = true;
+    assert_true(heartbeat_begin(heartbeat, 101));
+    walk(t, 0);
+    loop_run(loop, 0.05);
+    fake.down = true;
+    assert_true(heartbeat_begin(heartbeat, 101.01));
+    walk(t, 0);
+    assert_int_equal(metrics.value[METRIC_HEARTBEATS_FAILED], 2);
+    fake.down = fake.mute = false;
+    assert_true(heartbeat_begin(heartbeat, 101.02));
+    walk(t, 0);
+    loop_run(loop, 0.05);
+    assert_int_equal(metrics.value[METRIC_HEARTBEATS], 2);
+    assert_int_equal(metrics.value[METRIC_EXTENDED], 2);
+    assert_false(heartbeat_begin(heartbeat, 101.03));
+}
+
 static void shortest(void **state)
 {
     (void)state;
@@ -129,6 +156,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(busy_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(rhythm, setup, teardown),
         cmocka_unit_test_setup_teardown(settled, setup, teardown),
+        cmocka_unit_test_setup_teardown(unconfirmed, setup, teardown),
         cmocka_unit_test_setup_teardown(shortest, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,6 +91,21 @@ static void test_every_row_once(void **state)
     assert_null(strstr(text, "\n\n"));
 }
 
+static void test_spop_errors(void **state)
+{
+    (void)state;
+    m.spop_errors[SPOP_IO] = 1;
+    m.spop_errors[SPOP_TOO_BIG] = 2;
+    m.spop_errors[SPOP_UNKNOWN] = 3;
+    const char *text = written();
+    assert_non_null(strstr(text, "# TYPE spoa_once_spop_errors_total counter\n"
+                                 "spoa_once_spop_errors_total{status=\"io\"} 1\n"
+                                 "spoa_once_spop_errors_total{status=\"timeout\"} 0\n"
+                                 "spoa_once_spop_errors_total{status=\"too-big\"} 2\n"));
+    assert_non_null(strstr(text, "\nspoa_once_spop_errors_total{status=\"unknown\"} 3\n"));
+    assert_null(strstr(text, "status=\"normal\""));
+}
+
 static void test_latency_buckets(void **state)
 {
     static const uint64_t us[] = {50,    100,   250,   500,    1000,   2500,   5000,
@@ -150,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_rows),
         TEST(test_every_row_once),
+        TEST(test_spop_errors),
         TEST(test_latency_buckets),
         TEST(test_histogram_is_cumulated),
     };

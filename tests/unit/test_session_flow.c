@@ -186,7 +186,7 @@ static void idle_ones_are_ended(void **state)
     peer_ack(&p, 1, &f);
     assert_true(ack_says(&f, "verdict", "go"));
     expect_disconnect(&p, SPOP_TIMEOUT);
-    assert_int_equal(room_counted(&w, METRIC_SPOP_ERRORS), 0);
+    assert_int_equal(w.redis.metrics.spop_errors[SPOP_TIMEOUT], 0);
 }
 
 /* The bound of a connection's memory is the one it was accepted with, whatever a reload says meanwhile. */

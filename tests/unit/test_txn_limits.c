@@ -14,15 +14,11 @@
 static struct room w;
 static struct peer p;
 static struct peer_frame f;
-static struct limit_counts counts;
 
 static int setup(void **state)
 {
     (void)state;
     room_start(&w, "");
-    memset(&counts, 0, sizeof counts);
-    limit_counts_attach(&counts, w.redis.config);
-    w.redis.metrics.limits = &counts;
     room_dial(&w, &p);
     return 0;
 }
@@ -55,19 +51,10 @@ static void expect_deny(unsigned status, const char *reason)
     assert_true(ack_says(&f, "reason", reason));
 }
 
-static uint64_t counted_by(const char *policy, const char *limit, enum limit_decision d)
-{
-    for (unsigned i = 0; i < counts.n; i++)
-        if (strcmp(counts.row[i].policy, policy) == 0 && strcmp(counts.row[i].limit, limit) == 0)
-            return counts.row[i].value[d];
-    fail_msg("no limit %s", limit);
-    return 0;
-}
-
 /* Of the limit of that name in policy each. */
 static uint64_t counted(const char *limit, enum limit_decision d)
 {
-    return counted_by("each", limit, d);
+    return room_decided(&w, "each", limit, d);
 }
 
 static void refused_requests_count(void **state)
@@ -174,14 +161,14 @@ static void slots_are_counted(void **state)
         peer_ack(&p, 1, &f);
         assert_true(ack_says(&f, "verdict", i == 1 ? "deny" : "go"));
         for (unsigned d = 0; d < 3; d++)
-            assert_int_equal(counted_by("slots", "in-flight", decisions[d]), wanted[i][d]);
+            assert_int_equal(room_decided(&w, "slots", "in-flight", decisions[d]), wanted[i][d]);
     }
     room_freeze(&w);
     slots->limits[0].fail_open = true;
     room_request(&p, 2, "slots", "k", "z");
     peer_ack(&p, 2, &f);
     assert_true(ack_says(&f, "verdict", "pass"));
-    assert_int_equal(counted_by("slots", "in-flight", LIMIT_UNCOUNTED), 1);
+    assert_int_equal(room_decided(&w, "slots", "in-flight", LIMIT_UNCOUNTED), 1);
     room_thaw(&w);
 }
 

@@ -308,7 +308,7 @@ static void malformed_payload(void **state)
         peer_close(&p);
         room_dial(&w, &p);
     }
-    assert_int_equal(room_counted(&w, METRIC_SPOP_ERRORS), 3);
+    assert_int_equal(w.redis.metrics.spop_errors[SPOP_INVALID], 3);
     assert_int_equal(w.gate.live, 0);
 }
 

@@ -15,16 +15,12 @@
 static struct room w;
 static struct peer p;
 static struct peer_frame f;
-static struct limit_counts counts;
 static uint64_t stream;
 
 static int setup(void **state)
 {
     (void)state;
     room_start(&w, "breaker = { failures = 1; };\n");
-    memset(&counts, 0, sizeof counts);
-    limit_counts_attach(&counts, w.redis.config);
-    w.redis.metrics.limits = &counts;
     room_dial(&w, &p);
     stream = 0;
     return 0;
@@ -92,9 +88,7 @@ static void told_as_redis_would(void **state)
         assert_non_null(memmem(v.bytes.ptr, v.bytes.len, names, sizeof names - 1));
     }
     assert_int_equal(room_counted(&w, METRIC_CLAIM_LIMITED), 10);
-    for (unsigned i = 0; i < counts.n; i++)
-        if (strcmp(counts.row[i].policy, "quotes") == 0)
-            assert_int_equal(counts.row[i].value[LIMIT_REFUSED], 10);
+    assert_int_equal(room_decided(&w, "quotes", "each", LIMIT_REFUSED), 10);
 }
 
 /* What Redis has forgotten is no reason to refuse. */
