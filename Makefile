@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            build/spoa-once, oncectl   make test     everything, under sanitizers
 # make run        the demo on 127.0.0.1:8080 make check    warnings, layers, docs against tables, haproxy -c
-# make help       the other targets
+# make try        attack it in containers    make help     the other targets
 
 BUILD  ?= build
 VARIANT ?= release
@@ -109,7 +109,7 @@ $(LOAD_BIN): $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run gateway test test-matrix test-deb chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install man deb
+.PHONY: help run gateway images up down test-only try test test-matrix test-deb chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install man deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -138,7 +138,24 @@ test: ## everything, under AddressSanitizer and UBSan
 	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
 	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
 	tests/load/test $(BUILD)/release || rc=1; \
+	tests/try/short || rc=1; \
 	exit $$rc
+
+images: ## container images, of what is here (needs a Docker engine; no registry)
+	@tools/deps images
+	@deploy/docker/images
+
+up: images ## the whole system in containers, on 127.0.0.1:8080; docs/walk-through.md says what to try
+	@tests/try/run up
+
+down: ## takes it away, with its data
+	@tests/try/run down
+
+test-only: ## scenarios on a system that is up: all, or TRY="steady lag"; SECONDS (600) of steady
+	@SECONDS=$(or $(SECONDS),600) tests/try/run test $(TRY)
+
+try: images ## the same from start to end: up, load, kills and network faults with a verdict each, down
+	@SECONDS=$(or $(SECONDS),600) tests/try/run try $(TRY)
 
 test-matrix: ## the same in Debian 12, 13 and testing; MATRIX=trixie chooses (as root)
 	@tools/deps matrix
@@ -199,6 +216,7 @@ check-docs: all
 	tools/check-commands
 	tools/check-options $(BUILD)/spoa-once
 	haproxy-conf/check
+	deploy/check
 
 fmt: ## clang-format over every C file
 	@tools/deps check

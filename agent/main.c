@@ -21,6 +21,7 @@
 #include "agent.h"
 #include "cmdline.h"
 #include "haproxy_check.h"
+#include "ready.h"
 #include "supervisor.h"
 #include "domain/buf.h"
 #include "domain/hacheck.h"
@@ -213,7 +214,9 @@ int main(int argc, char **argv)
     if (!c)
         return 1;
     int rc = line.nhaproxy > 0 ? haproxy_check(&line, c) : 0;
-    if (!line.check) {
+    if (line.ready) {
+        rc = ready_ask(c->http.listen);
+    } else if (!line.check) {
         quieten(c, &line);
         log_setup(c->log.format, c->log.level);
         rc = serve(c, &line);
