@@ -7,49 +7,36 @@
  *                                                (both: lease of a policy with slots and no idempotency too)
  *   record   >  lock + lock / 3                  a lapsed claim is still a known key
  *   2 * ack_timeout < redis.deadline             only with ack_replicas: two groups, one after another
- *   burst * window / quota <= 30 days            a group's TTL is 32 bits of ms (docs/wire.md, claim)
  *   sentinels <=> sentinel_name                  whom to ask, and for what
  *
- * Increment and capacity are whole ticks of 100 ns, rounded up: never more than the rate (docs/wire.md). */
-#include "domain/config.h"
+ * Those of limits are in config_limits.c. */
+#include "domain/config_inner.h"
 
 #include <string.h>
 
 #include "domain/policy.h"
-#include "domain/text.h"
 #include "domain/token.h"
 #include "domain/units.h"
 
-enum { POLLS = 3, MARGIN_MS = 1000, TICKS_PER_SECOND = 10000000 };
+enum { POLLS = 3, MARGIN_MS = 1000 };
 
-struct check {
-    struct config *config;
-    config_mistake_fn *fn;
-    void *arg;
-    unsigned mistakes;
-    struct config_place at;
-    struct text text;
-    char memory[512];
-};
-
-/* A mistake's text is put between begin() and report(). */
-static struct text *begin(struct check *k, const char *option)
+struct text *check_begin(struct check *k, const char *option)
 {
     k->at.option = option;
     text_init(&k->text, k->memory, sizeof k->memory);
     return &k->text;
 }
 
-static void report(struct check *k)
+void check_report(struct check *k)
 {
     k->mistakes++;
     k->fn(k->arg, &k->at, k->memory);
 }
 
-static void say(struct check *k, const char *option, const char *text)
+void check_say(struct check *k, const char *option, const char *text)
 {
-    text_str(begin(k, option), text);
-    report(k);
+    text_str(check_begin(k, option), text);
+    check_report(k);
 }
 
 static void put_ms(struct text *t, const char *before, uint64_t ms)
@@ -74,7 +61,7 @@ static void check_lock(struct check *k, const char *option, uint32_t lock_s, uin
     uint64_t need = wait_ms + c->redis.deadline_ms + polls + MARGIN_MS;
     if ((uint64_t)lock_s * 1000 >= need)
         return;
-    struct text *t = begin(k, option);
+    struct text *t = check_begin(k, option);
     put_seconds(t, "", lock_s);
     text_str(t, " is too short: ");
     if (wait_ms > 0)
@@ -82,7 +69,7 @@ static void check_lock(struct check *k, const char *option, uint32_t lock_s, uin
     put_ms(t, wait_ms > 0 ? "), redis.deadline (" : "redis.deadline (", c->redis.deadline_ms);
     put_ms(t, "), three times inflight.poll (", polls);
     put_seconds(t, ") and 1s must fit: at least ", (need + 999) / 1000);
-    report(k);
+    check_report(k);
 }
 
 /* Only a polled claim has a heartbeat that could come too late. */
@@ -91,11 +78,11 @@ static void check_heartbeat(struct check *k, const char *option, uint32_t lock_s
     uint64_t pause = k->config->redis.reconnect_ms;
     if (pause * 3 < (uint64_t)lock_s * 1000)
         return;
-    struct text *t = begin(k, option);
+    struct text *t = check_begin(k, option);
     put_seconds(t, "", lock_s);
     put_ms(t, " is too short: a third of it must be longer than redis.reconnect (", pause);
     put_seconds(t, "): at least ", pause * 3 / 1000 + 1);
-    report(k);
+    check_report(k);
 }
 
 static void check_record(struct check *k, const struct idempotency *i)
@@ -103,20 +90,20 @@ static void check_record(struct check *k, const struct idempotency *i)
     uint64_t lapse = (uint64_t)i->lock_s * 4; /* thirds of a second: lock and heartbeat */
     if ((uint64_t)i->record_s * 3 > lapse)
         return;
-    struct text *t = begin(k, "idempotency.record");
+    struct text *t = check_begin(k, "idempotency.record");
     put_seconds(t, "", i->record_s);
     put_seconds(t, " is too short: a record must outlive its lock (", i->lock_s);
     put_seconds(t, ") and a third of it: at least ", lapse / 3 + 1);
-    report(k);
+    check_report(k);
 }
 
 static void check_definite(struct check *k, const struct idempotency *i)
 {
     for (unsigned status = 100; status < 600; status++) {
         if (status_in(&i->known, status) && !status_may_be_unknown(status)) {
-            text_dec(begin(k, "idempotency.definite"), status);
+            text_dec(check_begin(k, "idempotency.definite"), status);
             text_str(&k->text, ": only 5xx, but not 501 and 505, can be unknown, so only they can be listed");
-            report(k);
+            check_report(k);
             return;
         }
     }
@@ -125,7 +112,7 @@ static void check_definite(struct check *k, const struct idempotency *i)
 static void check_idempotency(struct check *k, struct idempotency *i)
 {
     if (i->ignore.n > 0 && i->fingerprint != FINGERPRINT_JSON)
-        say(k, "idempotency.ignore", "means nothing without fingerprint = \"json\"");
+        check_say(k, "idempotency.ignore", "means nothing without fingerprint = \"json\"");
     struct spop_slice bad;
     i->lock_s = token_ttl_seconds(token_ttl_code(i->lock_s));
     status_set_parse(i->store, &i->stored, &bad);
@@ -136,14 +123,14 @@ static void check_idempotency(struct check *k, struct idempotency *i)
     check_record(k, i);
     check_definite(k, i);
     if (i->inflight == INFLIGHT_POLL && k->config->nhaproxy == 0)
-        say(k, "idempotency.inflight",
-            "\"poll\" needs HAProxy's runtime socket: haproxy = ( { socket = "
-            "\"/run/spoa-once/haproxy.sock\"; } "
-            "); "
-            "without one, \"lease\"");
+        check_say(k, "idempotency.inflight",
+                  "\"poll\" needs HAProxy's runtime socket: haproxy = ( { socket = "
+                  "\"/run/spoa-once/haproxy.sock\"; } "
+                  "); "
+                  "without one, \"lease\"");
     if (!*k->config->replay.listen)
-        say(k, "idempotency",
-            "stored answers are served by the replay listener: replay.listen must not be empty");
+        check_say(k, "idempotency",
+                  "stored answers are served by the replay listener: replay.listen must not be empty");
 }
 
 /* Slots without idempotency: HAProxy's table alone keeps them. */
@@ -155,7 +142,8 @@ static void check_lease(struct check *k, struct policy *p)
     check_lock(k, "lease", p->lease_s, 0);
     check_heartbeat(k, "lease", p->lease_s);
     if (k->config->nhaproxy == 0)
-        say(k, "limits",
+        check_say(
+            k, "limits",
             "\"concurrent\" needs HAProxy's runtime socket, or a slot would be given back by its lease only: "
             "haproxy = ( { socket = \"/run/spoa-once/haproxy.sock\"; } );");
 }
@@ -166,116 +154,17 @@ static void check_redis(struct check *k)
     const struct config *c = k->config;
     bool asked = c->redis.sentinels.n > 0;
     if (asked && !*c->redis.sentinel_name)
-        say(k, "redis.sentinel_name",
+        check_say(
+            k, "redis.sentinel_name",
             "is wanted with redis.sentinels: what the Sentinels call this Redis (sentinel monitor NAME ..)");
     if (!asked && *c->redis.sentinel_name)
-        say(k, "redis.sentinel_name", "means nothing without redis.sentinels");
+        check_say(k, "redis.sentinel_name", "means nothing without redis.sentinels");
     if (!asked && *c->redis.sentinel_password)
-        say(k, "redis.sentinel_password", "means nothing without redis.sentinels");
+        check_say(k, "redis.sentinel_password", "means nothing without redis.sentinels");
     if (*c->redis.sentinel_username && !*c->redis.sentinel_password)
-        say(k, "redis.sentinel_username", "a user needs redis.sentinel_password or its file");
+        check_say(k, "redis.sentinel_username", "a user needs redis.sentinel_password or its file");
     if (*c->redis.username && !*c->redis.password)
-        say(k, "redis.username", "a user needs redis.password or its file");
-}
-
-static void compile_terms(struct limit *l)
-{
-    const char *at = l->key;
-    struct spop_slice word;
-    l->nterms = 0;
-    while (*l->key && l->nterms < CONFIG_TERMS_MAX && unit_next_word(&at, &word)) {
-        struct text t;
-        text_init(&t, l->terms[l->nterms++], sizeof l->terms[0]);
-        text_put(&t, word.ptr, word.len);
-    }
-}
-
-/* A window's unit is the request; burst has no meaning there. False: the rate is missing. */
-static bool compile_pace(struct pace *p, enum algorithm algorithm)
-{
-    if (unit_rate(p->rate, &p->quota, &p->window_s))
-        return false;
-    uint64_t window = (uint64_t)p->window_s * TICKS_PER_SECOND;
-    if (p->burst == 0)
-        p->burst = p->quota;
-    uint64_t increment = (window + p->quota - 1) / p->quota; /* whole ticks, rounded up */
-    p->increment = algorithm == ALGORITHM_WINDOW ? 1 : (double)increment;
-    p->capacity = p->burst * p->increment;
-    return true;
-}
-
-static void check_pace(struct check *k, struct limit *l, struct pace *p)
-{
-    bool windowed = l->algorithm == ALGORITHM_WINDOW;
-    if (windowed && p->burst != 0)
-        say(k, "burst",
-            "means nothing with algorithm = \"sliding-window\": the rate's number is all there is");
-    if (!compile_pace(p, l->algorithm))
-        return;
-    if (p->capacity > l->most)
-        l->most = p->capacity;
-    if (windowed && p->window_s != l->pace.window_s && l->pace.window_s > 0)
-        say(k, "rate", "a sliding window has one time for all of its tiers, that of the limit's own rate");
-    if (windowed || (uint64_t)p->burst * p->window_s <= (uint64_t)p->quota * RATE_WINDOW_MAX)
-        return;
-    text_dec(begin(k, "burst"), p->burst);
-    text_str(&k->text, " is too large: at ");
-    text_str(&k->text, p->rate);
-    text_str(&k->text, " it takes more than 30 days to come back");
-    report(k);
-}
-
-static void check_tiers(struct check *k, struct limit *l)
-{
-    if (*l->tier && l->ntiers == 0)
-        say(k, "tier", "chooses one of `tiers`, and there are none");
-    if (!*l->tier && l->ntiers > 0)
-        say(k, "tiers", "`tier` is wanted too: the name of the message argument that chooses one");
-    for (unsigned i = 0; i < l->ntiers; i++) {
-        k->at.tier = (int)i;
-        for (unsigned n = 0; n < i; n++)
-            if (*l->tiers[i].name && strcmp(l->tiers[n].name, l->tiers[i].name) == 0)
-                say(k, "name", "this limit has a tier of that name already");
-        check_pace(k, l, &l->tiers[i].pace);
-    }
-    k->at.tier = -1;
-}
-
-/* What is in flight has no rate, and each request is one. */
-static void check_concurrent(struct check *k, const struct limit *l)
-{
-    static const char not_here[] = "belongs to a rate; a limit that is \"concurrent\" has none";
-    if (l->pace.burst > 0)
-        say(k, "burst", not_here);
-    if (l->algorithm != ALGORITHM_BUCKET)
-        say(k, "algorithm", not_here);
-    if (*l->tier || l->ntiers > 0)
-        say(k, "tier", not_here);
-    if (*l->cost)
-        say(k, "cost", not_here);
-    if (l->charge == CHARGE_ALL)
-        say(k, "charge", not_here);
-}
-
-static void check_limit(struct check *k, struct limit *l)
-{
-    compile_terms(l);
-    if (l->concurrent > 0) {
-        check_concurrent(k, l);
-        return;
-    }
-    check_pace(k, l, &l->pace);
-    check_tiers(k, l);
-}
-
-static void check_limit_name(struct check *k, const struct policy *p, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        if (*p->limits[n].name && strcmp(p->limits[i].name, p->limits[n].name) == 0) {
-            say(k, "name", "this policy has a limit of that name already");
-            return;
-        }
-    }
+        check_say(k, "redis.username", "a user needs redis.password or its file");
 }
 
 /* Tokens name a policy by its hash, so two names must not share one. */
@@ -286,12 +175,12 @@ static void check_policy_name(struct check *k, unsigned n)
         if (!*all[n].name || !*all[i].name || all[i].hash != all[n].hash)
             continue;
         if (strcmp(all[i].name, all[n].name) == 0) {
-            say(k, "name", "there is a policy of that name already");
+            check_say(k, "name", "there is a policy of that name already");
         } else {
-            text_str(begin(k, "name"), "has the same hash as '");
+            text_str(check_begin(k, "name"), "has the same hash as '");
             text_str(&k->text, all[i].name);
             text_str(&k->text, "': one of them must be called otherwise");
-            report(k);
+            check_report(k);
         }
         return;
     }
@@ -307,11 +196,10 @@ static void check_policy(struct check *k, unsigned n)
         check_idempotency(k, &p->idempotency);
     check_lease(k, p);
     if (*p->name && !p->idempotency.enabled && p->nlimits == 0)
-        say(k, NULL, "has neither idempotency nor limits: it would do nothing");
+        check_say(k, NULL, "has neither idempotency nor limits: it would do nothing");
     for (unsigned i = 0; i < p->nlimits; i++) {
         k->at.limit = (int)i;
-        check_limit_name(k, p, i);
-        check_limit(k, &p->limits[i]);
+        check_limit(k, n, i);
         p->counts_all = p->counts_all || p->limits[i].charge == CHARGE_ALL;
     }
 }
@@ -321,11 +209,11 @@ static void check_acks(struct check *k)
     const struct config *c = k->config;
     if (c->redis.ack_replicas == 0 || 2 * c->redis.ack_timeout_ms < c->redis.deadline_ms)
         return;
-    struct text *t = begin(k, "redis.ack_timeout");
+    struct text *t = check_begin(k, "redis.ack_timeout");
     put_ms(t, "", c->redis.ack_timeout_ms);
     put_ms(t, " is too long: twice that must be below redis.deadline (", c->redis.deadline_ms);
     text_str(t, ")");
-    report(k);
+    check_report(k);
 }
 
 /* One socket polled twice would be two workers of one process; one bound twice is taken the second time. */
@@ -341,9 +229,9 @@ static void check_haproxy(struct check *k)
                 wrong = " stands there twice";
         if (!wrong)
             continue;
-        text_str(begin(k, "haproxy"), path);
+        text_str(check_begin(k, "haproxy"), path);
         text_str(&k->text, wrong);
-        report(k);
+        check_report(k);
     }
 }
 
@@ -362,22 +250,23 @@ static void check_listen(struct check *k)
         const char *address = c->spop.listen.item[i];
         for (unsigned n = 0; n < i; n++)
             if (strcmp(address, c->spop.listen.item[n]) == 0)
-                say(k, "spop.listen", "the same address stands there twice");
+                check_say(k, "spop.listen", "the same address stands there twice");
         for (size_t n = 0; n < sizeof others / sizeof *others; n++)
             if (strcmp(address, others[n].address) == 0)
-                say(k, others[n].option, "is an address of spop.listen too: each needs its own");
+                check_say(k, others[n].option, "is an address of spop.listen too: each needs its own");
     }
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         for (size_t n = 0; n < i; n++)
             if (*others[i].address && strcmp(others[i].address, others[n].address) == 0)
-                say(k, others[i].option, "is the address of another listener too: each needs its own");
+                check_say(k, others[i].option, "is the address of another listener too: each needs its own");
 }
 
 /* Who may connect is said by the file's permissions. */
 static void check_admin(struct check *k)
 {
     if (*k->config->admin.listen && strncmp(k->config->admin.listen, "unix@", 5) != 0)
-        say(k, "admin.listen", "must be a unix socket (\"unix@/path\"): its permissions say who may ask");
+        check_say(k, "admin.listen",
+                  "must be a unix socket (\"unix@/path\"): its permissions say who may ask");
 }
 
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
@@ -386,15 +275,15 @@ unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
         .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1, .tier = -1}
     };
     if (c->spop.maxrewrite >= c->spop.max_frame)
-        say(&k, "spop.maxrewrite",
-            "must be smaller than spop.max_frame: nothing would be left for a request");
+        check_say(&k, "spop.maxrewrite",
+                  "must be smaller than spop.max_frame: nothing would be left for a request");
     check_acks(&k);
     check_haproxy(&k);
     check_listen(&k);
     check_admin(&k);
     check_redis(&k);
     if (c->npolicies == 0)
-        say(&k, "policies", "at least one policy is wanted");
+        check_say(&k, "policies", "at least one policy is wanted");
     for (unsigned i = 0; i < c->npolicies; i++)
         check_policy(&k, i);
     return k.mistakes;

@@ -252,7 +252,7 @@ static const struct option limit_options[] = {
           "Requests at once; 0: as many as the rate's number. Not with a sliding window."),
     PLAIN("key", TERMS, key, NULL, REQUIRED | RELOAD,
           "What is counted apart: \"global\", \"policy\", \"ip\", names of message arguments; several: \"ip, "
-          "user\"."),
+          "user\". Global limits of one name and key are one, in all policies."),
     RANGE("ipv4_prefix", COUNT, ipv4_prefix, "32", "1", "32", RELOAD,
           "Bits of an IPv4 address that count for \"ip\"."),
     RANGE("ipv6_prefix", COUNT, ipv6_prefix, "64", "33", "128", RELOAD,

@@ -39,13 +39,15 @@ static bool take_number(struct spop_slice s, long *out)
         *out = -1;
         return true;
     }
+    if (s.len == 0 || s.len > 6)
+        return false;
     *out = 0;
     for (size_t i = 0; i < s.len; i++) {
         if (s.ptr[i] < '0' || s.ptr[i] > '9')
             return false;
         *out = *out * 10 + (s.ptr[i] - '0');
     }
-    return s.len > 0 && s.len <= 6;
+    return true;
 }
 
 static int take_bulk(struct resp_cursor *c, long len, struct spop_slice *out)

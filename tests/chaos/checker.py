@@ -125,6 +125,8 @@ def after_outcome(key, faults):
         final = call.kind == "answer" and (call.replayed or is_storable(call.status)) and not looked_whole(key, call)
         if not final and call.word not in ("outcome-not-stored", "outcome-unknown"):
             continue
+        if call.word == "outcome-unknown" and not any(e.begin <= call.done for e in key.executions):
+            continue  # that it was never sent may be proved late: a link that hung, an agent that died
         for e in key.executions:
             lost = key.policy == "release" and call.kind == "answer" and word_was_lost(faults, call, e)
             if e.begin > call.done and not lost:

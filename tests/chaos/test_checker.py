@@ -89,6 +89,13 @@ class Clean(Checker):
         refused(k, "b", 2.0, 2.1, "outcome-unknown")
         self.finds(k)
 
+    def test_held_until_it_is_proved_that_nothing_was_sent(self):
+        k = key("hold")
+        refused(k, "a", 0.9, 1.2, "unavailable")
+        refused(k, "b", 2.0, 2.1, "outcome-unknown")
+        answer(k, execution(k, "1", 3.0, 3.1, call="c"), "c", 2.9, 3.2)
+        self.finds(k)
+
     def test_tombstone(self):
         k = key()
         execution(k, "1", 1.0, 1.1, call="a")

@@ -382,6 +382,26 @@ static void test_too_many_sockets(void **state)
 
 #define LIMIT(name) "{ name = \"" name "\"; rate = \"1/s\"; key = \"ip\"; }"
 
+#define SHARED(policy, limit, more)                                                                          \
+    ",\n{ name = \"" policy "\"; limits = ( { name = \"" limit "\"; key = \"global, ip\"; " more " } ); }"
+#define CLASH(line, policy, limit, other)                                                                    \
+    line ": policy '" policy "': limit '" limit "': option 'name': policy '" other                           \
+         "' has a global limit of that name and key, counted together with this one, of another rate, "      \
+         "burst or tiers: give both the same, or one of them another name"
+
+/* What is counted together has one size; what has another name, kind or key is counted by itself. */
+static void test_shared_limits(void **state)
+{
+    (void)state;
+    BAD("policies = ( { name = \"o\"; limits = (" LIMIT("a") "); }" SHARED("p", "a", "rate = \"1/s\";")
+            SHARED("q", "a", "rate = \"2/s\";") SHARED("r", "a", "rate = \"1/s\"; burst = 2;") SHARED(
+                "s", "a", "rate = \"1/s\"; burst = 1;") SHARED("t", "b", "rate = \"2/s\";")
+                SHARED("v", "a", "rate = \"9/s\"; algorithm = \"sliding-window\";") SHARED(
+                    "w", "b",
+                    "rate = \"2/s\"; tier = \"x\"; tiers = ( { name = \"y\"; rate = \"3/s\"; } );") ");\n",
+        CLASH("3", "q", "a", "p"), CLASH("4", "r", "a", "p"), CLASH("8", "w", "b", "t"));
+}
+
 static void test_names_that_clash(void **state)
 {
     (void)state;
@@ -784,6 +804,7 @@ int main(void)
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_too_many_sockets),
         cmocka_unit_test(test_sockets),
+        cmocka_unit_test(test_shared_limits),
         cmocka_unit_test(test_names_that_clash),
         cmocka_unit_test(test_rules_between_values),
         cmocka_unit_test(test_a_limit_comes_back),

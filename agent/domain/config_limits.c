@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+/* Rules of one limit, and between limits that are counted together.
+ *
+ *   burst * window / quota <= 30 days     a group's TTL is 32 bits of ms (docs/wire.md, claim)
+ *   one name, key and kind, "global"      one rate, burst and tiers: it is one bucket
+ *
+ * Increment and capacity are whole ticks of 100 ns, rounded up: never more than the rate (docs/wire.md). */
+#include "domain/config_inner.h"
+
+#include <string.h>
+
+#include "domain/units.h"
+
+enum { TICKS_PER_SECOND = 10000000 };
+
+static void compile_terms(struct limit *l)
+{
+    const char *at = l->key;
+    struct spop_slice word;
+    l->nterms = 0;
+    while (*l->key && l->nterms < CONFIG_TERMS_MAX && unit_next_word(&at, &word)) {
+        struct text t;
+        text_init(&t, l->terms[l->nterms++], sizeof l->terms[0]);
+        text_put(&t, word.ptr, word.len);
+    }
+}
+
+/* A window's unit is the request; burst has no meaning there. False: the rate is missing. */
+static bool compile_pace(struct pace *p, enum algorithm algorithm)
+{
+    if (unit_rate(p->rate, &p->quota, &p->window_s))
+        return false;
+    uint64_t window = (uint64_t)p->window_s * TICKS_PER_SECOND;
+    if (p->burst == 0)
+        p->burst = p->quota;
+    uint64_t increment = (window + p->quota - 1) / p->quota; /* whole ticks, rounded up */
+    p->increment = algorithm == ALGORITHM_WINDOW ? 1 : (double)increment;
+    p->capacity = p->burst * p->increment;
+    return true;
+}
+
+static void check_pace(struct check *k, struct limit *l, struct pace *p)
+{
+    bool windowed = l->algorithm == ALGORITHM_WINDOW;
+    if (windowed && p->burst != 0)
+        check_say(k, "burst",
+                  "means nothing with algorithm = \"sliding-window\": the rate's number is all there is");
+    if (!compile_pace(p, l->algorithm))
+        return;
+    if (p->capacity > l->most)
+        l->most = p->capacity;
+    if (windowed && p->window_s != l->pace.window_s && l->pace.window_s > 0)
+        check_say(k, "rate",
+                  "a sliding window has one time for all of its tiers, that of the limit's own rate");
+    if (windowed || (uint64_t)p->burst * p->window_s <= (uint64_t)p->quota * RATE_WINDOW_MAX)
+        return;
+    text_dec(check_begin(k, "burst"), p->burst);
+    text_str(&k->text, " is too large: at ");
+    text_str(&k->text, p->rate);
+    text_str(&k->text, " it takes more than 30 days to come back");
+    check_report(k);
+}
+
+static void check_tiers(struct check *k, struct limit *l)
+{
+    if (*l->tier && l->ntiers == 0)
+        check_say(k, "tier", "chooses one of `tiers`, and there are none");
+    if (!*l->tier && l->ntiers > 0)
+        check_say(k, "tiers", "`tier` is wanted too: the name of the message argument that chooses one");
+    for (unsigned i = 0; i < l->ntiers; i++) {
+        k->at.tier = (int)i;
+        for (unsigned n = 0; n < i; n++)
+            if (*l->tiers[i].name && strcmp(l->tiers[n].name, l->tiers[i].name) == 0)
+                check_say(k, "name", "this limit has a tier of that name already");
+        check_pace(k, l, &l->tiers[i].pace);
+    }
+    k->at.tier = -1;
+}
+
+/* What is in flight has no rate, and each request is one. */
+static void check_concurrent(struct check *k, const struct limit *l)
+{
+    static const char not_here[] = "belongs to a rate; a limit that is \"concurrent\" has none";
+    if (l->pace.burst > 0)
+        check_say(k, "burst", not_here);
+    if (l->algorithm != ALGORITHM_BUCKET)
+        check_say(k, "algorithm", not_here);
+    if (*l->tier || l->ntiers > 0)
+        check_say(k, "tier", not_here);
+    if (*l->cost)
+        check_say(k, "cost", not_here);
+    if (l->charge == CHARGE_ALL)
+        check_say(k, "charge", not_here);
+}
+
+static void check_kind(struct check *k, struct limit *l)
+{
+    compile_terms(l);
+    if (l->concurrent > 0) {
+        check_concurrent(k, l);
+        return;
+    }
+    check_pace(k, l, &l->pace);
+    check_tiers(k, l);
+}
+
+static void check_limit_name(struct check *k, const struct policy *p, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (*p->limits[n].name && strcmp(p->limits[i].name, p->limits[n].name) == 0) {
+            check_say(k, "name", "this policy has a limit of that name already");
+            return;
+        }
+    }
+}
+
+/* A burst that was left out is the rate's number by now. */
+static bool same_pace(const struct pace *a, const struct pace *b)
+{
+    return a->quota == b->quota && a->window_s == b->window_s && a->burst == b->burst;
+}
+
+static bool same_tiers(const struct limit *a, const struct limit *b)
+{
+    bool same = a->ntiers == b->ntiers;
+    for (unsigned i = 0; same && i < a->ntiers; i++)
+        same = strcmp(a->tiers[i].name, b->tiers[i].name) == 0 &&
+               same_pace(&a->tiers[i].pace, &b->tiers[i].pace);
+    return same;
+}
+
+/* Do both count in one place (domain/subject)? Only a global one is counted in more than one policy. */
+static bool counted_together(const struct limit *a, const struct limit *b)
+{
+    bool global = false, same = a->nterms == b->nterms && strcmp(a->name, b->name) == 0 &&
+                                a->algorithm == b->algorithm && (a->concurrent > 0) == (b->concurrent > 0);
+    for (unsigned i = 0; same && i < a->nterms; i++) {
+        same = strcmp(a->terms[i], b->terms[i]) == 0;
+        global = global || strcmp(a->terms[i], "global") == 0;
+    }
+    return same && global;
+}
+
+/* The limit that it is counted together with in one of the first n policies; NULL: there is none. */
+static const struct limit *find_shared(const struct config *c, unsigned n, const struct limit *l,
+                                       const struct policy **owner)
+{
+    for (const struct policy *p = c->policies; p < c->policies + n; p++)
+        for (unsigned i = 0; i < p->nlimits; i++)
+            if (counted_together(&p->limits[i], l)) {
+                *owner = p;
+                return &p->limits[i];
+            }
+    return NULL;
+}
+
+/* Two sizes of one bucket: each would lower what the other has counted. */
+static void check_shared(struct check *k, unsigned policy, const struct limit *l)
+{
+    const struct policy *owner;
+    const struct limit *other = find_shared(k->config, policy, l, &owner);
+    if (!other ||
+        (other->concurrent == l->concurrent && same_pace(&other->pace, &l->pace) && same_tiers(other, l)))
+        return;
+    text_str(check_begin(k, "name"), "policy '");
+    text_str(&k->text, owner->name);
+    text_str(&k->text,
+             "' has a global limit of that name and key, counted together with this one, of another "
+             "rate, burst or tiers: give both the same, or one of them another name");
+    check_report(k);
+}
+
+void check_limit(struct check *k, unsigned policy, unsigned limit)
+{
+    struct policy *p = &k->config->policies[policy];
+    check_limit_name(k, p, limit);
+    check_kind(k, &p->limits[limit]);
+    check_shared(k, policy, &p->limits[limit]);
+}
