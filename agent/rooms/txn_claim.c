@@ -141,18 +141,6 @@ static void grant(struct txn *t, const struct outcome *o)
         unacknowledged(t);
 }
 
-static void replay(struct txn *t, const struct outcome *o)
-{
-    if (!t->gate->replay) {
-        txn_error(t, "There is no replay listener");
-        return;
-    }
-    replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len);
-    txn_share(t, o);
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
-    txn_end(t, NULL);
-}
-
 static void finish(struct txn *t, struct outcome *o);
 
 /* The rest of a large record: what the gate decided on must be what is served. */
@@ -210,7 +198,13 @@ static void act(struct txn *t, struct outcome *o)
         if (!txn_wait_on(t))
             undecided(t, "The decision came too late");
         return;
-    case OUTCOME_REPLAY: replay(t, o); return;
+    case OUTCOME_REPLAY:
+        if (!t->gate->replay) {
+            txn_error(t, "There is no replay listener");
+            return;
+        }
+        txn_share(t, o);
+        break;
     case OUTCOME_BUSY:
         if (txn_look(t, o) || txn_wait(t, o))
             return;
@@ -235,6 +229,8 @@ static void act(struct txn *t, struct outcome *o)
 /* Those behind it ask for themselves last: then a grant that is not said has been taken back. */
 static void finish(struct txn *t, struct outcome *o)
 {
+    if (o->kind == OUTCOME_REPLAY && t->gate->replay)
+        replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len, t->asked);
     struct share *behind = txn_tell_behind(t, o);
     act(t, o);
     txn_ask_anew(behind);
