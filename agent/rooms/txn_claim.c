@@ -226,14 +226,16 @@ static void act(struct txn *t, struct outcome *o)
     txn_end(t, NULL);
 }
 
-/* Those behind it ask for themselves last: then a grant that is not said has been taken back. */
+/* It comes first: it may be the one that runs. Those behind it who ask for themselves come last: then a grant that is
+ * not said has been taken back. */
 static void finish(struct txn *t, struct outcome *o)
 {
+    struct said said;
     if (o->kind == OUTCOME_REPLAY && t->gate->replay)
         replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len, t->asked);
-    struct share *behind = txn_tell_behind(t, o);
+    txn_take_behind(t, o, &said);
     act(t, o);
-    txn_ask_anew(behind);
+    txn_tell_behind(&said);
 }
 
 static void count(struct txn *t, const struct outcome *o)
@@ -268,10 +270,11 @@ void txn_failed(struct txn *t)
 
 static void refused_by_redis(struct txn *t, const struct redis_reply *reply)
 {
+    struct said said;
     redis_refused(t, reply);
-    struct share *behind = txn_tell_behind(t, NULL);
+    txn_take_behind(t, NULL, &said);
     txn_failed(t);
-    txn_ask_anew(behind);
+    txn_tell_behind(&said);
 }
 
 static void on_claim(void *arg, const struct redis_reply *reply)
