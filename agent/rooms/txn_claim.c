@@ -339,9 +339,12 @@ bool txn_may_claim(const struct txn *t)
            redis_room(g->redis, REDIS_CLAIMS);
 }
 
+/* A duplicate that waits may come from behind a claim that was lost with the connection: it has asked nothing, and waits on. */
 void txn_ask(struct txn *t)
 {
     const struct redis *r = t->gate->redis;
+    if (!txn_may_claim(t) && txn_wait_on(t))
+        return;
     if (guarded(t))
         return;
     double left = t->deadline - monotonic_now();
@@ -354,7 +357,7 @@ void txn_ask(struct txn *t)
         if (ask(t, on_claim))
             return;
     }
-    undecided(t, "The decision cannot be made now");
+    txn_failed(t);
 }
 
 void txn_claim(struct txn *t)

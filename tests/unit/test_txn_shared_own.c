@@ -143,6 +143,72 @@ static void slots_of_their_own(void **state)
     assert_int_equal(asked(), 4);
 }
 
+static void patient_for(unsigned wait_ms)
+{
+    struct config *c = w.redis.config;
+    for (unsigned i = 0; i < c->npolicies; i++)
+        if (strcmp(c->policies[i].name, "patient") == 0)
+            c->policies[i].idempotency.wait_ms = wait_ms;
+}
+
+/* One waits, and the original fails; it is to ask behind the claim of another one, in a Redis that sleeps and has read
+ * `first` before that claim, if there is one. */
+static void falls_behind(const char *first)
+{
+    patient_for(2500);
+    wait_for(1, true);
+    struct token t = granted(&p, 1);
+    wait_for(2, true);
+    room_until(&w, METRIC_PARKED, 1);
+    room_until(&w, METRIC_EAR_OPEN, 1);
+    room_turn(&w, 0.05);
+    it_fails(&t);
+    usleep(20000); /* the loop does not turn: it hears of that behind the next request */
+    room_freeze(&w);
+    if (first)
+        assert_int_equal(redisAppendCommand(w.redis.server.c, first), REDIS_OK);
+    for (int done = !first; !done;)
+        assert_int_equal(redisBufferWrite(w.redis.server.c, &done), REDIS_OK);
+    wait_for(3, false);
+    room_until(&w, METRIC_SHARED_WAITING, 1);
+}
+
+/* The claim goes with the connection: who waited behind it has asked nothing itself, waits on, and runs when Redis is
+ * back. */
+static void waits_out_a_lost_connection(void **state)
+{
+    void *killed;
+    (void)state;
+    falls_behind("CLIENT KILL TYPE normal SKIPME yes");
+    room_thaw(&w);
+    assert_int_equal(redisGetReply(w.redis.server.c, &killed), REDIS_OK);
+    freeReplyObject(killed);
+    peer_ack(&p, 3, &f);
+    assert_true(is_refused(503, "unavailable"));
+    assert_int_equal(room_counted(&w, METRIC_PARKED), 1);
+    granted(&p, 2);
+    assert_int_equal(room_counted(&w, METRIC_PARKED_GO), 1);
+    assert_int_equal(room_counted(&w, METRIC_REDIS_CONNECTS), 2);
+}
+
+/* The claim is not answered in time, and Redis is asked nothing more for a while. */
+static void waits_out_an_open_breaker(void **state)
+{
+    (void)state;
+    w.redis.config->redis.deadline_ms = ROOM_DEADLINE_MS;
+    w.redis.config->breaker.failures = 1;
+    guard_reconfigure(w.gate.guard, w.redis.config);
+    falls_behind(NULL);
+    peer_ack(&p, 3, &f);
+    assert_true(is_refused(503, "unavailable"));
+    room_until(&w, METRIC_BREAKER_OPEN, 1);
+    room_turn(&w, 0.05);
+    assert_int_equal(room_counted(&w, METRIC_PARKED), 1);
+    room_thaw(&w);
+    granted(&p, 2);
+    assert_int_equal(room_counted(&w, METRIC_PARKED_GO), 1);
+}
+
 int main(void)
 {
 #define T(name)       cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -154,6 +220,8 @@ int main(void)
         T_RELAY(asked_again_beside_it),
         T(grant_that_is_not_said),
         T(slots_of_their_own),
+        T(waits_out_a_lost_connection),
+        T(waits_out_an_open_breaker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
