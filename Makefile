@@ -44,8 +44,9 @@ UNIT_BIN  := $(UNIT_SRC:tests/%.c=$(OBJ)/tests/%)
 LUA_BIN   := $(LUA_SRC:tests/%.c=$(OBJ)/tests/%)
 FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(OBJ)/tests/%)
 TEST_LIB  := $(OBJ)/libtest.a
+LOAD_BIN  := $(addprefix $(OBJ)/tests/load/,spop-bench noop-agent codec-bench gate-floor)
 TEST_OBJ  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
-GEN       := $(BUILD)/gen/scripts_lua.h
+GEN       := $(BUILD)/gen/scripts_lua.h $(BUILD)/gen/attach_parts.h
 
 .PHONY: all
 all: $(OBJ)/spoa-once $(OBJ)/oncectl
@@ -72,9 +73,13 @@ $(OBJ)/tests/%.o: private CSTD += -DCMOCKA_DISABLE_DEPRECATION_WARNINGS
 $(OBJ)/libtest.a: $(TEST_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
+$(BUILD)/gen/scripts_lua.h: tools/embed-lua $(wildcard redis-lua/*.lua)
 	@echo "  LUA   $@"; mkdir -p $(@D)
 	$(Q)tools/embed-lua redis-lua $(PROTOCOL) > $@.new && mv $@.new $@
+
+$(BUILD)/gen/attach_parts.h: tools/embed-attach $(wildcard haproxy-conf/attach/*.cfg)
+	@echo "  CONF  $@"; mkdir -p $(@D)
+	$(Q)tools/embed-attach haproxy-conf/attach > $@.new && mv $@.new $@
 
 $(OBJ)/%.o: %.c | $(GEN)
 	@echo "  CC    $@"; mkdir -p $(@D)
@@ -92,11 +97,19 @@ $(OBJ)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(OBJ)/libagen
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
 
+$(OBJ)/tests/load/spop-bench: $(addprefix $(OBJ)/tests/load/,spop_bench.o player.o player_hello.o player_report.o scenario.o scenario_read.o process_cpu.o)
+$(OBJ)/tests/load/noop-agent: $(OBJ)/tests/load/noop_agent.o
+$(OBJ)/tests/load/codec-bench: $(addprefix $(OBJ)/tests/load/,codec_bench.o scenario.o scenario_read.o)
+$(OBJ)/tests/load/gate-floor: $(addprefix $(OBJ)/tests/load/,gate_floor.o process_cpu.o)
+$(LOAD_BIN): $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
 .SECONDARY:
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix chaos soak check fmt lint coverage fuzz release-times wait-times storm clean install
+.PHONY: help run test test-matrix test-deb chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install man deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -110,13 +123,16 @@ test: ## everything, under AddressSanitizer and UBSan
 	@tools/deps test
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory VARIANT=asan all test-programs
+	@$(MAKE) --no-print-directory load-programs
 	@rc=0; \
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
 	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	tests/ship/run $(BUILD)/asan || rc=1; \
 	python3 tests/chaos/test_checker.py || rc=1; \
 	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
 	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
+	tests/load/test $(BUILD)/release || rc=1; \
 	exit $$rc
 
 test-matrix: ## the same in Debian 12, 13 and testing; MATRIX=trixie chooses (as root)
@@ -135,6 +151,25 @@ soak: ## constant connection churn for SECONDS (600): the agents must not grow
 	@$(MAKE) --no-print-directory VARIANT=asan all
 	@SECONDS=$(or $(SECONDS),600) tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once
 
+bench: ## what a decision costs, beside peers: CPU, rates, latencies, targets; build/bench.json, about 8 minutes
+	@tools/deps bench
+	@$(MAKE) --no-print-directory all load-programs load-go
+	@tests/load/bench $(BUILD)/release/spoa-once $(BENCH)
+
+bench-scale: ## how that cost grows: records, requests at one time, agents, limits, bodies; build/scale.png
+	@tools/deps bench
+	@$(MAKE) --no-print-directory all load-programs
+	@tests/load/scale $(BUILD)/release/spoa-once $(BENCH)
+
+# Go is no package of Debian 12 that is new enough: what needs it is left out where it is not.
+.PHONY: load-programs load-go
+load-programs: $(LOAD_BIN)
+load-go:
+	@command -v go >/dev/null || { echo "no Go: vegeta and the Go agents are left out" >&2; exit 0; }; \
+	mkdir -p $(BUILD)/tools $(BUILD)/load; \
+	(cd tests/tools && go build -o $(abspath $(BUILD))/tools/vegeta github.com/tsenart/vegeta/v12) || echo "vegeta could not be built: fixed rates are left out" >&2; \
+	(cd tests/load/peers && go build -o $(abspath $(BUILD))/load/peer-agent ./agent) || echo "the Go agents could not be built: left out" >&2
+
 test-programs: $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
 
 run-programs: test-programs
@@ -150,7 +185,7 @@ FORMATTED = $(wildcard spop/*.[ch] ctl/*.[ch] agent/*.[ch] agent/*/*.[ch] tests/
 
 .PHONY: test-programs run-programs check-build check-docs
 check-build: $(AGENT_OBJ) $(CTL_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(TEST_OBJ) $(UNIT_SRC:%.c=$(OBJ)/%.o) $(LUA_SRC:%.c=$(OBJ)/%.o) \
-  $(FUZZ_SRC:%.c=$(OBJ)/%.o)
+  $(FUZZ_SRC:%.c=$(OBJ)/%.o) $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/load/*.c))
 
 check-docs: all
 	tools/check-layers
@@ -205,11 +240,25 @@ storm: ## what storms cost Redis: 100,000 refusals of one client; 50,000 retries
 	  ONCE_STORM="500 50000 10" $(OBJ)/tests/unit/test_retry_storm && exit $$rc
 
 PREFIX ?= /usr/local
-install: all ## binaries and HAProxy files under PREFIX (/usr/local)
+install: all man ## binaries, man pages and HAProxy files under PREFIX (/usr/local)
 	install -D -m 755 $(OBJ)/spoa-once $(DESTDIR)$(PREFIX)/sbin/spoa-once
-	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/sbin/oncectl
-	install -d $(DESTDIR)$(PREFIX)/share/spoa-once
-	cp -r haproxy-conf $(DESTDIR)$(PREFIX)/share/spoa-once/
+	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/bin/oncectl
+	install -D -m 644 $(BUILD)/man/spoa-once.8 $(DESTDIR)$(PREFIX)/share/man/man8/spoa-once.8
+	install -D -m 644 $(BUILD)/man/spoa-once.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/spoa-once.conf.5
+	install -D -m 644 $(BUILD)/man/oncectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/oncectl.1
+	install -d $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf
+	cp -r haproxy-conf/attach haproxy-conf/gateway haproxy-conf/redis-tls $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
+
+man: all ## build/man/: spoa-once(8), spoa-once.conf(5), oncectl(1)
+	@tools/man $(BUILD)
+
+deb: ## build/deb/: the Debian package, and what lintian says of it
+	@tools/deps deb
+	@tools/deb $(BUILD)/deb
+
+test-deb: ## the package in bare Debian 12 and 13: install, start, upgrade, purge; MATRIX=trixie chooses (as root)
+	@tools/deps matrix
+	@tools/test-deb $(MATRIX)
 
 clean: ## remove build/
 	rm -rf $(BUILD)

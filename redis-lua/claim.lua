@@ -6,11 +6,11 @@
 -- Where it is told the mark: nothing is granted from what Redis has left after a loss.
 -- KEYS: limit groups, then the record if there is idempotency or a slot, then a sorted set for each slot, then the
 --   mark if it is to be compared.
--- ARGV[1] (packed): has_record I1, deadline d (Redis us, 0 none), contact d (Redis us), fingerprint c16,
---   rid c8, policy I4 and who c8, lock_ms I4, ttl_s I4, flags I1 (1 hold, 8 tell me, 16 it is not forwarded: only count it, 32 some limit is
---   EACH, 64 the record only holds slots, 128 compare the mark), np I1, process; with 128 the mark as seen last: epoch d,
---   number d
--- ARGV[2] (packed): for each group ttl_ms I4, n I1, n times: kind I1 and three d:
+-- ARGV[1] (packed): has_record I1, flags I1 (1 hold, 8 tell me, 16 it is not forwarded: only count it, 32 some limit is EACH, 64 the
+--   record only holds slots, 128 compare the mark), deadline d (Redis us, 0 none), contact d (Redis us), rid c8, how long the record
+--   of a grant stays I1 and so many digits (ms); then the end of its head as it is written: lock_ms I4, ttl_s I4, 0 I2,
+--   fingerprint c16, policy I4 and who c8, np I1, process; with 128 the mark as seen last: epoch d, number d
+-- ARGV[2] (packed): for each group ttl I1 and so many digits (ms), n I1, n times: kind I1 and three d:
 --   1 token bucket: increment, capacity, most (ticks)     2 sliding window: width (ticks), most, cost; n is 1
 --   and marks on kind: 16 SHADOW, 32 EACH
 -- ARGV[3] (packed): for each slot most I4, 1 a shadow I1, TAG and digest of its key c18
@@ -28,8 +28,8 @@
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local stamp = pack('<d', now)
-local has_record, deadline, contact, print, rid, whose, lock_ms, ttl_s, flags, process, behind =
-  unpack('<Bddc16c8c12I4I4BBc0', ARGV[1])
+local has_record, flags, deadline, contact, rid, stay, lock_ms, ttl_s, at = unpack('<BBddc8Bc0I4I4', ARGV[1])
+local head_at, print_at, np_at = at - 8, at + 2, at + 30
 local SHADOW, EACH, COUNT, SLOTS_ONLY = 16, 32, 16, 64
 local SLOT, slots = 23, #ARGV[3] / 23
 local marked = flags >= 128
@@ -42,7 +42,7 @@ if has_record == 1 and (lock_ms < 1 or ttl_s < 1) then error('spoa-once: lock_ms
 -- Read by `call`: a mark that may not be read, or is no text, is an error and no loss.
 if marked then
   local value = call('GET', KEYS[#KEYS]) or ''
-  local seen_epoch, seen_number = unpack('<dd', ARGV[1], behind)
+  local seen_epoch, seen_number = unpack('<dd', ARGV[1], np_at + 1 + byte(ARGV[1], np_at))
   -- The same epoch, of sixteen digits until 2286, and a number as large: nearly always. A pattern costs more than the GET.
   if tonumber(sub(value, 1, 16)) ~= seen_epoch or (tonumber(sub(value, 17)) or -1) < seen_number then
     -- include lib_mark
@@ -76,6 +76,7 @@ if raw ~= '' then
     return 'D' .. stamp .. pttl() .. pack('<I4', len) .. r.raw
   end
 
+  local print = sub(ARGV[1], print_at, print_at + 15)
   local function same_print(r)
     if has(r.flags, PARTIAL) then return sub(r.print, 1, 4) == sub(print, 1, 4) end
     return r.print == print
@@ -145,15 +146,13 @@ if reply then
 end
 
 -- The grant. The first write fails as a whole, or all others follow it.
-local fence = 0
+local fence_bytes = '\0\0\0\0\0\0\0\0'
 if has_record == 1 then
-  fence = last_fence and math.max(last_fence + 1, now) or now
-  local owner = pack('<I8', fence) .. rid
-  local running = pack(HEAD, VERSION, RUNNING, flags % 2 * HOLD + (band(flags, SLOTS_ONLY) ~= 0 and BARE or 0) +
-    (taken ~= '' and SLOTS or 0), NUL, owner, now + lock_ms * 1000, lock_ms, ttl_s, 0, print, whose, #process) ..
-    process .. taken
-  -- As lib_record's stay_ms(): at least the lease and the grace after it.
-  local stay = format('%.0f', math.max(ttl_s * 1000, lock_ms + 2 * floor(lock_ms / GRACE)))
+  local fence = last_fence and math.max(last_fence + 1, now) or now
+  local owner_lease = pack('<I8c8I8', fence, rid, now + lock_ms * 1000)
+  fence_bytes = sub(owner_lease, 1, 8)
+  local running = string.char(VERSION, byte(RUNNING), flags % 2 * HOLD + (band(flags, SLOTS_ONLY) ~= 0 and BARE or 0) +
+    (taken ~= '' and SLOTS or 0), 0) .. owner_lease .. sub(ARGV[1], head_at, marked and np_at + byte(ARGV[1], np_at) or -1) .. taken
   -- NX: an empty string is no record of ours, and reads like no key at all.
   if not call('SET', key, running, 'PX', stay, last_fence and 'XX' or 'NX') then
     return 'X' .. stamp .. NUL
@@ -164,7 +163,7 @@ if has_record == 1 then
     local set = KEYS[groups + has_record + i]
     if not outage then call('ZREMRANGEBYSCORE', set, '-inf', format('%.0f', now)) end
     if counts[i] < mosts[i] then
-      call('ZADD', set, format('%.0f', now + lock_ms * 1000 + grace), owner .. pack('<I4', lock_ms))
+      call('ZADD', set, format('%.0f', now + lock_ms * 1000 + grace), sub(owner_lease, 1, 16) .. pack('<I4', lock_ms))
       -- As lib_record's running_ms().
       local stay_ms = lock_ms + 2 * floor(lock_ms / GRACE)
       if call('PTTL', set) < stay_ms then call('PEXPIRE', set, format('%.0f', stay_ms)) end
@@ -174,4 +173,4 @@ if has_record == 1 then
 end
 -- include lib_charge
 
-return 'G' .. stamp .. levels .. in_use .. pack('<I8', fence)
+return 'G' .. stamp .. levels .. in_use .. fence_bytes

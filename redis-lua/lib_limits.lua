@@ -14,19 +14,19 @@
 -- broken value counts as a full bucket, never an open one. most: the largest capacity of the limit's tiers.
 local tick = (now - 1672531200000000) * 10
 local refused, at, n = full, 1, 0
-local used, charged = {}, {} -- of each limit: used before and after this request (bucket: ticks, window: requests)
-local waits = {}             -- of each limit: ticks until it would pass; not positive: it passes
-local ttls, ends, broken = {}, {}, {} -- of each group: ttl, number of its last limit, must its value be written?
+-- Made with room for the first limit: a table that grows from nothing costs twice.
+local used, charged = {0}, {0} -- of each limit: used before and after this request (bucket: ticks, window: requests)
+local waits = {0}              -- of each limit: ticks until it would pass; not positive: it passes
+local ttls, ends, broken = {0}, {0}, {} -- of each group: ttl, number of its last limit, must its value be written?
 -- What a plain bucket has not. One empty table until it is needed: a table of its own costs each claim 0.1 us.
 local empty = {}
 local marks, touched = empty, empty -- of limits: kind with marks; of groups: has it a limit that is EACH and charged?
 local backs, wides = empty, empty   -- of windows, in ticks: until the newest request has left; the whole
 local kept, grown = empty, empty    -- of windows' groups: the value if refused, the value if not ('': as it is)
 for g = 1, groups do
-  local ttl_ms, size
-  ttl_ms, size, at = unpack('<I4B', ARGV[2], at)
-  if ttl_ms < 1 then error('spoa-once: ttl_ms of a limit must be positive') end
-  ttls[g] = format('%.0f', ttl_ms)
+  local size
+  ttls[g], size, at = unpack('<Bc0B', ARGV[2], at)
+  if ttls[g] < '1' then error('spoa-once: ttl_ms of a limit must be positive') end
   local value = try('GET', KEYS[g])
   if size == 1 and byte(ARGV[2], at) % 16 == 2 then
     -- include lib_window

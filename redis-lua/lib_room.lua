@@ -5,11 +5,14 @@
 --
 -- An entry counts for as long as its key would be busy: until its lease and the grace after it are over. After an
 -- outage all of them count: who runs has had no chance to extend. So a slot is given away too late at the worst.
-local counts, mosts = {}, {}  -- of each slot: in use before this request, and how many there are
+local counts, mosts -- of each slot: in use before this request, and how many there are
 local full, in_use = false, '' -- must the request be refused? what the reply says of the slots
 local taken = ''              -- what the record says of the slots that it is to hold (lib.lua)
-local grace = floor(lock_ms * 1000 / GRACE)
-local outage = slots > 0 and now < contact + grace
+local grace, outage = 0, false
+if slots > 0 then
+  counts, mosts, grace = {}, {}, floor(lock_ms * 1000 / GRACE)
+  outage = now < contact + grace
+end
 for i = 1, slots do
   local set = KEYS[groups + has_record + i]
   local most, shadow = unpack('<I4B', ARGV[3], SLOT * (i - 1) + 1)

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Reading SPOP's wire types; the contract is in cursor.h, the encoding in wire.h.
  *
- *   caller's cursor   at ─────────────────────── end
- *   copy              at ──► moves item by item        ok: given back     cut or bad: dropped
- *
- * Every reader works on a copy of the cursor and gives it back only after the whole item was there. */
+ *   at ──► moves item by item ──► ok: stays there        cut or bad: put back where the item began
+ */
 #include "spop/cursor.h"
-
-#include "spop/wire.h"
 
 static size_t left(const struct spop_cursor *c)
 {
@@ -44,7 +40,7 @@ static int add_shifted(uint64_t *sum, uint8_t byte, unsigned shift)
     return 0;
 }
 
-int spop_get_varint(struct spop_cursor *c, uint64_t *out)
+int spop_get_long_varint(struct spop_cursor *c, uint64_t *out)
 {
     struct spop_cursor at = *c;
     uint8_t byte;
@@ -60,16 +56,6 @@ int spop_get_varint(struct spop_cursor *c, uint64_t *out)
         } while (byte >= SPOP_VARINT_MORE);
     }
     *out = sum;
-    *c = at;
-    return 0;
-}
-
-int spop_get_string(struct spop_cursor *c, struct spop_slice *out)
-{
-    struct spop_cursor at = *c;
-    uint64_t len;
-    if (spop_get_varint(&at, &len) < 0 || get_bytes(&at, len, out) < 0)
-        return -1;
     *c = at;
     return 0;
 }
@@ -116,14 +102,16 @@ static int get_data(struct spop_cursor *c, uint8_t head, struct spop_value *v)
 
 int spop_get_value(struct spop_cursor *c, struct spop_value *out)
 {
-    struct spop_cursor at = *c;
-    uint8_t head;
-    if (get_byte(&at, &head) < 0)
+    const uint8_t *from = c->at;
+    if (left(c) == 0)
         return -1;
-    struct spop_value v = {.type = (enum spop_type)(head & SPOP_TYPE_MASK)};
-    if (get_data(&at, head, &v) < 0)
-        return -1;
-    *out = v;
-    *c = at;
-    return 0;
+    uint8_t head = *c->at++;
+    out->type = (enum spop_type)(head & SPOP_TYPE_MASK);
+    out->integer = 0;
+    out->bytes.ptr = NULL;
+    out->bytes.len = 0;
+    if ((out->type == SPOP_STR ? spop_get_string(c, &out->bytes) : get_data(c, head, out)) == 0)
+        return 0;
+    c->at = from;
+    return -1;
 }

@@ -4,7 +4,10 @@
  * A cursor is a pair of pointers into a buffer that the caller owns; values are slices of that buffer and
  * live as long as it does. Every read either moves the cursor past one whole item and returns 0, or returns
  * -1 and leaves the cursor where it was. Bounds are tested by subtraction; a varint stops after 10 bytes.
- * Format: HAProxy doc/SPOE.txt, section 3.1. */
+ * Format: HAProxy doc/SPOE.txt, section 3.1.
+ *
+ * A NOTIFY has dozens of short strings: what reads one stands here, a call for each would cost more than the work; and cursors and
+ * values are read member by member: a copy of the whole struct waits for each member that has just been written. */
 #ifndef SPOP_CURSOR_H
 #define SPOP_CURSOR_H
 
@@ -13,6 +16,7 @@
 #include <stdint.h>
 
 #include "spop/slice.h"
+#include "spop/wire.h"
 
 enum spop_type {
     SPOP_NULL = 0,
@@ -39,9 +43,36 @@ struct spop_cursor {
     const uint8_t *at, *end;
 };
 
-int spop_get_varint(struct spop_cursor *c, uint64_t *out);
+/* The rest of a varint whose first byte is SPOP_VARINT_ONE_BYTE or more, and all others. */
+int spop_get_long_varint(struct spop_cursor *c, uint64_t *out);
+
+static inline int spop_get_varint(struct spop_cursor *c, uint64_t *out)
+{
+    const uint8_t *at = c->at;
+    if (at == c->end || *at >= SPOP_VARINT_ONE_BYTE)
+        return spop_get_long_varint(c, out);
+    *out = *at;
+    c->at = at + 1;
+    return 0;
+}
+
 /* A varint length and that many bytes. */
-int spop_get_string(struct spop_cursor *c, struct spop_slice *out);
+static inline int spop_get_string(struct spop_cursor *c, struct spop_slice *out)
+{
+    const uint8_t *from = c->at;
+    uint64_t len;
+    if (spop_get_varint(c, &len) < 0)
+        return -1;
+    if (len > (size_t)(c->end - c->at)) {
+        c->at = from;
+        return -1;
+    }
+    out->ptr = (const char *)c->at;
+    out->len = (size_t)len;
+    c->at += len;
+    return 0;
+}
+
 int spop_get_value(struct spop_cursor *c, struct spop_value *out);
 
 #endif

@@ -16,12 +16,13 @@ int spop_next_message(struct spop_cursor *payload, struct spop_message *m)
 
 int spop_next_arg(struct spop_cursor *payload, struct spop_message *m, struct spop_arg *arg)
 {
-    struct spop_cursor at = *payload;
+    const uint8_t *from = payload->at;
     if (m->args_left == 0)
         return 0;
-    if (spop_get_string(&at, &arg->name) < 0 || spop_get_value(&at, &arg->value) < 0)
+    if (spop_get_string(payload, &arg->name) < 0 || spop_get_value(payload, &arg->value) < 0) {
+        payload->at = from;
         return -1;
+    }
     m->args_left--;
-    *payload = at;
     return 1;
 }

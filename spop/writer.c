@@ -5,7 +5,7 @@
  *    | frames that are   | open frame:       | free              |
  *    | closed            | length, head, ..  |                   |
  *
- * One function, put(), looks at the room that is left. After the first thing that does not fit nothing is
+ * put() and spop_set_str() look at the room that is left. After the first thing that does not fit nothing is
  * written any more: a shorter item behind it must not slip in. */
 #include "spop/writer.h"
 
@@ -14,14 +14,18 @@
 #include "spop/frame.h"
 #include "spop/wire.h"
 
-enum { ACTION_SET_VAR = 1, SET_VAR_ARGS = 3 };
+enum {
+    ACTION_SET_VAR = 1,
+    SET_VAR_ARGS = 3,
+    SHORT_STR = 6, /* bytes of a set-var with a short name and a short text beside them */
+};
 
 void spop_writer_init(struct spop_writer *w, uint8_t *buf, size_t cap)
 {
     *w = (struct spop_writer){.buf = buf, .cap = cap};
 }
 
-static void put(struct spop_writer *w, const void *bytes, size_t len)
+static inline void put(struct spop_writer *w, const void *bytes, size_t len)
 {
     if (w->overflow || len > w->cap - w->len) {
         w->overflow = true;
@@ -44,7 +48,7 @@ static void store_u32(uint8_t out[4], uint32_t v)
 }
 
 /* The whole varint or nothing: it is made aside, so that overflow never leaves half of one. */
-void spop_put_varint(struct spop_writer *w, uint64_t v)
+static void put_long_varint(struct spop_writer *w, uint64_t v)
 {
     uint8_t out[SPOP_VARINT_MAX];
     size_t n = 0;
@@ -56,6 +60,14 @@ void spop_put_varint(struct spop_writer *w, uint64_t v)
     }
     out[n++] = (uint8_t)v;
     put(w, out, n);
+}
+
+void spop_put_varint(struct spop_writer *w, uint64_t v)
+{
+    if (v < SPOP_VARINT_ONE_BYTE)
+        put_byte(w, (uint8_t)v);
+    else
+        put_long_varint(w, v);
 }
 
 void spop_put_string(struct spop_writer *w, const char *ptr, size_t len)
@@ -105,16 +117,36 @@ void spop_ack_begin(struct spop_writer *w, uint64_t stream_id, uint64_t frame_id
 
 static void set_var(struct spop_writer *w, enum spop_scope scope, const char *name)
 {
-    put_byte(w, ACTION_SET_VAR);
-    put_byte(w, SET_VAR_ARGS);
-    put_byte(w, (uint8_t)scope);
+    const uint8_t head[] = {ACTION_SET_VAR, SET_VAR_ARGS, (uint8_t)scope};
+    put(w, head, sizeof head);
     spop_put_string(w, name, strlen(name));
 }
 
+/* Nearly all are short: then the whole action is one piece, and the room is looked at once. */
 void spop_set_str(struct spop_writer *w, enum spop_scope scope, const char *name, const char *ptr, size_t len)
 {
-    set_var(w, scope, name);
-    spop_put_typed_str(w, ptr, len);
+    size_t name_len = strlen(name), whole = SHORT_STR + name_len + len;
+    if (name_len >= SPOP_VARINT_ONE_BYTE || len >= SPOP_VARINT_ONE_BYTE) {
+        set_var(w, scope, name);
+        spop_put_typed_str(w, ptr, len);
+        return;
+    }
+    if (w->overflow || whole > w->cap - w->len) {
+        w->overflow = true;
+        return;
+    }
+    uint8_t *to = w->buf + w->len;
+    w->len += whole;
+    *to++ = ACTION_SET_VAR;
+    *to++ = SET_VAR_ARGS;
+    *to++ = (uint8_t)scope;
+    *to++ = (uint8_t)name_len;
+    memcpy(to, name, name_len);
+    to += name_len;
+    *to++ = SPOP_STR;
+    *to++ = (uint8_t)len;
+    if (len > 0)
+        memcpy(to, ptr, len);
 }
 
 void spop_set_int(struct spop_writer *w, enum spop_scope scope, const char *name, int64_t v)

@@ -12,7 +12,6 @@
  * hiredis looks names up by getaddrinfo(), which blocks: it only gets numbers (adapters/resolve). */
 #include "adapters/redis_inner.h"
 
-#include <hiredis/adapters/libev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +182,7 @@ static void link_open(struct redis *r, const char *address)
 {
     redisAsyncContext *ac = open_context(address);
     r->ac = ac;
-    if (!ac || ac->err || redisLibevAttach(r->loop, ac) != REDIS_OK) {
+    if (!ac || ac->err || !redis_wire_attach(r->loop, ac)) {
         redis_link_drop(r, "connect", ac && ac->err ? ac->errstr : "no address, or out of memory");
         return;
     }

@@ -5,6 +5,7 @@
  *   redis_greet.c  the agent's own commands: greeting, SCRIPT LOAD, TIME
  *   redis_calls.c  calls: order, deadlines, NOSCRIPT
  *   redis_clock.c  Redis' clock, and since when we have been served
+ *   redis_wire.c   hiredis on our loop
  *   redis_primary.c  which Redis: the configured one, or the one that the Sentinels name
  *
  *   free ──push──► sent ──reply──► free          sent ──NOSCRIPT──► healing ──scripts loaded──► sent
@@ -117,6 +118,10 @@ bool redis_primary_configure(struct redis *r, const struct config *c);
 void redis_primary_doubt(struct redis *r);
 /* The reply of ROLE; NULL: go on, else why not. */
 const char *redis_primary_role(const struct redis *r, const redisReply *reply);
+
+/* redis_wire.c */
+/* False: out of memory. */
+bool redis_wire_attach(struct ev_loop *loop, redisAsyncContext *ac);
 
 /* redis_greet.c */
 void redis_greet(struct redis *r);

@@ -7,7 +7,6 @@
 #include "domain/buf.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "domain/le.h"
 #include "domain/text.h"
@@ -53,29 +52,11 @@ bool buf_reserve(struct buf *b, size_t more)
     return true;
 }
 
-void buf_put(struct buf *b, const void *bytes, size_t len)
-{
-    if (len == 0 || !buf_reserve(b, len))
-        return;
-    memcpy(b->data + b->len, bytes, len);
-    b->len += len;
-}
-
-void buf_str(struct buf *b, const char *text)
-{
-    buf_put(b, text, strlen(text));
-}
-
 void buf_le(struct buf *b, uint64_t v, unsigned bytes)
 {
     uint8_t out[8];
     le_put(out, v, bytes);
     buf_put(b, out, bytes);
-}
-
-void buf_u8(struct buf *b, uint8_t v)
-{
-    buf_put(b, &v, 1);
 }
 
 void buf_f64(struct buf *b, double v)
@@ -99,10 +80,8 @@ void buf_hex(struct buf *b, const uint8_t *bytes, size_t len)
 {
     if (!buf_reserve(b, 2 * len))
         return;
-    for (size_t i = 0; i < len; i++) {
-        b->data[b->len++] = (uint8_t)text_hex_digit(bytes[i] >> 4);
-        b->data[b->len++] = (uint8_t)text_hex_digit(bytes[i]);
-    }
+    hex_write(bytes, len, (char *)b->data + b->len);
+    b->len += 2 * len;
 }
 
 void buf_shift(struct buf *b, size_t n)

@@ -109,8 +109,9 @@ const char *facts_argument(enum message_kind kind, unsigned i)
 /* *from: where to begin; left behind the row that was found. */
 static const struct argument *argument_find(struct spop_slice name, unsigned in, size_t *from)
 {
-    for (size_t n = 0; n < ARGUMENTS; n++) {
-        size_t i = (*from + n) % ARGUMENTS;
+    size_t i = *from;
+    for (size_t n = 0; n < ARGUMENTS; n++, i++) {
+        i = i < ARGUMENTS ? i : 0;
         const struct argument *row = &arguments[i];
         if (row->name_len == name.len && (row->in & in) && memcmp(row->name, name.ptr, name.len) == 0) {
             *from = i + 1;
@@ -143,9 +144,13 @@ static void argument_store(const struct argument *row, const struct spop_value *
 {
     char *field = facts + row->offset;
     bool yes = v->integer != 0;
+    struct spop_slice *slice = (struct spop_slice *)(void *)field;
     switch (row->type) {
     case ARG_STRING:
-    case ARG_BINARY: memcpy(field, &v->bytes, sizeof v->bytes); break;
+    case ARG_BINARY: /* by members: a copy of the whole would wait for what has just been written */
+        slice->ptr = v->bytes.ptr;
+        slice->len = v->bytes.len;
+        break;
     case ARG_INTEGER: memcpy(field, &v->integer, sizeof v->integer); break;
     case ARG_BOOLEAN: memcpy(field, &yes, sizeof yes); break;
     case ARG_IP: memcpy(field, v, sizeof *v); break;
@@ -234,7 +239,7 @@ enum facts_result facts_read_request(struct spop_cursor *payload, struct spop_me
                                      struct request_facts *f, struct facts_error *bad)
 {
     unsigned in = 1u << message_kind(m->name) & IN_ASKING;
-    *f = (struct request_facts){0};
+    memset(f, 0, offsetof(struct request_facts, extra)); /* nextra says how many of those there are */
     return read_arguments(payload, m, in ? in : (unsigned)IN_REQUEST, (char *)f, f, bad);
 }
 

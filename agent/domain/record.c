@@ -135,6 +135,7 @@ struct filter {
     const char *const *drop;
     size_t ndrop;
     bool has_connection;
+    uint64_t kept; /* a bit for each of the first headers, once they have been counted */
 };
 
 static bool kept(const struct filter *f, struct spop_slice name)
@@ -161,15 +162,18 @@ static void pack_bin(msgpack_packer *pk, struct spop_slice s)
         msgpack_pack_bin_body(pk, s.ptr, s.len);
 }
 
-/* Once to count (pk NULL), once to write. -1: malformed. */
-static int walk_headers(const struct filter *f, msgpack_packer *pk, size_t *count)
+/* Once to count (pk NULL), once to write. Which are kept is worked out once, of the first 64. -1: malformed. */
+static int walk_headers(struct filter *f, msgpack_packer *pk, size_t *count)
 {
     struct spop_slice name, value;
     struct spop_cursor c = headers_cursor(f->hdrs_bin);
+    uint64_t bit = 1;
     int found;
     *count = 0;
-    while ((found = next_header(&c, &name, &value)) == 1) {
-        if (!kept(f, name))
+    for (; (found = next_header(&c, &name, &value)) == 1; bit <<= 1) {
+        bool keep = pk && bit ? f->kept & bit : kept(f, name);
+        f->kept |= keep ? bit : 0;
+        if (!keep)
             continue;
         ++*count;
         if (pk) {
@@ -183,7 +187,7 @@ static int walk_headers(const struct filter *f, msgpack_packer *pk, size_t *coun
 int record_pack_done(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop)
 {
     static const uint8_t head[RECORD_HEAD + 1] = {RECORD_VERSION, RECORD_DONE};
-    struct filter f = {r->headers, drop, ndrop, headers_find(r->headers, "connection").len > 0};
+    struct filter f = {r->headers, drop, ndrop, headers_find(r->headers, "connection").len > 0, 0};
     size_t count;
     if (walk_headers(&f, NULL, &count) < 0)
         return -1;

@@ -12,13 +12,14 @@
 #include "domain/le.h"
 #include "domain/policy.h"
 #include "domain/record.h"
+#include "domain/resp_put.h"
 #include "scripts_lua.h"
 
 _Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a row in SCRIPT_TABLE");
 
 enum {
-    CLAIM_FIXED = 63, /* bytes of the claim's first argument without the process */
-    GROUP_FIXED = 5,  /* of one group */
+    CLAIM_FIXED = 66, /* bytes of the claim's first argument without the process and the digits of a time */
+    GROUP_FIXED = 2,  /* of one group without the digits of its ttl */
     LIMIT_FIXED = 25, /* of one limit in it */
     LIMIT_BUCKET = 1, /* kinds */
     LIMIT_WINDOW = 2,
@@ -62,55 +63,6 @@ static const struct {
     [SCRIPT_RESOLVE] = {"*9" EVALSHA(resolve) "2\r\n",     2, SAYS_STATUS | SAYS_LETTER  },
     [SCRIPT_RELEASE_RID] = {"*6" EVALSHA(release_rid) "1\r\n", 1, 0                          },
 };
-
-/* `$len` of an argument whose bytes follow. */
-static void put_len(struct buf *out, size_t len)
-{
-    buf_str(out, "$");
-    buf_dec(out, len);
-    buf_str(out, "\r\n");
-}
-
-static void put_arg(struct buf *out, const void *bytes, size_t len)
-{
-    put_len(out, len);
-    buf_put(out, bytes, len);
-    buf_str(out, "\r\n");
-}
-
-static void put_number(struct buf *out, uint64_t v)
-{
-    size_t digits = 1;
-    for (uint64_t rest = v; rest >= 10; rest /= 10)
-        digits++;
-    put_len(out, digits);
-    buf_dec(out, v);
-    buf_str(out, "\r\n");
-}
-
-/* kind: 'r' record, 'l' limit group, 'c' slots. All these keys are 46 bytes long. */
-static void put_key(struct buf *out, const struct record_id *id, char kind)
-{
-    buf_str(out, "$46\r\nonce:{");
-    buf_hex(out, id->tag, sizeof id->tag);
-    buf_put(out, (char[]){'}', ':', kind, ':'}, 4);
-    buf_hex(out, id->digest, sizeof id->digest);
-    buf_str(out, "\r\n");
-}
-
-static void put_pending_key(struct buf *out, const struct record_id *id, uint64_t fence)
-{
-    uint8_t digits[8];
-    for (unsigned i = 0; i < sizeof digits; i++)
-        digits[i] = (uint8_t)(fence >> (56 - 8 * i));
-    buf_str(out, "$63\r\nonce:{");
-    buf_hex(out, id->tag, sizeof id->tag);
-    buf_str(out, "}:p:");
-    buf_hex(out, id->digest, sizeof id->digest);
-    buf_str(out, ":");
-    buf_hex(out, digits, sizeof digits);
-    buf_str(out, "\r\n");
-}
 
 /* How many limits from the i-th on share its subject: one group, one key. */
 static unsigned group_size(const struct plan *p, unsigned i)
@@ -165,10 +117,15 @@ static void put_limit(struct buf *out, const struct plan_limit *l)
 
 static void put_groups(struct buf *out, const struct plan *p, unsigned groups)
 {
-    put_len(out, (size_t)groups * GROUP_FIXED + (size_t)p->nlimits * LIMIT_FIXED);
+    size_t len = (size_t)groups * GROUP_FIXED + (size_t)p->nlimits * LIMIT_FIXED;
     for (unsigned i = 0, n; i < p->nlimits; i += n) {
         n = group_size(p, i);
-        buf_le(out, group_ttl_ms(p, i, n), 4);
+        len += resp_digits(group_ttl_ms(p, i, n));
+    }
+    resp_put_len(out, len);
+    for (unsigned i = 0, n; i < p->nlimits; i += n) {
+        n = group_size(p, i);
+        resp_put_digits(out, group_ttl_ms(p, i, n));
         buf_u8(out, (uint8_t)n);
         for (unsigned k = i; k < i + n; k++)
             put_limit(out, &p->limits[k]);
@@ -184,7 +141,7 @@ static void put_mark(struct buf *out, const struct mark *seen)
 
 static void put_slots(struct buf *out, const struct plan *p)
 {
-    put_len(out, (size_t)p->nslots * SLOT_FIXED);
+    resp_put_len(out, (size_t)p->nslots * SLOT_FIXED);
     for (unsigned i = 0; i < p->nslots; i++) {
         const struct plan_limit *s = &p->slots[i];
         buf_le(out, s->limit->concurrent, 4);
@@ -203,22 +160,33 @@ static unsigned claim_flags(const struct plan *p)
     return flags | (p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? RECORD_HOLD : 0);
 }
 
+/* How long a granted record stays: while something may run at least a lease and the grace after it (lib_record's stay_ms()). */
+static uint64_t stay_ms(uint64_t lock_ms, uint64_t ttl_s)
+{
+    uint64_t running = lock_ms + 2 * (lock_ms / 3);
+    return ttl_s * 1000 > running ? ttl_s * 1000 : running;
+}
+
 static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
                       bool tell_me, const struct mark *seen)
 {
     size_t np = strlen(p->process);
     unsigned flags = claim_flags(p) | (tell_me ? TELL_ME : 0) | (seen ? CLAIM_MARKED : 0);
-    put_len(out, CLAIM_FIXED + np + (seen ? MARK_BYTES : 0));
+    uint64_t lock_ms = (uint64_t)policy_lock_s(p->policy) * 1000, ttl_s = policy_record_s(p->policy, p->bare);
+    uint64_t stay = stay_ms(lock_ms, ttl_s);
+    resp_put_len(out, CLAIM_FIXED + resp_digits(stay) + np + (seen ? MARK_BYTES : 0));
     buf_u8(out, p->has_record);
+    buf_u8(out, (uint8_t)flags);
     buf_f64(out, (double)deadline_us);
     buf_f64(out, (double)contact_us);
-    buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_put(out, p->rid, sizeof p->rid);
+    resp_put_digits(out, stay);
+    buf_le(out, lock_ms, 4); /* from here on as the record has it behind its lease */
+    buf_le(out, ttl_s, 4);
+    buf_le(out, 0, 2);
+    buf_put(out, p->fingerprint, sizeof p->fingerprint);
     buf_le(out, p->policy->hash, 4);
     buf_put(out, p->who, sizeof p->who);
-    buf_le(out, (uint64_t)policy_lock_s(p->policy) * 1000, 4);
-    buf_le(out, policy_record_s(p->policy, p->bare), 4);
-    buf_u8(out, (uint8_t)flags);
     buf_u8(out, (uint8_t)np);
     buf_put(out, p->process, np);
     if (seen)
@@ -236,11 +204,11 @@ void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, u
     buf_dec(out, keys);
     buf_str(out, "\r\n");
     for (unsigned i = 0; i < p->nlimits; i += group_size(p, i))
-        put_key(out, &p->limits[i].subject, 'l');
+        resp_put_key(out, &p->limits[i].subject, 'l');
     if (p->has_record)
-        put_key(out, &p->id, 'r');
+        resp_put_key(out, &p->id, 'r');
     for (unsigned i = 0; i < p->nslots; i++)
-        put_key(out, &p->slots[i].subject, 'c');
+        resp_put_key(out, &p->slots[i].subject, 'c');
     if (seen)
         buf_str(out, MARK_KEY);
     put_claim(out, p, deadline_us, contact_us, tell_me, seen);
@@ -258,10 +226,10 @@ static uint64_t pending_ms(const struct word *w)
 static void put_pending(struct buf *out, const struct word *w)
 {
     buf_str(out, "*5\r\n$3\r\nSET\r\n");
-    put_pending_key(out, &w->token.id, w->token.fence);
-    put_arg(out, w->pending.ptr, w->pending.len);
+    resp_put_pending_key(out, &w->token.id, w->token.fence);
+    resp_put_arg(out, w->pending.ptr, w->pending.len);
     buf_str(out, "$2\r\nPX\r\n");
-    put_number(out, pending_ms(w));
+    resp_put_number(out, pending_ms(w));
 }
 
 static void put_token(struct buf *out, const struct token *t)
@@ -276,33 +244,44 @@ static void put_word_args(struct buf *out, const struct word *w)
 {
     unsigned says = words[w->script].says;
     if (w->script == SCRIPT_RELEASE_RID) {
-        put_arg(out, w->token.rid, sizeof w->token.rid);
+        resp_put_arg(out, w->token.rid, sizeof w->token.rid);
     } else {
-        put_len(out, TOKEN_BYTES);
+        resp_put_len(out, TOKEN_BYTES);
         put_token(out, &w->token);
         buf_str(out, "\r\n");
     }
     if (says & SAYS_STATUS)
-        put_number(out, w->status);
+        resp_put_number(out, w->status);
     if (says & LETTER_FIRST)
-        put_arg(out, &w->letter, 1);
-    put_number(out, w->ttl_s);
+        resp_put_arg(out, &w->letter, 1);
+    resp_put_number(out, w->ttl_s);
     if ((says & SAYS_LETTER) && !(says & LETTER_FIRST))
-        put_arg(out, &w->letter, 1);
+        resp_put_arg(out, &w->letter, 1);
     if (says & SAYS_LOCATION)
-        put_arg(out, w->location.ptr, w->location.len <= SCRIPT_LOCATION_MAX ? w->location.len : 0);
+        resp_put_arg(out, w->location.ptr, w->location.len <= SCRIPT_LOCATION_MAX ? w->location.len : 0);
+}
+
+size_t script_front(struct buf *out, const struct word *w)
+{
+    size_t from = out->len;
+    if ((words[w->script].says & SAYS_LOCATION) && w->pending.len > 0)
+        put_pending(out, w);
+    return out->len - from;
+}
+
+void script_behind(struct buf *out, const struct word *w)
+{
+    buf_str(out, words[w->script].head);
+    resp_put_key(out, &w->token.id, 'r');
+    if (words[w->script].keys == 2)
+        resp_put_pending_key(out, &w->token.id, w->token.fence);
+    put_word_args(out, w);
 }
 
 unsigned script_word(struct buf *out, const struct word *w)
 {
-    bool set = (words[w->script].says & SAYS_LOCATION) && w->pending.len > 0;
-    if (set)
-        put_pending(out, w);
-    buf_str(out, words[w->script].head);
-    put_key(out, &w->token.id, 'r');
-    if (words[w->script].keys == 2)
-        put_pending_key(out, &w->token.id, w->token.fence);
-    put_word_args(out, w);
+    bool set = script_front(out, w) > 0;
+    script_behind(out, w);
     return set ? 2 : 1;
 }
 
@@ -312,24 +291,24 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
     buf_dec(out, 5 + 2 * (uint64_t)n);
     static const char head[] = "\r\n$7\r\nEVALSHA\r\n$40\r\n" LUA_SHA_extend "\r\n";
     buf_put(out, head, sizeof head - 1);
-    put_number(out, 2 * (uint64_t)n);
+    resp_put_number(out, 2 * (uint64_t)n);
     for (unsigned i = 0; i < n; i++) {
-        put_key(out, &tokens[i].id, 'r');
-        put_pending_key(out, &tokens[i].id, tokens[i].fence);
+        resp_put_key(out, &tokens[i].id, 'r');
+        resp_put_pending_key(out, &tokens[i].id, tokens[i].fence);
     }
-    put_len(out, (size_t)n * TOKEN_BYTES);
+    resp_put_len(out, (size_t)n * TOKEN_BYTES);
     for (unsigned i = 0; i < n; i++)
         put_token(out, &tokens[i]);
     buf_str(out, "\r\n");
-    put_number(out, ttl_s);
+    resp_put_number(out, ttl_s);
 }
 
 void script_mark(struct buf *out, const struct mark *seen, bool may_begin)
 {
     buf_str(out, "*7" EVALSHA(mark) "1\r\n" MARK_KEY);
-    put_number(out, seen->epoch);
-    put_number(out, seen->number);
-    put_number(out, may_begin);
+    resp_put_number(out, seen->epoch);
+    resp_put_number(out, seen->number);
+    resp_put_number(out, may_begin);
 }
 
 /* Keys that no principal and no key ever get: theirs are digests. */
@@ -337,9 +316,9 @@ void script_selftest(struct buf *out)
 {
     static const struct record_id nobody;
     buf_str(out, "*7" EVALSHA(selftest) "4\r\n");
-    put_key(out, &nobody, 'r');
-    put_pending_key(out, &nobody, 0);
-    put_key(out, &nobody, 'c');
+    resp_put_key(out, &nobody, 'r');
+    resp_put_pending_key(out, &nobody, 0);
+    resp_put_key(out, &nobody, 'c');
     buf_str(out, MARK_KEY);
 }
 
@@ -352,15 +331,15 @@ unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms)
     buf_str(out, "*3\r\n$7\r\nPUBLISH\r\n$8\r\nonce:ack\r\n$0\r\n\r\n");
     size_t split = out->len - from;
     buf_str(out, "*3\r\n$4\r\nWAIT\r\n");
-    put_number(out, replicas);
-    put_number(out, timeout_ms);
+    resp_put_number(out, replicas);
+    resp_put_number(out, timeout_ms);
     return (unsigned)split;
 }
 
 void script_get(struct buf *out, const struct record_id *id)
 {
     buf_str(out, "*2\r\n$3\r\nGET\r\n");
-    put_key(out, id, 'r');
+    resp_put_key(out, id, 'r');
 }
 
 void script_look(struct buf *out, const struct script_look *l)
@@ -369,35 +348,35 @@ void script_look(struct buf *out, const struct script_look *l)
     le_put(policy, l->policy ? *l->policy : 0, sizeof policy);
     buf_str(out, l->id ? "*11" EVALSHA(look) "1\r\n" : "*10" EVALSHA(look) "0\r\n");
     if (l->id)
-        put_key(out, l->id, 'r');
-    put_arg(out, l->cursor, strlen(l->cursor));
-    put_number(out, SCRIPT_LOOK_STEP);
-    put_arg(out, &l->kind, 1);
-    put_number(out, l->bytes);
-    put_arg(out, policy, l->policy ? sizeof policy : 0);
-    put_arg(out, l->who, l->who ? SUBJECT_WHO : 0);
-    put_arg(out, l->states, strlen(l->states));
+        resp_put_key(out, l->id, 'r');
+    resp_put_arg(out, l->cursor, strlen(l->cursor));
+    resp_put_number(out, SCRIPT_LOOK_STEP);
+    resp_put_arg(out, &l->kind, 1);
+    resp_put_number(out, l->bytes);
+    resp_put_arg(out, policy, l->policy ? sizeof policy : 0);
+    resp_put_arg(out, l->who, l->who ? SUBJECT_WHO : 0);
+    resp_put_arg(out, l->states, strlen(l->states));
 }
 
 void script_operator(struct buf *out, const struct record_id *id, uint64_t fence, char word, bool forced,
                      unsigned status)
 {
     buf_str(out, "*9" EVALSHA(operator) "2\r\n");
-    put_key(out, id, 'r');
-    put_pending_key(out, id, fence);
-    put_arg(out, &word, 1);
-    put_len(out, 8);
+    resp_put_key(out, id, 'r');
+    resp_put_pending_key(out, id, fence);
+    resp_put_arg(out, &word, 1);
+    resp_put_len(out, 8);
     buf_le(out, fence, 8);
     buf_str(out, "\r\n");
-    put_number(out, forced);
-    put_number(out, status);
+    resp_put_number(out, forced);
+    resp_put_number(out, status);
 }
 
 /* An agent that asks replaces it at once; where none asks it must not wait for a later loss. */
 void script_reset(struct buf *out, const struct record_id *subject)
 {
     buf_str(out, "*2\r\n$6\r\nUNLINK\r\n");
-    put_key(out, subject, 'l');
+    resp_put_key(out, subject, 'l');
 }
 
 void script_go(struct buf *out)

@@ -64,6 +64,9 @@ struct word {
 /* Appends the command(s) of a word; returns how many (1, or 2 with the SET in front): the last one's reply
  * counts. */
 unsigned script_word(struct buf *out, const struct word *w);
+/* The same in two steps: the SET in front, its bytes are returned (0: there is none), and what stands behind it. */
+size_t script_front(struct buf *out, const struct word *w);
+void script_behind(struct buf *out, const struct word *w);
 
 /* Appends one `extend` for n tokens (n <= SCRIPT_EXTEND_MAX). Reply: n bytes. */
 enum { SCRIPT_EXTEND_MAX = 100 };

@@ -29,6 +29,14 @@ static inline char text_hex_digit(unsigned v)
 {
     return "0123456789abcdef"[v & 15];
 }
+/* 2 * len of them, without a NUL. */
+static inline void hex_write(const uint8_t *bytes, size_t len, char *out)
+{
+    for (size_t i = 0; i < len; i++) {
+        out[2 * i] = text_hex_digit(bytes[i] >> 4);
+        out[2 * i + 1] = text_hex_digit(bytes[i]);
+    }
+}
 /* ASCII only, whatever the locale: what the wire calls case-insensitive. */
 static inline char text_lower(char c)
 {

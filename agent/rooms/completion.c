@@ -200,29 +200,14 @@ static void on_reply(void *arg, const struct redis_reply *reply)
     pump(c);
 }
 
-/* Length of the first command: *N, then N times $len and that many bytes. Our own RESP: it is well formed. */
-static size_t first_command(const struct buf *resp)
-{
-    const char *at = (const char *)resp->data;
-    char *end;
-    unsigned long n = strtoul(at + 1, &end, 10);
-    for (at = end + 2; n > 0; n--) {
-        unsigned long len = strtoul(at + 1, &end, 10);
-        at = end + 2 + len + 2;
-    }
-    return (size_t)(at - (const char *)resp->data);
-}
-
 static bool write_out(struct completion_ticket *t, const struct word *w)
 {
     const struct completion *c = t->owner;
     t->id = w->token.id;
     t->script = w->script;
-    unsigned commands = script_word(&t->resp, w);
-    if (t->resp.failed || t->resp.len > c->max_bytes || c->bytes > c->max_bytes - t->resp.len)
-        return false;
-    t->split = commands == 2 ? first_command(&t->resp) : 0;
-    return true;
+    t->split = script_front(&t->resp, w);
+    script_behind(&t->resp, w);
+    return !t->resp.failed && t->resp.len <= c->max_bytes && c->bytes <= c->max_bytes - t->resp.len;
 }
 
 static void drop(struct completion *c, const struct word *w)

@@ -138,21 +138,27 @@ static void claim_with_everything(void **state)
     assert_text(&c, 4, "once:{ab01}:l:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
     assert_text(&c, 5, RECORD_KEY);
     buf_u8(&want, 1);
+    buf_u8(&want, 9);
     buf_f64(&want, 1000);
     buf_f64(&want, 2000);
-    buf_str(&want, "ffffffffffffffffrrrrrrrr\1\2\3\4wwwwwwww");
+    buf_str(&want, "rrrrrrrr");
+    buf_u8(&want, 8);
+    buf_str(&want, "86400000");
     buf_le(&want, 33000, 4);
     buf_le(&want, 86400, 4);
-    buf_u8(&want, 9);
+    buf_le(&want, 0, 2);
+    buf_str(&want, "ffffffffffffffff\1\2\3\4wwwwwwww");
     buf_u8(&want, 5);
     buf_str(&want, "1.2.h");
     assert_arg(&c, 6, want.data, want.len);
     buf_reset(&want);
-    buf_le(&want, 3000000 + 60000, 4); /* the larger bucket, and a minute */
+    buf_u8(&want, 7);
+    buf_str(&want, "3060000"); /* the larger bucket, and a minute */
     buf_u8(&want, 2);
     for (unsigned i = 0; i < 3; i++) {
         if (i == 2) {
-            buf_le(&want, 60000, 4);
+            buf_u8(&want, 5);
+            buf_str(&want, "60000");
             buf_u8(&want, 1);
         }
         buf_u8(&want, 1);
@@ -182,14 +188,16 @@ static void claim_with_limits_of_each_kind(void **state)
     p.limits[1] = (struct plan_limit){&window, &whole, 3, p.limits[2].subject};
     script_claim(&out, &p, 0, 0, false, NULL);
     struct command c = only(&out);
-    assert_int_equal(c.arg[5].ptr[49] & 0x30, 0x30); /* flags: count only, counts all */
-    buf_le(&want, 500000 + 60000, 4);
+    assert_int_equal(c.arg[5].ptr[1] & 0x30, 0x30); /* flags: count only, counts all */
+    buf_u8(&want, 6);
+    buf_str(&want, "560000");
     buf_u8(&want, 1);
     buf_u8(&want, 1 + 16 + 32);
     buf_f64(&want, 18);
     buf_f64(&want, 30);
     buf_f64(&want, 5e9);
-    buf_le(&want, 7200000 + 60000, 4);
+    buf_u8(&want, 7);
+    buf_str(&want, "7260000");
     buf_u8(&want, 1);
     buf_u8(&want, 2 + 32);
     buf_f64(&want, 72e9);
@@ -221,8 +229,8 @@ static void claim_of_each_shape(void **state)
     c = only(&out);
     assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
-    assert_int_equal(c.arg[4].len, 63);
-    assert_int_equal(c.arg[5].len, 30);
+    assert_int_equal(c.arg[4].len, 66 + 8);
+    assert_int_equal(c.arg[5].len, 2 + 6 + 25);
     buf_free(&out);
 }
 
@@ -239,13 +247,13 @@ static void claim_that_compares_the_mark(void **state)
     assert_evalsha(&c, SCRIPT_CLAIM, "3");
     assert_text(&c, 4, RECORD_KEY);
     assert_text(&c, 5, "once:mark");
-    buf_u8(&want, 129);
     buf_u8(&want, 5);
     buf_str(&want, "1.2.h");
     buf_f64(&want, 1.7e15);
     buf_f64(&want, 7);
-    assert_int_equal(c.arg[6].len, 63 + 5 + 16);
-    assert_memory_equal(c.arg[6].ptr + 61, want.data, want.len);
+    assert_int_equal(c.arg[6].ptr[1] & 0xff, 129);
+    assert_int_equal(c.arg[6].len, 66 + 8 + 5 + 16);
+    assert_memory_equal(c.arg[6].ptr + 73, want.data, want.len);
     buf_free(&out);
     buf_free(&want);
 }
@@ -273,7 +281,8 @@ static void claim_of_slots(void **state)
     assert_text(&c, 3, RECORD_KEY);
     assert_text(&c, 4, "once:{ab01}:c:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
     assert_text(&c, 5, "once:{ab01}:c:02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1");
-    assert_memory_equal(c.arg[6].ptr + 53, "\xe8\x80\0\0\x58\x02\0\0\x40", 9); /* 33 s, 600 s, flags */
+    assert_memory_equal(c.arg[6].ptr + 26, "\006600000\xe8\x80\0\0\x58\x02\0\0", 15); /* 600 s, 33 s, 600 s */
+    assert_int_equal(c.arg[6].ptr[1], 0x40);
     assert_int_equal(c.arg[7].len, 0);
     buf_le(&want, 10, 4);
     buf_u8(&want, 0);
@@ -307,8 +316,8 @@ static void claim_at_its_bounds(void **state)
     struct command c = only(&out);
     assert_int_equal(c.n, 6 + CONFIG_LIMITS_MAX + 1);
     assert_evalsha(&c, SCRIPT_CLAIM, "9");
-    assert_int_equal(c.arg[c.n - 3].len, 63 + PLAN_PROCESS_MAX);
-    assert_int_equal(c.arg[c.n - 2].len, 30 * CONFIG_LIMITS_MAX);
+    assert_int_equal(c.arg[c.n - 3].len, 66 + 8 + PLAN_PROCESS_MAX);
+    assert_int_equal(c.arg[c.n - 2].len, (2 + 6 + 25) * CONFIG_LIMITS_MAX);
     buf_free(&out);
 }
 

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+"""What a variant runs on: Redis, the application, and for each variant its own HAProxy (or nginx) and agents.
+
+    wrk, vegeta ──► front (HAProxy, nginx) ──► application (a HAProxy that answers by itself)
+                       └──► agents ──► Redis
+
+All of them run from the beginning to the end; only the one that is measured has anything to do.
+"""
+import grp
+import os
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+from processes import Missing, Process, ask, connects, free_port, until
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+ATTACH = ROOT / "haproxy-conf" / "attach"
+BUILD = ROOT / "build"
+PROGRAMS = BUILD / "release" / "tests" / "load"
+SIZES = {"": 200, "/1k": 1024, "/12k": 12288, "/empty": 0}
+
+DEFAULTS = """defaults
+    mode http
+    timeout connect 1s
+    timeout client  30s
+    timeout server  30s
+"""
+
+
+class Silence:
+    """An application that takes every connection and never answers."""
+
+    def __init__(self):
+        self._socket, self._taken = socket.socket(), []
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(4096)
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self):
+        try:
+            while True:
+                self._taken.append(self._socket.accept()[0])
+        except OSError:
+            pass  # it is over
+
+    def end(self):
+        self._socket.close()
+        for s in self._taken:
+            s.close()
+
+
+def bare(name):
+    """A shipped file without its comments and empty lines."""
+    return "".join(line + "\n" for line in (ATTACH / name).read_text().splitlines()
+                   if line.strip() and not line.lstrip().startswith("#"))
+
+
+def without(text, *patterns):
+    return "".join(line + "\n" for line in text.splitlines() if not any(re.search(p, line) for p in patterns))
+
+
+# What the in-flight table costs HAProxy: these lines, and that it is polled.
+TABLE_LINES = (r"track-sc", r"sc-set-gpt0", r"once_tracked", r"stick-table", r"backend once_(inflight|unsettled)")
+
+
+class Front:
+    """What a variant is reached at, and whose CPU counts as which."""
+
+    def __init__(self, port, front, agents=()):
+        self.port, self.front, self.agents = port, front, list(agents)
+
+
+class World:
+    def __init__(self, agent, only_agents=False):
+        self.folder = Path(tempfile.mkdtemp(prefix="once-bench."))
+        self.agent, self._started, self._n = Path(agent), [], 0
+        self.redis_socket = self.folder / "redis.sock"
+        self.redis = self._start("redis", ["redis-server", "--port", "0", "--unixsocket", self.redis_socket, "--save", "",
+                                           "--appendonly", "no", "--dir", self.folder], self.redis_socket)
+        if not only_agents:
+            self.application_port = free_port()
+            self.application = self._start("application", ["haproxy", "-db", "-f", self._application()], self.application_port)
+
+    def _start(self, name, argv, listens, env=()):
+        process = Process(name, argv, self.folder / (name + ".log"), listens, env)
+        self._started.append(process)
+        return process
+
+    def _application(self):
+        """Answers 201 with so many bytes, by the path's end."""
+        lines = []
+        for path, size in SIZES.items():
+            body = self.folder / ("body%d" % size)
+            body.write_text("y" * size)
+            answer = "content-type application/json file %s" % body if size else ""
+            lines.append("    http-request return status 201 %s%s\n" % (answer, " if { path_end %s }" % path if path else ""))
+        conf = self.folder / "application.cfg"
+        conf.write_text("global\n    nbthread 1\n    maxconn 8000\n" + DEFAULTS +
+                        "frontend application\n    bind 127.0.0.1:%d\n" % self.application_port + "".join(lines[1:] + lines[:1]))
+        return conf
+
+    def _folder(self, name):
+        self._n += 1
+        folder = self.folder / ("%02d-%s" % (self._n, re.sub(r"\W+", "-", name)))
+        folder.mkdir()
+        return folder
+
+    def redis_do(self, *words):
+        return subprocess.run(["redis-cli", "-s", str(self.redis_socket), *map(str, words)], capture_output=True, text=True,
+                              check=True).stdout.strip()
+
+    # ---- fronts
+
+    def alone(self):
+        """HAProxy without anything."""
+        return self._haproxy("alone", "frontend bench\n    bind 127.0.0.1:@PORT@\n    default_backend application\n", ())
+
+    def once_agent(self, folder, shield=65536, haproxy=None):
+        env = {"ONCE_RUN": str(folder), "ONCE_REDIS": str(self.redis_socket), "ONCE_SHIELD": str(shield),
+               "ONCE_HAPROXY": str(haproxy or folder)}
+        agent = self._start(folder.name + "-agent", [self.agent, "-f", HERE / "site.conf"], folder / "spop.sock", env)
+        until(lambda: b" 200 " in ask(folder / "http.sock", b"GET /health/readiness HTTP/1.0\r\n\r\n", b"\r\n"), agent.name)
+        return agent
+
+    def once(self, policy, agents=1, threads=1, bufsize=None, backend=None, hangs=None):
+        """The shipped lines around one policy. backend, hangs: port of another application, for all or for the path /hang."""
+        folder = self._folder(policy)
+        homes = [folder] + [self._folder(policy) for _ in range(agents - 1)]
+        processes = [self.once_agent(home, haproxy=folder) for home in homes]
+        front = self._haproxy(policy, self._gate(policy, homes, hangs), processes, folder, threads, bufsize, backend)
+        until(lambda: ask(folder / "http.sock", b"GET /metrics HTTP/1.0\r\n\r\n", b"\r\n\r\n") and self._polled(folder), "the poller")
+        return front
+
+    @staticmethod
+    def _polled(folder):
+        return re.search(rb"spoa_once_haproxy_workers [1-9]", ask(folder / "http.sock", b"GET /metrics HTTP/1.0\r\n\r\n", b"\0")) is not None
+
+    def _gate(self, policy, homes, hangs=None):
+        each = lambda text: re.sub(r"^ *server agent1 .*$", lambda m: "\n".join(
+            m[0].replace("agent1", "agent%d" % i).replace("${ONCE_RUN}", str(home)) for i, home in enumerate(homes)), text, flags=re.M)
+        aside = "    use_backend hanging if { path /hang }\n" if hangs else ""
+        hanging = "backend hanging\n%s    server hanging 127.0.0.1:%d\n" % (bare("backend.cfg"), hangs) if hangs else ""
+        return ("frontend bench\n    bind 127.0.0.1:@PORT@\n    http-request set-var(txn.once_policy) str(%s)\n" % policy +
+                bare("frontend.cfg") + bare("routing.cfg") + aside + "    default_backend application\n" + hanging + each(bare("tables.cfg")))
+
+    def noop_gate(self, table=True):
+        """The same lines and a no-op agent that grants; table: with the in-flight table, checks and polling."""
+        folder = self._folder("noop-gate")
+        agent = self._start(folder.name + "-agent", [PROGRAMS / "noop-agent", "unix@%s" % (folder / "spop.sock"),
+                                                     folder / "haproxy.sock" if table else "-"], folder / "spop.sock")
+        text = self._gate("gated", [folder])
+        if not table:
+            text = without(text, *TABLE_LINES).replace("default-server check", "default-server")
+        return self._haproxy("noop-gate", text, [agent], folder, gate=True, attach_backend=table)
+
+    def noop(self, response):
+        """A no-op agent and as little as calls it."""
+        folder = self._folder("noop")
+        agent = self._start(folder.name + "-agent", [PROGRAMS / "noop-agent", "unix@%s" % (folder / "spop.sock")], folder / "spop.sock")
+        return self._peer("noop", folder, agent, ["peer-request"] + (["peer-response"] if response else []))
+
+    def peer_agent(self, client, env=()):
+        program = BUILD / "load" / "peer-agent"
+        if not program.exists():
+            raise Missing("Go: its agent was not built")
+        folder = self._folder("go-" + client)
+        agent = self._start(folder.name + "-agent", [program, "-listen", folder / "spop.sock", "-redis", self.redis_socket, "-client",
+                                                     client], folder / "spop.sock", env)
+        return self._peer("go", folder, agent, None)
+
+    def _peer(self, name, folder, agent, groups):
+        """groups: only these are asked, and nothing is refused; None: the peers' whole gate."""
+        text = (HERE / "peers" / "agent.haproxy.cfg").read_text()
+        if groups is not None:
+            text = without(text, r"http-request return", *(r"send-spoe-group peer " + g for g in ("peer-request", "peer-response")
+                                                           if g not in groups))
+            if "peer-response" not in groups:
+                text = without(text, r"http-response")
+        port = free_port()
+        for word, value in (("@PORT@", port), ("@BACKEND@", self.application_port), ("@SOCKET@", folder / "spop.sock"),
+                            ("@HERE@", HERE / "peers")):
+            text = text.replace(word, str(value))
+        conf = folder / "haproxy.cfg"
+        conf.write_text(text)
+        return Front(port, self._start(folder.name, ["haproxy", "-db", "-f", conf], port), [agent])
+
+    def nginx(self):
+        if not shutil.which("nginx") or not Path("/usr/lib/nginx/modules/ngx_http_lua_module.so").exists():
+            raise Missing("nginx with Lua: tools/deps bench installs it")
+        folder = self._folder("nginx")
+        sha = [self.redis_do("SCRIPT", "LOAD", (HERE / "peers" / "gate" / name).read_text()) for name in ("gate.lua", "complete.lua")]
+        text, port = (HERE / "peers" / "nginx.conf").read_text(), free_port()
+        for word, value in (("@PORT@", port), ("@BACKEND@", self.application_port), ("@RUN@", folder), ("@HERE@", HERE / "peers"),
+                            ("@REDIS@", self.redis_socket), ("@USER@", "%s %s" % (pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name)),
+                            ("@GATE@", sha[0]), ("@COMPLETE@", sha[1])):
+            text = text.replace(word, str(value))
+        conf = folder / "nginx.conf"
+        conf.write_text(text)
+        return Front(port, self._start(folder.name, ["nginx", "-e", folder / "nginx.err", "-c", conf], port))
+
+    def _haproxy(self, name, text, agents, folder=None, threads=1, bufsize=None, backend=None, gate=None, attach_backend=True):
+        gate = bool(agents) if gate is None else gate
+        folder, port = folder or self._folder(name), free_port()
+        head = "global\n    nbthread %d\n    maxconn 8000\n" % threads
+        if gate:
+            head += "    setenv ONCE_RUN %s\n    setenv ONCE_SPOE %s\n" % (folder, ATTACH / "once.spoe.cfg") + bare("global.cfg")
+        if bufsize:
+            head += "    tune.bufsize %d\n" % bufsize
+        # `backend application` stands before the tables, which are sections of their own.
+        own = "backend application\n" + (bare("backend.cfg") if gate and attach_backend else "")
+        own += "    server application 127.0.0.1:%d\n" % (backend or self.application_port)
+        front, mark, rest = text.partition("    default_backend application\n")
+        conf = folder / "haproxy.cfg"
+        conf.write_text((head + DEFAULTS + front + mark + own + rest).replace("@PORT@", str(port)))
+        return Front(port, self._start(folder.name, ["haproxy", "-db", "-f", conf], port), agents)
+
+    def end(self, keep=None):
+        for process in reversed(self._started):
+            process.end()
+        if keep:
+            shutil.copytree(self.folder, keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock*"))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def died(self):
+        return [p.name for p in self._started if not p.alive]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""The targets, one table: what it is, limit, which way, and how the value follows from what was measured.
+
+A value is a function of `m`, the medians by variant's id (see variants.py), and `x`, what was measured besides. One that needs what
+was left out has no value, and is said to be left out.
+"""
+
+
+def _peers(m):
+    return [m[v] for v in ("go-tuned", "nginx") if v in m]
+
+
+def _best(m):
+    return min(p["us"]["sum"] for p in _peers(m))
+
+
+# name, limit, "<=" or ">=", unit, value, noisy: rates and latencies on a shared machine, which no test may fail for
+TARGETS = [
+    ("HAProxy, gated, against the same with a no-op agent", 1.10, "<=", "x", lambda m, x: m["gated"]["us"]["front"] / m["noop-gate"]["us"]["front"]),
+    ("HAProxy + agent + Redis, gated, against the best peer", 0.80, "<=", "x", lambda m, x: m["gated"]["us"]["sum"] / _best(m)),
+    ("the same, against the Go agent on go-redis", 0.55, "<=", "x", lambda m, x: m["gated"]["us"]["sum"] / m["go-redis"]["us"]["sum"]),
+    ("agent, gated, 64 concurrent", 7, "<=", "us", lambda m, x: m["gated"]["us"]["agent"]),
+    ("the same, against the tuned Go agent", 0.35, "<=", "x", lambda m, x: m["gated"]["us"]["agent"] / m["go-tuned"]["us"]["agent"]),
+    ("agent, one limit without idempotency", 4, "<=", "us", lambda m, x: m["limit"]["us"]["agent"]),
+    ("in-flight table, checks, polling: HAProxy", 4, "<=", "us", lambda m, x: m["noop-gate"]["us"]["front"] - m["noop-table"]["us"]["front"]),
+    ("the same, three agents against one", 1.05, "<=", "x", lambda m, x: x["agents"]["3"]["us"]["front"] / x["agents"]["1"]["us"]["front"]),
+    ("codec: NOTIFY decode + ACK encode", 100, "<=", "ns", lambda m, x: x["codec"]["codec_ns"]),
+    ("codec: allocations", 0, "<=", "", lambda m, x: x["codec"]["allocations"]),
+    ("Redis, gate with 1 limit + complete of 1 KB, against the bare scripts", 1.25, "<=", "x",
+     lambda m, x: x["floor"]["gated complete"]["us"] / x["floor"]["bare complete"]["us"]),
+    ("gated requests a second against HAProxy alone", 0.45, ">=", "x", lambda m, x: m["gated"]["rate"] / m["alone"]["rate"]),
+    ("the same, against the fastest peer", 1.0, ">=", "x", lambda m, x: m["gated"]["rate"] / max(p["rate"] for p in _peers(m))),
+    ("added at 1 connection, p50", 0.25, "<=", "ms", lambda m, x: x["one"]["gated"]["p50"] - x["one"]["alone"]["p50"]),
+    ("added at 1 connection, p99", 1, "<=", "ms", lambda m, x: x["one"]["gated"]["p99"] - x["one"]["alone"]["p99"]),
+    ("p99 at 5,000 requests/s", 5, "<=", "ms", lambda m, x: x["open"]["5000"]["p99"]),
+    ("refusal by Redis against one without it (agent + Redis)", 5, ">=", "x",
+     lambda m, x: x["refusals"]["redis"]["us"] / x["refusals"]["local"]["us"]),
+    ("agent's memory, idle", 15, "<=", "MB", lambda m, x: x["memory"]["agent"]),
+    ("agent's memory, for each request in flight", 2, "<=", "KB", lambda m, x: x["memory"]["agent_in_flight"]),
+    ("decision at 1,000,000 records against 1,000: Redis", 1.2, "<=", "x", lambda m, x: x["records"]["1000000"]["us"] / x["records"]["1000"]["us"]),
+    ("M3.19: added at 64 connections, p50", 5, "<=", "ms", lambda m, x: m["gated"]["p50"] - m["alone"]["p50"]),
+    ("M3.19: added at 64 connections, p99", 20, "<=", "ms", lambda m, x: m["gated"]["p99"] - m["alone"]["p99"]),
+    ("M3.19: HAProxy + agent, idle", 50, "<=", "MB", lambda m, x: x["memory"]["agent"] + x["memory"]["front"]),
+    ("M3.19: cores for 50,000 requests/s (scaled from CPU; HAProxy + agent + Redis)", 4, "<=", "cores",
+     lambda m, x: 50000 * m["gated"]["us"]["sum"] / 1e6),
+    ("M5.10: 12,000 requests/s, p50", 8, "<=", "ms", lambda m, x: x["open"]["12000"]["p50"]),
+    ("M5.10: 12,000 requests/s, p95", 35, "<=", "ms", lambda m, x: x["open"]["12000"]["p95"]),
+    ("M5.10: 12,000 requests/s, p99", 75, "<=", "ms", lambda m, x: x["open"]["12000"]["p99"]),
+    ("M5.10: HAProxy + agent at that rate", 320, "<=", "MB", lambda m, x: sum(x["open"]["12000"]["mb"].values())),
+    ("M5.10: CPU at 1,000 requests/s (HAProxy + agent + Redis)", 25, "<=", "% of a core",
+     lambda m, x: x["open"]["1000"]["us"]["sum"] * 1000 / 1e4),
+]
+
+
+def judge(medians, others):
+    """Rows {name, limit, unit, value, met}; value and met None where it was left out."""
+    rows = []
+    for name, limit, way, unit, value in TARGETS:
+        try:
+            v = value(medians, others)
+        except (KeyError, ValueError):
+            v = None
+        met = None if v is None else v <= limit if way == "<=" else v >= limit
+        rows.append({"name": name, "limit": "%s %g" % (way, limit), "unit": unit, "value": None if v is None else round(v, 3), "met": met})
+    return rows
