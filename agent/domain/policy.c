@@ -2,7 +2,7 @@
 /* Sets of statuses as a bit map, and what a status means:
  *
  *   in `store`                                         STORABLE
- *   `hold`, 500 502 503 504, not in `definite`         UNKNOWN: a gateway or a crash may have said it
+ *   `hold`, 5xx but 501 and 505, not in `definite`     UNKNOWN: a gateway or a crash may have said it
  *   anything else                                      RETRYABLE
  */
 #include "domain/policy.h"

@@ -23,6 +23,7 @@
 #include <sys/queue.h>
 
 #include "domain/script.h"
+#include "rooms/monotonic.h"
 
 enum {
     REPLAY_IDLE_S = 60,
@@ -30,13 +31,13 @@ enum {
 };
 
 /* Seconds: how old what Redis has said may be when it is said again without it. */
-static const ev_tstamp RECENT = 1;
+static const double RECENT = 1;
 
 struct kept {
     TAILQ_ENTRY(kept) order;
     LIST_ENTRY(kept) chain;
     struct record_id id;
-    ev_tstamp since;
+    double since; /* monotonic_now(): when Redis was asked for it, the last time */
     size_t len;
     uint8_t bytes[];
 };
@@ -49,6 +50,7 @@ struct fetch {
     struct redis_call *call;
     struct record_id id;
     uint64_t fence;
+    double asked; /* monotonic_now() */
 };
 
 struct replay {
@@ -110,7 +112,7 @@ static void start_expiry(struct replay *r)
     struct kept *oldest = TAILQ_FIRST(&r->order);
     if (!oldest || ev_is_active(&r->expiry))
         return;
-    ev_tstamp left = oldest->since + r->keep - ev_now(r->loop);
+    ev_tstamp left = oldest->since + r->keep - monotonic_now();
     ev_timer_set(&r->expiry, left > 0 ? left : 0, 0);
     ev_timer_start(r->loop, &r->expiry);
 }
@@ -119,14 +121,17 @@ static void on_expiry(struct ev_loop *loop, ev_timer *w, int revents)
 {
     struct replay *r = w->data;
     struct kept *k;
+    double now = monotonic_now();
+    (void)loop;
     (void)revents;
-    while ((k = TAILQ_FIRST(&r->order)) && ev_now(loop) - k->since >= r->keep)
+    while ((k = TAILQ_FIRST(&r->order)) && now - k->since >= r->keep)
         kept_drop(r, k);
     start_expiry(r);
 }
 
 /* The same answer again, as in a storm of retries: nothing is copied, it only becomes the newest. */
-static bool kept_renew(struct replay *r, const struct record_id *id, const void *record, size_t len)
+static bool kept_renew(struct replay *r, const struct record_id *id, const void *record, size_t len,
+                       double asked)
 {
     struct kept *k = kept_find(r, id);
     if (!k)
@@ -137,13 +142,14 @@ static bool kept_renew(struct replay *r, const struct record_id *id, const void 
     }
     TAILQ_REMOVE(&r->order, k, order);
     TAILQ_INSERT_TAIL(&r->order, k, order);
-    k->since = ev_now(r->loop);
+    if (k->since < asked)
+        k->since = asked;
     return true;
 }
 
-void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len)
+void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len, double asked)
 {
-    if (kept_renew(r, id, record, len))
+    if (kept_renew(r, id, record, len, asked))
         return;
     if (r->memory < REPLAY_OVERHEAD || len > r->memory - REPLAY_OVERHEAD) {
         metrics_add(r->metrics, METRIC_REPLAY_EVICTED);
@@ -153,7 +159,7 @@ void replay_keep(struct replay *r, const struct record_id *id, const void *recor
     struct kept *k = malloc(sizeof *k + len);
     if (!k)
         return;
-    *k = (struct kept){.id = *id, .since = ev_now(r->loop), .len = len};
+    *k = (struct kept){.id = *id, .since = asked, .len = len};
     memcpy(k->bytes, record, len);
     TAILQ_INSERT_TAIL(&r->order, k, order);
     LIST_INSERT_HEAD(bucket_of(r, id), k, chain);
@@ -172,9 +178,8 @@ struct spop_slice replay_recent(struct replay *r, const struct record_id *id, co
 {
     struct record record;
     const struct kept *k = kept_find(r, id);
-    if (!k || ev_now(r->loop) - k->since > RECENT || ev_now(r->loop) < k->since ||
-        record_open(k->bytes, k->len, &record) < 0 || record.state != RECORD_DONE ||
-        (record.flags & RECORD_PARTIAL) || memcmp(record.fingerprint, fingerprint, 16) != 0)
+    if (!k || monotonic_now() - k->since > RECENT || record_open(k->bytes, k->len, &record) < 0 ||
+        record.state != RECORD_DONE || memcmp(record.fingerprint, fingerprint, 16) != 0)
         return (struct spop_slice){0};
     return (struct spop_slice){(const char *)k->bytes, k->len};
 }
@@ -272,7 +277,7 @@ static void on_record(void *arg, const struct redis_reply *reply)
         done = answer(r, f->request, bytes, &f->id, f->fence);
     if (done == ANSWERED) {
         metrics_add(r->metrics, METRIC_REPLAY_FETCHED);
-        replay_keep(r, &f->id, bytes.ptr, bytes.len);
+        replay_keep(r, &f->id, bytes.ptr, bytes.len, f->asked);
     } else {
         refuse_answer(r, f->request, done);
     }
@@ -284,7 +289,7 @@ static bool fetch_start(struct replay *r, struct httpd_request *q, const struct 
     struct fetch *f = malloc(sizeof *f);
     if (!f)
         return false;
-    *f = (struct fetch){.replay = r, .request = q, .id = *id, .fence = fence};
+    *f = (struct fetch){.replay = r, .request = q, .id = *id, .fence = fence, .asked = monotonic_now()};
     LIST_INSERT_HEAD(&r->fetches, f, link);
     buf_reset(&r->command);
     script_get(&r->command, id);

@@ -4,8 +4,8 @@
  *
  * The agent that decided has it in memory (bounded by replay.memory and replay.keep); any other fetches the
  * record from Redis. A record that is gone, is not the one meant, or cannot be opened is refused with 503
- * problem+json and never forwarded. What is sealed is kept sealed, and opened for each answer. A replay carries `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the
- * place of what was stored under these names.
+ * problem+json and never forwarded. What is sealed is kept sealed, and opened for each answer. A replay carries
+ * `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the place of what was stored under these names.
  *
  * HAProxy's check asks for REPLAY_HEALTH without that header (any status 2xx or 3xx is well: HAProxy's Configuration
  * Manual, `option httpchk`). */
@@ -40,14 +40,15 @@ struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *red
 void replay_free(struct replay *r);
 void replay_reconfigure(struct replay *r, const struct config *c);
 
-/* Keeps a whole DONE record (bytes are copied) until keep_ms have passed since it was last kept, or memory is
- * wanted for a newer one. One that is larger than all memory is not kept. */
-void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len);
+/* Keeps a whole DONE record (bytes are copied) until keep_ms have passed since Redis was last asked for it, or memory is
+ * wanted for a newer one. One that is larger than all memory is not kept. asked: monotonic_now(), when the command was sent
+ * whose reply this is. */
+void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len, double asked);
 
 /* What is kept of this record may not be true any more: from now on Redis is asked. */
 void replay_forget(struct replay *r, const struct record_id *id);
 
-/* A DONE record of this key and payload that Redis has confirmed within the last second (ACCEPTANCE R20): its bytes, until the
+/* A DONE record of this key and payload that Redis was asked for within the last second (ACCEPTANCE R20): its bytes, until the
  * next call of this room; ptr NULL: there is none. */
 struct spop_slice replay_recent(struct replay *r, const struct record_id *id, const uint8_t fingerprint[16]);
 

@@ -48,7 +48,7 @@ static void set_live(struct shield *s, size_t live)
     metrics_set(s->metrics, METRIC_SHIELD_ENTRIES, live);
 }
 
-void shield_clear(struct shield *s)
+static void forget_all(struct shield *s)
 {
     if (s->live > 0)
         memset(s->entries, 0, s->nsets * s->ways * sizeof *s->entries);
@@ -58,7 +58,7 @@ void shield_clear(struct shield *s)
 bool shield_reconfigure(struct shield *s, const struct config *c)
 {
     size_t most = c->shield.max_entries, ways = most < WAYS ? most : WAYS;
-    shield_clear(s);
+    forget_all(s);
     if (most > 0 && s->ways == ways && s->nsets == most / ways)
         return true;
     free(s->entries);
@@ -99,7 +99,7 @@ void shield_enter(struct shield *s, uint64_t epoch, double at, uint64_t redis_us
 {
     double ahead_us = (double)redis_us - at * US_PER_S;
     if (s->epoch != epoch || ahead_us < s->ahead_us - STEP_US)
-        shield_clear(s);
+        forget_all(s);
     s->epoch = epoch;
     s->ahead_us = ahead_us;
 }

@@ -46,8 +46,7 @@ void shield_learn(struct shield *s, const struct plan *p, const struct outcome *
  * say, at least. */
 bool shield_refuses(struct shield *s, const struct plan *p, double at, uint64_t redis_us, struct outcome *o);
 
-/* Somebody has changed what Redis keeps of this subject's limits, or of all limits: Redis is asked. */
+/* Somebody has changed what Redis keeps of this subject's limits: Redis is asked. */
 void shield_forget(struct shield *s, const struct record_id *subject);
-void shield_clear(struct shield *s);
 
 #endif

@@ -141,18 +141,6 @@ static void grant(struct txn *t, const struct outcome *o)
         unacknowledged(t);
 }
 
-static void replay(struct txn *t, const struct outcome *o)
-{
-    if (!t->gate->replay) {
-        txn_error(t, "There is no replay listener");
-        return;
-    }
-    replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len);
-    txn_share(t, o);
-    verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
-    txn_end(t, NULL);
-}
-
 static void finish(struct txn *t, struct outcome *o);
 
 /* The rest of a large record: what the gate decided on must be what is served. */
@@ -210,7 +198,13 @@ static void act(struct txn *t, struct outcome *o)
         if (!txn_wait_on(t))
             undecided(t, "The decision came too late");
         return;
-    case OUTCOME_REPLAY: replay(t, o); return;
+    case OUTCOME_REPLAY:
+        if (!t->gate->replay) {
+            txn_error(t, "There is no replay listener");
+            return;
+        }
+        txn_share(t, o);
+        break;
     case OUTCOME_BUSY:
         if (txn_look(t, o) || txn_wait(t, o))
             return;
@@ -232,12 +226,16 @@ static void act(struct txn *t, struct outcome *o)
     txn_end(t, NULL);
 }
 
-/* Those behind it ask for themselves last: then a grant that is not said has been taken back. */
+/* It comes first: it may be the one that runs. Those behind it who ask for themselves come last: then a grant that is
+ * not said has been taken back. */
 static void finish(struct txn *t, struct outcome *o)
 {
-    struct share *behind = txn_tell_behind(t, o);
+    struct said said;
+    if (o->kind == OUTCOME_REPLAY && t->gate->replay)
+        replay_keep(t->gate->replay, &t->plan.id, o->record.ptr, o->record.len, t->asked);
+    txn_take_behind(t, o, &said);
     act(t, o);
-    txn_ask_anew(behind);
+    txn_tell_behind(&said);
 }
 
 static void count(struct txn *t, const struct outcome *o)
@@ -272,10 +270,11 @@ void txn_failed(struct txn *t)
 
 static void refused_by_redis(struct txn *t, const struct redis_reply *reply)
 {
+    struct said said;
     redis_refused(t, reply);
-    struct share *behind = txn_tell_behind(t, NULL);
+    txn_take_behind(t, NULL, &said);
     txn_failed(t);
-    txn_ask_anew(behind);
+    txn_tell_behind(&said);
 }
 
 static void on_claim(void *arg, const struct redis_reply *reply)
@@ -340,9 +339,12 @@ bool txn_may_claim(const struct txn *t)
            redis_room(g->redis, REDIS_CLAIMS);
 }
 
+/* A duplicate that waits may come from behind a claim that was lost with the connection: it has asked nothing, and waits on. */
 void txn_ask(struct txn *t)
 {
     const struct redis *r = t->gate->redis;
+    if (!txn_may_claim(t) && txn_wait_on(t))
+        return;
     if (guarded(t))
         return;
     double left = t->deadline - monotonic_now();
@@ -355,7 +357,7 @@ void txn_ask(struct txn *t)
         if (ask(t, on_claim))
             return;
     }
-    undecided(t, "The decision cannot be made now");
+    txn_failed(t);
 }
 
 void txn_claim(struct txn *t)

@@ -72,7 +72,7 @@ void txn_claim(struct txn *t);
 void txn_ask(struct txn *t);
 /* What another one was told holds for it; *o stays as it is. */
 void txn_told(struct txn *t, const struct outcome *o);
-/* Redis has answered its claim, or another one's that holds for it, with an error: nothing was done. */
+/* Its claim was not sent, or Redis has answered it, or another one's that holds for it, with an error: nothing was done. */
 void txn_failed(struct txn *t);
 /* What Redis has decided cannot be heard out, or it must not be asked: 503, or only counted. */
 void txn_error(struct txn *t, const char *detail);
@@ -106,10 +106,23 @@ bool txn_replayed(struct txn *t);
 void txn_shield_learn(struct txn *t, const struct outcome *o);
 
 /* txn_shared.c */
+/* What one asker's reply says to those behind it, and who they are; the asker may be gone. */
+struct said {
+    struct share *behind; /* NULL: nobody, and nothing else is set */
+    struct plan plan;     /* the asker's */
+    double asked;         /* monotonic_now(): when the asker's claim was sent */
+    struct outcome outcome;
+    bool failed;  /* an error of Redis' own, no outcome */
+    bool granted; /* it was a grant, and the outcome is what the gate says behind it */
+};
+
 /* True: another one of its kind asks already, and it waits behind that one. */
 bool txn_waits_behind(struct txn *t);
-/* t has its reply: it is told to those behind it for whom it holds; NULL: an error. What is returned is for txn_ask_anew(). */
-struct share *txn_tell_behind(struct txn *t, const struct outcome *o);
+/* t has its reply; NULL: an error. Before it acts on it: nobody waits behind it any more. The outcome's slices are borrowed
+ * until txn_tell_behind(). */
+void txn_take_behind(struct txn *t, const struct outcome *o, struct said *s);
+/* It has acted: those behind it are told, as far as it holds for them, then the others ask for themselves. */
+void txn_tell_behind(struct said *s);
 /* Those who waited behind one that has no answer for them. */
 void txn_ask_anew(struct share *list);
 

@@ -63,7 +63,9 @@ static void start_claim(struct txn *t, const struct request_facts *f)
 {
     const char *why;
     metrics_add(t->gate->metrics, METRIC_REQUEST_CLAIMED);
-    if (t->plan.has_lost) { /* goes ahead of the claim, on the same connection */
+    /* Goes ahead of the claim on the same connection, unless it must wait: for room among what is sent, or for an earlier
+     * word about that record. Then the claim may be told busy. */
+    if (t->plan.has_lost) {
         metrics_add(t->gate->metrics, METRIC_REQUEST_AGAIN);
         txn_release_rid(t, &t->plan.lost_id, t->plan.lost, 0);
     }

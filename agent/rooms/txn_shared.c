@@ -11,11 +11,15 @@
  *   reply                             holds for             as
  *   replay                            all                   the same
  *   go, and it is about to be said    all                   busy: what the gate says behind that grant
- *   busy                              who was there before  the same; not for the rid that has the key
+ *   busy                              who was there before  the same; not for the rid that has the key, nor for
+ *                                                           who has disowned that rid
  *   limited                           who was there before  the same, where the limits are
  *   tombstone, unknown, mismatch ..   who was there before  the same
  *   an error of Redis' own            who was there before  the same
  *   yours, late, data lost, no reply  nobody
+ *
+ * Under redis.ack_replicas a grant counts as about to be said as soon as Redis has given it: those behind it are told
+ * busy before replicas have it.
  *
  * Nobody is granted anything here. Never shared: a request that a limit counts whatever becomes of it, and one without a
  * key. */
@@ -54,14 +58,6 @@ static bool same_limits(const struct plan *a, const struct plan *b)
     return same;
 }
 
-/* What one asker's reply says to those behind it. */
-struct said {
-    const struct txn *asker;
-    struct outcome outcome;
-    bool failed;  /* an error of Redis' own, no outcome */
-    bool granted; /* it was a grant, and the outcome is what the gate says behind it */
-};
-
 /* A grant that will not be said is taken back: behind that the key is free. */
 static bool is_said(const struct txn *t)
 {
@@ -69,23 +65,29 @@ static bool is_said(const struct txn *t)
 }
 
 /* Would Redis wake it when that key changes? It must have been told so by a claim since the key has its owner. */
-static bool would_be_woken(const struct txn *t, const struct said *s)
+static bool would_be_woken(const struct txn *t)
 {
-    return !t->parked.lot || (s->asker->parked.lot && !s->granted);
+    return !t->parked.lot;
+}
+
+/* That rid is the one it claims under, or the one it has disowned: behind the claim that is released. */
+static bool is_its_own(const struct txn *t, const uint8_t rid[8])
+{
+    const struct plan *p = &t->plan;
+    return memcmp(rid, p->rid, sizeof p->rid) == 0 ||
+           (p->has_lost && memcmp(rid, p->lost, sizeof p->lost) == 0);
 }
 
 static bool holds(const struct said *s, const struct txn *t)
 {
-    bool there = t->came < s->asker->asked;
+    bool there = t->came < s->asked;
     const struct outcome *o = &s->outcome;
     if (s->failed)
         return there;
     switch (o->kind) {
     case OUTCOME_REPLAY: return true;
-    case OUTCOME_BUSY:
-        return (there || s->granted) && would_be_woken(t, s) &&
-               memcmp(o->rid, t->plan.rid, sizeof o->rid) != 0;
-    case OUTCOME_LIMITED: return there && same_limits(&t->plan, &s->asker->plan);
+    case OUTCOME_BUSY: return (there || s->granted) && would_be_woken(t) && !is_its_own(t, o->rid);
+    case OUTCOME_LIMITED: return there && same_limits(&t->plan, &s->plan);
     case OUTCOME_TOMB:
     case OUTCOME_UNKNOWN:
     case OUTCOME_MISMATCH:
@@ -103,28 +105,34 @@ static void tell(struct txn *t, const struct said *s)
         txn_told(t, &s->outcome);
 }
 
-struct share *txn_tell_behind(struct txn *t, const struct outcome *o)
+void txn_take_behind(struct txn *t, const struct outcome *o, struct said *s)
 {
-    struct share *behind = sharing_leave(t->gate->sharing, &t->share), *rest = NULL, **last = &rest, *next;
-    if (!behind)
-        return NULL;
-    struct said s = {.asker = t, .failed = !o};
-    if (o)
-        s.outcome = *o;
-    if (o && o->kind == OUTCOME_GO && is_said(t)) {
-        s.granted = true;
-        outcome_behind(&t->plan, o, &s.outcome);
-    }
-    while ((next = share_pop(&behind))) {
-        if (holds(&s, txn_of(next))) {
-            tell(txn_of(next), &s);
+    s->behind = sharing_leave(t->gate->sharing, &t->share);
+    if (!s->behind)
+        return;
+    s->asked = t->asked;
+    s->plan = t->plan;
+    s->failed = !o;
+    s->granted = o && o->kind == OUTCOME_GO && is_said(t);
+    if (s->granted)
+        outcome_behind(&s->plan, o, &s->outcome);
+    else if (o)
+        s->outcome = *o;
+}
+
+void txn_tell_behind(struct said *s)
+{
+    struct share *rest = NULL, **last = &rest, *next;
+    while ((next = share_pop(&s->behind))) {
+        if (holds(s, txn_of(next))) {
+            tell(txn_of(next), s);
             continue;
         }
         next->next = NULL;
         *last = next;
         last = &next->next;
     }
-    return rest;
+    txn_ask_anew(rest);
 }
 
 void txn_ask_anew(struct share *list)

@@ -7,7 +7,8 @@
  * The configuration is a file as an operator writes it (room_config below), then what the test adds.
  * Policies: payments (release), held (hold), both (a key and a limit), each (a key, limits of each kind), quotes (a
  * limit only), slots (one in flight; only a PUT has a key), waits (a duplicate waits for 1 s; two in an hour, four with those that wait; fails
- * open), patient (the same without limits), costly (a key; three in an hour, by the argument cost). None asks for a poller. */
+ * open), patient (the same without limits), costly (a key; three in an hour, by the argument cost),
+ * seats (a key; one in flight for each argument seat). None asks for a poller. */
 #ifndef ROOM_FIXTURE_H
 #define ROOM_FIXTURE_H
 

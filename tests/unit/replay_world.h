@@ -18,6 +18,7 @@
 
 #include "adapters/log.h"
 #include "domain/token.h"
+#include "rooms/monotonic.h"
 #include "rooms/replay.h"
 #include "tests/support/rawhttp.h"
 #include "tests/support/redis_fixture.h"
@@ -189,7 +190,7 @@ static inline void keep(unsigned n, const char *body)
     const struct record_id id = id_of(n);
     buf_init(&b);
     plain_record(&b, body, 1);
-    replay_keep(w.replay, &id, b.data, b.len);
+    replay_keep(w.replay, &id, b.data, b.len, monotonic_now());
     buf_free(&b);
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "tests/support/room_fixture.h"
+#include "tests/support/redis_relay.h"
 
 enum { LONG_MS = 3000 };
 
@@ -41,6 +41,19 @@ static inline int teardown(void **state)
     return 0;
 }
 
+static inline int setup_relay(void **state)
+{
+    int rc = setup(state);
+    relay_start(&w);
+    return rc;
+}
+
+static inline int teardown_relay(void **state)
+{
+    relay_stop();
+    return teardown(state);
+}
+
 /* Decisions that Redis was asked for and has answered. */
 static inline uint64_t asked(void)
 {
@@ -61,6 +74,25 @@ static inline void request(struct peer *peer, uint64_t stream, const char *polic
     char rid[24];
     snprintf(rid, sizeof rid, "rid-%u", (unsigned)stream);
     room_request_of(peer, stream, "once-request", policy, key, rid, length);
+}
+
+/* By a policy whose duplicates wait; timeout: HAProxy has said how long it does. Sent. */
+static inline void wait_for(uint64_t stream, bool timeout)
+{
+    char rid[24];
+    snprintf(rid, sizeof rid, "rid-%u", (unsigned)stream);
+    peer_notify(&p, stream, "once-request");
+    peer_str(&p, "policy", "patient");
+    peer_str(&p, "rid", rid);
+    peer_str(&p, "method", "POST");
+    peer_str(&p, "path", "/payments");
+    peer_str(&p, "key", "k");
+    peer_int(&p, "keys", 1);
+    peer_int(&p, "content_length", 10);
+    if (timeout)
+        peer_int(&p, "timeout", 2 * LONG_MS);
+    peer_end(&p);
+    peer_send(&p);
 }
 
 static inline bool is_go(void)

@@ -13,6 +13,7 @@
 #include "domain/look.h"
 #include "domain/named.h"
 #include "rooms/admin.h"
+#include "rooms/monotonic.h"
 #include "tests/support/rawhttp.h"
 #include "tests/support/room_fixture.h"
 
@@ -91,7 +92,7 @@ static struct record_id plant_done(const char *key)
     for (unsigned i = 0; i < 4; i++)
         b.data[54 + i] = (uint8_t)(room.redis.config->policies[0].hash >> (8 * i));
     plant(&id, key, b.data, b.len);
-    replay_keep(room.gate.replay, &id, b.data, b.len);
+    replay_keep(room.gate.replay, &id, b.data, b.len, monotonic_now());
     buf_free(&b);
     return id;
 }

@@ -39,7 +39,7 @@ static void test_from_memory(void **state)
     (void)state;
     buf_init(&b);
     record_make(&b, 201, odd_headers, sizeof odd_headers - 1, odd_body, sizeof odd_body, 77);
-    replay_keep(w.replay, &id, b.data, b.len);
+    replay_keep(w.replay, &id, b.data, b.len, monotonic_now());
     for (unsigned i = 1; i < 4; i++) {
         ask(&w.client, "POST", 1, 77);
         expect_odd();
@@ -97,7 +97,7 @@ static void test_statuses(void **state)
     buf_init(&b);
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         record_make(&b, statuses[i], "\0\0", 2, "", 0, 1);
-        replay_keep(w.replay, &id, b.data, b.len);
+        replay_keep(w.replay, &id, b.data, b.len, monotonic_now());
         ask(&w.client, "POST", 1, 1);
         expect_status(statuses[i]);
         assert_non_null(strstr(reply.head, "\nIdempotent-Replayed: true\nCache-Control: no-store\n"));

@@ -12,6 +12,7 @@
 
 #include "adapters/log.h"
 #include "domain/token.h"
+#include "rooms/monotonic.h"
 #include "rooms/replay.h"
 #include "tests/support/haproxy_server.h"
 #include "tests/support/rawhttp.h"
@@ -86,7 +87,7 @@ static void keep_and_ask(unsigned n, unsigned status, struct spop_slice headers,
     memcpy(id.digest, &n, sizeof n);
     assert_int_equal(record_pack_done(&b, &r, NULL, 0), 0);
     b.data[FENCE_AT] = FENCE;
-    replay_keep(replay, &id, b.data, b.len);
+    replay_keep(replay, &id, b.data, b.len, monotonic_now());
     buf_free(&b);
     replay_id_write(&id, FENCE, text);
     snprintf(request, sizeof request,

@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* One claim for all that ask for the same key at once, from the NOTIFY to the ACK on a real Redis: what each of them is told,
- * and how often Redis is asked. (test_txn_shared_same: that nobody is told anything else than without it.)
+ * and how often Redis is asked. (test_txn_shared_own: for whom it does
+ * not hold. test_txn_shared_same: that nobody is told anything else than without it.)
  *
  *   peer ──► sessions ──► one claim ──► redis-server, which a test stops and wakes, or
  *                          └── others wait behind it      relay ──► redis-server, which holds replies back */
 #include "rooms/monotonic.h"
-#include "tests/support/redis_relay.h"
 #include "tests/unit/shared_world.h"
-
-static int setup_relay(void **state)
-{
-    int rc = setup(state);
-    relay_start(&w);
-    return rc;
-}
-
-static int teardown_relay(void **state)
-{
-    relay_stop();
-    return teardown(state);
-}
 
 /* Requests from..from+n-1 of that key; Redis sleeps until all have been read. */
 static void ask_at_once(const char *policy, const char *key, unsigned from, unsigned n, int64_t length)
@@ -37,12 +24,12 @@ static void one_claim_for_all(void **state)
 {
     (void)state;
     ask_at_once("payments", "k", 1, 50, 10);
-    for (unsigned i = 2; i <= 50; i++) { /* they are told before it is */
+    struct token t = granted(&p, 1); /* the one that runs is told first */
+    for (unsigned i = 2; i <= 50; i++) {
         peer_ack(&p, i, &f);
         assert_true(is_busy());
         assert_int_equal(ack_integer(&f, "retry_after"), 1);
     }
-    struct token t = granted(&p, 1);
     assert_int_equal(asked(), 1);
     assert_int_equal(shared(), 49);
     assert_int_equal(room_counted(&w, METRIC_CLAIM_GO), 1);
@@ -254,11 +241,11 @@ static void asker_is_gone(void **state)
     peer_close(&q);
     room_turn(&w, 0.05);
     room_thaw(&w);
+    granted(&p, 2);
     for (unsigned i = 3; i <= 5; i++) {
         peer_ack(&p, i, &f);
         assert_true(is_busy());
     }
-    granted(&p, 2);
     room_until(&w, METRIC_COMPLETIONS, 0);
     assert_int_equal(room_state(&w), RECORD_RUNNING);
     room_dial(&w, &q);
@@ -277,69 +264,13 @@ static void waiting_one_is_gone(void **state)
     peer_close(&q);
     room_until(&w, METRIC_SHARED_WAITING, 2);
     room_thaw(&w);
+    granted(&p, 1);
     for (unsigned i = 3; i <= 5; i += 2) {
         peer_ack(&p, i, &f);
         assert_true(is_busy());
     }
-    granted(&p, 1);
     assert_int_equal(shared(), 2);
     room_dial(&w, &q);
-}
-
-/* The same rid is the same claim. */
-static void same_rid(void **state)
-{
-    (void)state;
-    room_freeze(&w);
-    for (unsigned i = 1; i <= 3; i++)
-        room_request_of(&p, i, "once-request", "payments", "k", i == 2 ? "rid-other" : "rid-same", 10);
-    peer_send(&p);
-    room_until(&w, METRIC_SHARED_WAITING, 1);
-    room_thaw(&w);
-    peer_ack(&p, 2, &f);
-    assert_true(is_busy());
-    struct token first = granted(&p, 1), second = granted(&p, 3);
-    assert_true(ack_says(&f, "reason", "yours"));
-    assert_int_equal(first.fence, second.fence);
-}
-
-/* What runs is its own, though another one that asks is told `busy`. */
-static void owner_behind_another(void **state)
-{
-    (void)state;
-    room_request_of(&p, 1, "once-request", "payments", "k", "rid-owner", 10);
-    peer_send(&p);
-    struct token t = granted(&p, 1);
-    room_freeze(&w);
-    request(&p, 2, "payments", "k", 10);
-    request(&p, 3, "payments", "k", 10);
-    room_request_of(&p, 4, "once-request", "payments", "k", "rid-owner", 10);
-    peer_send(&p);
-    room_until(&w, METRIC_SHARED_WAITING, 2);
-    room_thaw(&w);
-    for (unsigned i = 2; i <= 3; i++) {
-        peer_ack(&p, i, &f);
-        assert_true(is_busy());
-    }
-    assert_int_equal(granted(&p, 4).fence, t.fence);
-}
-
-static void wait_for(uint64_t stream, bool timeout)
-{
-    char rid[24];
-    snprintf(rid, sizeof rid, "rid-%u", (unsigned)stream);
-    peer_notify(&p, stream, "once-request");
-    peer_str(&p, "policy", "patient");
-    peer_str(&p, "rid", rid);
-    peer_str(&p, "method", "POST");
-    peer_str(&p, "path", "/payments");
-    peer_str(&p, "key", "k");
-    peer_int(&p, "keys", 1);
-    peer_int(&p, "content_length", 10);
-    if (timeout)
-        peer_int(&p, "timeout", 2 * LONG_MS);
-    peer_end(&p);
-    peer_send(&p);
 }
 
 /* The original fails, and one that does not wait takes the key just before the waiting one asks: that is told of the
@@ -464,8 +395,6 @@ int main(void)
         T_RELAY(lost_connection),
         T(asker_is_gone),
         T(waiting_one_is_gone),
-        T(same_rid),
-        T(owner_behind_another),
         T(waiting_one_is_woken),
         T(waiting_ones_and_new_ones),
         T(bounded),

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "domain/script.h"
+#include "rooms/monotonic.h"
 #include "tests/support/room_fixture.h"
 
 static struct room w;
@@ -160,6 +162,109 @@ static void all_is_refused_here(void **state)
     assert_int_equal(refused_here(), 4);
 }
 
+/* A reload while the claim was on its way: what it says was learned under the old one. */
+static void not_across_a_reload(void **state)
+{
+    (void)state;
+    struct config *other = room_config(&w, ""), *old = w.gate.config;
+    for (unsigned i = 0; i < 3; i++)
+        quote();
+    room_freeze(&w);
+    room_request_of(&p, ++stream, "once-request", "quotes", "", "rid-late", 10);
+    peer_send(&p);
+    room_turn(&w, 0.05);
+    w.gate.config = other;
+    assert_true(shield_reconfigure(w.gate.shield, other));
+    room_thaw(&w);
+    peer_ack(&p, stream, &f);
+    assert_true(limited());
+    assert_int_equal(room_counted(&w, METRIC_SHIELD_ENTRIES), 0);
+    quote();
+    assert_true(limited());
+    assert_int_equal(refused_here(), 0);
+    quote();
+    assert_true(limited());
+    assert_int_equal(refused_here(), 1);
+    w.gate.config = old;
+    config_drop(other);
+}
+
+static uint64_t replayed_here(void)
+{
+    return room_counted(&w, METRIC_SHIELD_REPLAYED);
+}
+
+/* Key k is finished, and Redis has said so for the first time. */
+static struct record_id finish_key(void)
+{
+    struct response r = {
+        201, {"\0\0",   2},
+         {"stored", 6}
+    };
+    struct spop_value v;
+    struct word word = {.script = SCRIPT_COMPLETE, .status = 201, .ttl_s = ROOM_RECORD_S};
+    struct buf packed = {0}, resp = {0};
+    ask("once-request", "payments", "k");
+    assert_true(ack_value(&f, "token", &v));
+    assert_int_equal(token_read(v.bytes.ptr, v.bytes.len, &word.token), 0);
+    assert_int_equal(record_pack_done(&packed, &r, NULL, 0), 0);
+    word.pending = (struct spop_slice){(const char *)packed.data, packed.len};
+    unsigned n = script_word(&resp, &word);
+    freeReplyObject(redis_server_send(&w.redis.server, resp.data, resp.len, n));
+    buf_free(&packed);
+    buf_free(&resp);
+    return word.token.id;
+}
+
+static bool is_replay(void)
+{
+    return ack_says(&f, "verdict", "replay");
+}
+
+/* What Redis has said a second ago at most is not said while it cannot be asked. */
+static void no_replay_while_redis_is_silent(void **state)
+{
+    (void)state;
+    struct record_id id = finish_key();
+    struct record r;
+    for (unsigned i = 0; i < 2; i++) {
+        ask("once-request", "payments", "k");
+        assert_true(is_replay());
+        assert_int_equal(replayed_here(), i);
+    }
+    assert_true(room_record(&w, &r));
+    room_freeze(&w);
+    ask("once-request", "payments", "other");
+    room_until(&w, METRIC_BREAKER_OPEN, 1);
+    replay_keep(w.gate.replay, &id, w.raw.data, w.raw.len, monotonic_now());
+    ask("once-request", "payments", "k");
+    assert_true(ack_says(&f, "reason", "unavailable"));
+    assert_int_equal(replayed_here(), 1);
+    room_thaw(&w);
+}
+
+/* Redis is slow, and its reply was no news any more half a second after it was read. */
+static void a_late_reply_is_old(void **state)
+{
+    (void)state;
+    w.redis.config->redis.deadline_ms = 3000;
+    guard_reconfigure(w.gate.guard, w.redis.config);
+    finish_key();
+    room_freeze(&w);
+    room_request_of(&p, ++stream, "once-request", "payments", "k", "rid-late", 10);
+    peer_send(&p);
+    room_turn(&w, 0.6);
+    room_thaw(&w);
+    peer_ack(&p, stream, &f);
+    assert_true(is_replay());
+    room_turn(&w, 0.5);
+    for (unsigned i = 0; i < 2; i++) {
+        ask("once-request", "payments", "k");
+        assert_true(is_replay());
+        assert_int_equal(replayed_here(), i);
+    }
+}
+
 /* shield.max_entries = 0. */
 static void off(void **state)
 {
@@ -182,6 +287,9 @@ int main(void)
         T(silent_while_redis_is),
         T(keys_are_asked),
         T(all_is_refused_here),
+        T(not_across_a_reload),
+        T(no_replay_while_redis_is_silent),
+        T(a_late_reply_is_old),
         T(off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
