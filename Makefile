@@ -46,7 +46,7 @@ FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(OBJ)/tests/%)
 TEST_LIB  := $(OBJ)/libtest.a
 LOAD_BIN  := $(addprefix $(OBJ)/tests/load/,spop-bench noop-agent codec-bench gate-floor)
 TEST_OBJ  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
-GEN       := $(BUILD)/gen/scripts_lua.h
+GEN       := $(BUILD)/gen/scripts_lua.h $(BUILD)/gen/attach_parts.h
 
 .PHONY: all
 all: $(OBJ)/spoa-once $(OBJ)/oncectl
@@ -73,9 +73,13 @@ $(OBJ)/tests/%.o: private CSTD += -DCMOCKA_DISABLE_DEPRECATION_WARNINGS
 $(OBJ)/libtest.a: $(TEST_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
+$(BUILD)/gen/scripts_lua.h: tools/embed-lua $(wildcard redis-lua/*.lua)
 	@echo "  LUA   $@"; mkdir -p $(@D)
 	$(Q)tools/embed-lua redis-lua $(PROTOCOL) > $@.new && mv $@.new $@
+
+$(BUILD)/gen/attach_parts.h: tools/embed-attach $(wildcard haproxy-conf/attach/*.cfg)
+	@echo "  CONF  $@"; mkdir -p $(@D)
+	$(Q)tools/embed-attach haproxy-conf/attach > $@.new && mv $@.new $@
 
 $(OBJ)/%.o: %.c | $(GEN)
 	@echo "  CC    $@"; mkdir -p $(@D)
@@ -105,7 +109,7 @@ $(LOAD_BIN): $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install
+.PHONY: help run test test-matrix test-deb chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install man deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -124,6 +128,7 @@ test: ## everything, under AddressSanitizer and UBSan
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
 	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	tests/ship/run $(BUILD)/asan || rc=1; \
 	python3 tests/chaos/test_checker.py || rc=1; \
 	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
 	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
@@ -235,11 +240,25 @@ storm: ## what storms cost Redis: 100,000 refusals of one client; 50,000 retries
 	  ONCE_STORM="500 50000 10" $(OBJ)/tests/unit/test_retry_storm && exit $$rc
 
 PREFIX ?= /usr/local
-install: all ## binaries and HAProxy files under PREFIX (/usr/local)
+install: all man ## binaries, man pages and HAProxy files under PREFIX (/usr/local)
 	install -D -m 755 $(OBJ)/spoa-once $(DESTDIR)$(PREFIX)/sbin/spoa-once
-	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/sbin/oncectl
-	install -d $(DESTDIR)$(PREFIX)/share/spoa-once
-	cp -r haproxy-conf $(DESTDIR)$(PREFIX)/share/spoa-once/
+	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/bin/oncectl
+	install -D -m 644 $(BUILD)/man/spoa-once.8 $(DESTDIR)$(PREFIX)/share/man/man8/spoa-once.8
+	install -D -m 644 $(BUILD)/man/spoa-once.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/spoa-once.conf.5
+	install -D -m 644 $(BUILD)/man/oncectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/oncectl.1
+	install -d $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf
+	cp -r haproxy-conf/attach haproxy-conf/gateway haproxy-conf/redis-tls $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
+
+man: all ## build/man/: spoa-once(8), spoa-once.conf(5), oncectl(1)
+	@tools/man $(BUILD)
+
+deb: ## build/deb/: the Debian package, and what lintian says of it
+	@tools/deps deb
+	@tools/deb $(BUILD)/deb
+
+test-deb: ## the package in bare Debian 12 and 13: install, start, upgrade, purge; MATRIX=trixie chooses (as root)
+	@tools/deps matrix
+	@tools/test-deb $(MATRIX)
 
 clean: ## remove build/
 	rm -rf $(BUILD)

@@ -255,11 +255,11 @@ static void on_drain(struct ev_loop *loop, ev_timer *w, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
-void agent_drain(struct agent *a)
+double agent_drain(struct agent *a)
 {
     if (a->draining) {
         ev_break(a->loop, EVBREAK_ALL);
-        return;
+        return 0;
     }
     a->draining = true;
     sessions_drain(a->sessions);
@@ -269,6 +269,7 @@ void agent_drain(struct agent *a)
     a->drain.data = a;
     ev_timer_start(a->loop, &a->drain);
     LOG(LOG_NOTICE, "draining", log_int("waiting", a->gate.live));
+    return a->config->stop.drain_ms / 1000.0;
 }
 
 void agent_free(struct agent *a)

@@ -198,6 +198,10 @@ static inline void metrics_set(struct metrics *m, enum metric id, uint64_t v)
 }
 void metrics_latency(struct metrics *m, uint64_t us);
 
+/* Calls fn with each counter and gauge of the table; not with limits, nor the histogram. */
+typedef void metrics_each_fn(void *arg, const char *name, const char *labels, uint64_t value);
+void metrics_each(const struct metrics *m, metrics_each_fn *fn, void *arg);
+
 /* Appends the Prometheus text format (version 0.0.4) with HELP and TYPE lines. */
 void metrics_write(const struct metrics *m, struct buf *out);
 

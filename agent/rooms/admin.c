@@ -157,6 +157,7 @@ static const struct route {
     job_fn *fn;
 } routes[] = {
     {"GET",  "/v1/status",   NEEDS_NOTHING, status      },
+    {"GET",  "/v1/site",     NEEDS_NOTHING, site_show   },
     {"GET",  "/v1/inflight", NEEDS_NOTHING, inflight    },
     {"GET",  "/v1/records",  NEEDS_NOTHING, records_list},
     {"GET",  "/v1/limits",   NEEDS_NOTHING, limits_list },
