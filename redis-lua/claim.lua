@@ -10,7 +10,7 @@
 --   record only holds slots, 128 compare the mark), deadline d (Redis us, 0 none), contact d (Redis us), rid c8, how long the record
 --   of a grant stays I1 and so many digits (ms); then the end of its head as it is written: lock_ms I4, ttl_s I4, 0 I2,
 --   fingerprint c16, policy I4 and who c8, np I1, process; with 128 the mark as seen last: epoch d, number d
--- ARGV[2] (packed): for each group ttl I1 and so many digits (ms), n I1, n times: kind I1 and three d:
+-- ARGV[2] (packed): for each group ttl I1 and so many digits (ms), n I1, n times: kind I1, name I4 and three d:
 --   1 token bucket: increment, capacity, most (ticks)     2 sliding window: width (ticks), most, cost; n is 1
 --   and marks on kind: 16 SHADOW, 32 EACH
 -- ARGV[3] (packed): for each slot most I4, 1 a shadow I1, TAG and digest of its key c18

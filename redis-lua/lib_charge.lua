@@ -6,7 +6,7 @@ local levels = ''
 for g = 1, groups do
   local cells = grown[g] or ''
   for i = (ends[g - 1] or 0) + 1, ends[g] do
-    if not grown[g] then cells = cells .. pack('<d', tick + charged[i]) end
+    if not grown[g] then cells = cells .. pack('<I4d', names[i], tick + charged[i]) end
     levels = levels .. pack('<d', charged[i])
     if marks[i] then
       if band(marks[i], SHADOW) ~= 0 then
@@ -15,6 +15,7 @@ for g = 1, groups do
       if backs[i] then levels = levels .. pack('<d', charged[i] > used[i] and wides[i] or backs[i]) end
     end
   end
+  if others[g] then cells = cells .. others[g] end
   if not reply and cells ~= '' then
     call('SET', KEYS[g], cells, 'PX', ttls[g])
   elseif touched[g] and cells ~= '' then

@@ -12,9 +12,12 @@
 -- Ticks of 100 ns since 2023-01-01 UTC (Unix time 1672531200): whole numbers below 2^53, and fine enough for
 -- rates of 70,000/s. A TAT beyond now + most (clock stepped back, smaller capacity configured) is lowered to it, a
 -- broken value counts as a full bucket, never an open one. most: the largest capacity of the limit's tiers.
+-- A group is a cell for each limit: name I4 (hash of the limit's name), TAT d. One is looked for at its limit's place first.
+local CELL = 12
 local tick = (now - 1672531200000000) * 10
 local refused, at, n = full, 1, 0
 -- Made with room for the first limit: a table that grows from nothing costs twice.
+local names = {0}              -- of each limit
 local used, charged = {0}, {0} -- of each limit: used before and after this request (bucket: ticks, window: requests)
 local waits = {0}              -- of each limit: ticks until it would pass; not positive: it passes
 local ttls, ends, broken = {0}, {0}, {} -- of each group: ttl, number of its last limit, must its value be written?
@@ -22,6 +25,7 @@ local ttls, ends, broken = {0}, {0}, {} -- of each group: ttl, number of its las
 local empty = {}
 local marks, touched = empty, empty -- of limits: kind with marks; of groups: has it a limit that is EACH and charged?
 local backs, wides = empty, empty   -- of windows, in ticks: until the newest request has left; the whole
+local others = empty                -- of groups: cells of limits that this agent does not have
 local kept, grown = empty, empty    -- of windows' groups: the value if refused, the value if not ('': as it is)
 for g = 1, groups do
   local size
@@ -31,24 +35,29 @@ for g = 1, groups do
   if size == 1 and byte(ARGV[2], at) % 16 == 2 then
     -- include lib_window
   else
-    if value and (type(value) ~= 'string' or value == '' or #value % 8 ~= 0) then value, broken[g] = nil, true end
+    if value and (type(value) ~= 'string' or value == '' or #value % CELL ~= 0) then value, broken[g] = nil, true end
     for i = 1, size do
-      local kind, increment, capacity, most
-      kind, increment, capacity, most, at = unpack('<Bddd', ARGV[2], at)
+      local kind, name, increment, capacity, most
+      kind, name, increment, capacity, most, at = unpack('<BI4ddd', ARGV[2], at)
       local before = 0
-      if value and #value >= 8 * i then -- a shorter group: this limit is new, nothing is used of it
-        local tat = unpack('<d', value, 8 * i - 7)
+      if value then
+        local cell, tat
+        if #value >= CELL * i then cell, tat = unpack('<I4d', value, CELL * i - 11) end
+        if cell ~= name then
+          -- include lib_cell
+        end
         before = tat - tick
         if not (tat >= 0 and before <= most and tat == floor(tat)) then
           before, broken[g] = most, true
         elseif before < 0 then
           before = 0
         end
-      elseif broken[g] and not value then
+      elseif broken[g] then
         before = most
       end
       n = n + 1
       local wait = before + increment - capacity
+      names[n] = name
       used[n], charged[n], waits[n] = before, before + increment, wait
       if kind == 1 and increment > 0 and not reply then
         refused = refused or wait > 0
@@ -57,6 +66,9 @@ for g = 1, groups do
       else
         error('spoa-once: unknown kind of limit')
       end
+    end
+    if value and #value > CELL * size then
+      -- include lib_others
     end
   end
   ends[g] = n
@@ -68,9 +80,9 @@ if refused then
   for g in pairs(broken) do
     local cells = {kept[g]}
     for i = (ends[g - 1] or 0) + 1, kept[g] and 0 or ends[g] do
-      cells[#cells + 1] = pack('<d', tick + used[i])
+      cells[#cells + 1] = pack('<I4d', names[i], tick + used[i])
     end
-    try('SET', KEYS[g], table.concat(cells), 'PX', ttls[g])
+    try('SET', KEYS[g], table.concat(cells) .. (others[g] or ''), 'PX', ttls[g])
   end
   local out = {'L', stamp}
   for i = 1, n do

@@ -11,8 +11,8 @@
 --
 -- Value: first d, used I4, then oldest first: last d, count I4. first: when the newest entry began. Ticks as above.
 if grown == empty then backs, wides, kept, grown = {}, {}, {}, {} end
-local kind, wide, most, increment
-kind, wide, most, increment, at = unpack('<Bddd', ARGV[2], at)
+local kind, _, wide, most, increment
+kind, _, wide, most, increment, at = unpack('<BI4ddd', ARGV[2], at)
 local first, before, last, count, from = 0, 0, 0, 0, 13
 if value then
   local sound = type(value) == 'string' and #value >= 24 and #value % 12 == 0

@@ -97,6 +97,7 @@ struct tier {
 
 struct limit {
     config_name name;
+    uint32_t hash;   /* limit_hash(name): names its cell in a group */
     config_text key; /* "global", "policy", "ip", or names of arguments; several are joined: "ip, user" */
     enum algorithm algorithm;
     uint32_t concurrent; /* requests in flight; 0: it is a rate */

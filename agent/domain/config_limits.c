@@ -3,12 +3,16 @@
  *
  *   burst * window / quota <= 30 days     a group's TTL is 32 bits of ms (docs/wire.md, claim)
  *   one name, key and kind, "global"      one rate, burst and tiers: it is one bucket
+ *   names in one policy                   differ, and so do their hashes: they name the cells of a group
+ *   ipv4_prefix, ipv6_prefix              want "ip" in the key
  *
  * Increment and capacity are whole ticks of 100 ns, rounded up: never more than the rate (docs/wire.md). */
 #include "domain/config_inner.h"
 
 #include <string.h>
 
+#include "domain/policy.h"
+#include "domain/subject.h"
 #include "domain/units.h"
 
 enum { TICKS_PER_SECOND = 10000000 };
@@ -93,9 +97,30 @@ static void check_concurrent(struct check *k, const struct limit *l)
         check_say(k, "charge", not_here);
 }
 
+static bool has_term(const struct limit *l, const char *term)
+{
+    bool has = false;
+    for (unsigned i = 0; i < l->nterms; i++)
+        has = has || strcmp(l->terms[i], term) == 0;
+    return has;
+}
+
+/* Bits of an address that nobody counts by. */
+static void check_prefixes(struct check *k, const struct limit *l)
+{
+    static const char no_address[] = "says how many bits of an address count, and `key` has no \"ip\"";
+    if (l->nterms == 0 || has_term(l, "ip"))
+        return;
+    if (l->ipv4_prefix != SUBJECT_IPV4_PREFIX)
+        check_say(k, "ipv4_prefix", no_address);
+    if (l->ipv6_prefix != SUBJECT_IPV6_PREFIX)
+        check_say(k, "ipv6_prefix", no_address);
+}
+
 static void check_kind(struct check *k, struct limit *l)
 {
     compile_terms(l);
+    check_prefixes(k, l);
     if (l->concurrent > 0) {
         check_concurrent(k, l);
         return;
@@ -107,10 +132,17 @@ static void check_kind(struct check *k, struct limit *l)
 static void check_limit_name(struct check *k, const struct policy *p, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (*p->limits[n].name && strcmp(p->limits[i].name, p->limits[n].name) == 0) {
+        if (!*p->limits[n].name || p->limits[i].hash != p->limits[n].hash)
+            continue;
+        if (strcmp(p->limits[i].name, p->limits[n].name) == 0) {
             check_say(k, "name", "this policy has a limit of that name already");
-            return;
+        } else {
+            text_str(check_begin(k, "name"), "has the same hash as '");
+            text_str(&k->text, p->limits[i].name);
+            text_str(&k->text, "': one of them must be called otherwise");
+            check_report(k);
         }
+        return;
     }
 }
 
@@ -132,13 +164,11 @@ static bool same_tiers(const struct limit *a, const struct limit *b)
 /* Do both count in one place (domain/subject)? Only a global one is counted in more than one policy. */
 static bool counted_together(const struct limit *a, const struct limit *b)
 {
-    bool global = false, same = a->nterms == b->nterms && strcmp(a->name, b->name) == 0 &&
-                                a->algorithm == b->algorithm && (a->concurrent > 0) == (b->concurrent > 0);
-    for (unsigned i = 0; same && i < a->nterms; i++) {
+    bool same = a->nterms == b->nterms && strcmp(a->name, b->name) == 0 && a->algorithm == b->algorithm &&
+                (a->concurrent > 0) == (b->concurrent > 0);
+    for (unsigned i = 0; same && i < a->nterms; i++)
         same = strcmp(a->terms[i], b->terms[i]) == 0;
-        global = global || strcmp(a->terms[i], "global") == 0;
-    }
-    return same && global;
+    return same && has_term(a, "global");
 }
 
 /* The limit that it is counted together with in one of the first n policies; NULL: there is none. */
@@ -173,6 +203,7 @@ static void check_shared(struct check *k, unsigned policy, const struct limit *l
 void check_limit(struct check *k, unsigned policy, unsigned limit)
 {
     struct policy *p = &k->config->policies[policy];
+    p->limits[limit].hash = limit_hash(p->limits[limit].name);
     check_limit_name(k, p, limit);
     check_kind(k, &p->limits[limit]);
     check_shared(k, policy, &p->limits[limit]);

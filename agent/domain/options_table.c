@@ -259,7 +259,7 @@ static const struct option limit_options[] = {
           "What is counted apart: \"global\", \"policy\", \"ip\", names of message arguments; several: \"ip, "
           "user\". Global limits of one name and key are one, in all policies."),
     RANGE("ipv4_prefix", COUNT, ipv4_prefix, "32", "1", "32", RELOAD,
-          "Bits of an IPv4 address that count for \"ip\"."),
+          "Bits of an IPv4 address that count for \"ip\", which the key must have."),
     RANGE("ipv6_prefix", COUNT, ipv6_prefix, "64", "33", "128", RELOAD,
           "The same of an IPv6 address; beyond 64 a client can choose them itself."),
     PLAIN("tier", NAME, tier, "", OPTIONAL | RELOAD,

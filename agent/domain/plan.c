@@ -127,6 +127,13 @@ static const struct pace *pace_of(const struct limit *l, const struct request_fa
     return &l->pace;
 }
 
+/* What never passes costs one more than fits at once, whatever it costs: times its increment it stays exact in a double.
+ * burst: of a sliding window its quota. */
+static uint32_t clipped(uint32_t cost, const struct pace *p)
+{
+    return cost > p->burst ? p->burst + 1 : cost;
+}
+
 /* A missing cost is 1. false: it is no whole number, and 0 is left in *cost. */
 static bool cost_of(const struct limit *l, const struct request_facts *f, uint32_t *cost)
 {
@@ -163,6 +170,7 @@ static bool plan_limits(struct plan *out, const struct request_facts *f)
         if (lacks && detail == detail_term)
             continue;
         l.pace = pace_of(l.limit, f);
+        l.cost = clipped(l.cost, l.pace);
         subject_limit(out->policy, l.limit, f, &l.subject);
         if (l.limit->concurrent > 0)
             out->slots[out->nslots++] = l;

@@ -38,7 +38,7 @@ enum plan_kind { PLAN_PASS, PLAN_DENY, PLAN_CLAIM };
 struct plan_limit {
     const struct limit *limit;
     const struct pace *pace; /* of the request's tier */
-    uint32_t cost;
+    uint32_t cost;           /* at most one more than the pace lets through at once */
     struct record_id subject;
 };
 

@@ -15,11 +15,21 @@
 
 enum { STATUS_FIRST = 100, STATUS_LAST = 599 };
 
-uint32_t policy_hash(const char *name)
+static uint32_t hash_of(const char *use, const char *name)
 {
     uint8_t b[4];
-    digest_short("policy", name, strlen(name), b, sizeof b);
+    digest_short(use, name, strlen(name), b, sizeof b);
     return (uint32_t)le_get(b, sizeof b);
+}
+
+uint32_t policy_hash(const char *name)
+{
+    return hash_of("policy", name);
+}
+
+uint32_t limit_hash(const char *name)
+{
+    return hash_of("limit-name", name);
 }
 
 const struct policy *policy_find(const struct config *c, struct spop_slice name)

@@ -8,6 +8,7 @@
 
 /* First four bytes of the digest of the name, little-endian: the same in every agent and every version. */
 uint32_t policy_hash(const char *name);
+uint32_t limit_hash(const char *name);
 const struct policy *policy_find(const struct config *c, struct spop_slice name); /* NULL: none */
 const struct policy *policy_by_hash(const struct config *c, uint32_t hash);       /* NULL: none */
 

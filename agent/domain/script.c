@@ -20,7 +20,7 @@ _Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a 
 enum {
     CLAIM_FIXED = 66, /* bytes of the claim's first argument without the process and the digits of a time */
     GROUP_FIXED = 2,  /* of one group without the digits of its ttl */
-    LIMIT_FIXED = 25, /* of one limit in it */
+    LIMIT_FIXED = 29, /* of one limit in it */
     LIMIT_BUCKET = 1, /* kinds */
     LIMIT_WINDOW = 2,
     LIMIT_SHADOW = 16, /* marks on them */
@@ -104,6 +104,7 @@ static void put_limit(struct buf *out, const struct plan_limit *l)
     bool window = l->limit->algorithm == ALGORITHM_WINDOW;
     buf_u8(out, (uint8_t)((window ? LIMIT_WINDOW : LIMIT_BUCKET) | (l->limit->shadow ? LIMIT_SHADOW : 0) |
                           (l->limit->charge == CHARGE_ALL ? LIMIT_EACH : 0)));
+    buf_le(out, l->limit->hash, 4);
     if (window) {
         buf_f64(out, span_of(l));
         buf_f64(out, l->pace->capacity);

@@ -3,9 +3,10 @@
  *
  *   record   policy, principal's name, its text, key          TAG: of the principal's text, else of the key
  *            (and by the policy's scope host, or host and path)
- *   limit    scope, name, then name and text of each term     TAG: of the principal if it is a term, else of
- *                                                                  the first term with a text, else of the name
- *   window  as limit, and its name: alone in its group
+ *   bucket   scope, name, then name and text of each term     TAG: of the principal if it is a term, else of
+ *            (an address: and how many of its bits)                 the first term with a text, else of the name
+ *   window   as bucket, and its name: alone in its group
+ *   limit    as bucket: the slots of a concurrency limit
  *
  * One client's keys share a TAG, so that its claim and its limits are in one slot of a Redis cluster. */
 #include "domain/subject.h"
@@ -14,17 +15,26 @@
 
 #include <string.h>
 
-struct spop_slice subject_address(const struct spop_value *src, unsigned ipv4_prefix, unsigned ipv6_prefix,
-                                  char scratch[SUBJECT_SCRATCH])
+/* 4 or 16 bytes; empty: no address. */
+static struct spop_slice whole_address(const struct spop_value *src)
 {
     static const char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (char)0xff, (char)0xff};
     struct spop_slice a = src->bytes;
     if (src->type != SPOP_IPV4 && src->type != SPOP_IPV6)
         return (struct spop_slice){0};
     if (a.len == 16 && memcmp(a.ptr, mapped, sizeof mapped) == 0)
-        a = (struct spop_slice){a.ptr + 12, 4};
+        return (struct spop_slice){a.ptr + 12, 4};
+    return a;
+}
+
+struct spop_slice subject_address(const struct spop_value *src, unsigned ipv4_prefix, unsigned ipv6_prefix,
+                                  char scratch[SUBJECT_SCRATCH])
+{
+    struct spop_slice a = whole_address(src);
     unsigned bits = a.len == 4 ? ipv4_prefix : ipv6_prefix;
     size_t len = (bits + 7) / 8;
+    if (a.len == 0)
+        return a;
     memcpy(scratch, a.ptr, len);
     if (bits % 8 > 0)
         scratch[len - 1] = (char)((unsigned char)scratch[len - 1] & 0xff00u >> bits % 8);
@@ -141,23 +151,40 @@ const char *subject_lacks(const struct limit *l, const struct request_facts *f)
     return NULL;
 }
 
+/* How many bits of an address count; the number says of which family it is (domain/options_table). */
+static void prefix_field(struct digest *d, const struct limit *l, const struct request_facts *f)
+{
+    struct spop_slice a = whole_address(&f->src);
+    uint8_t bits = (uint8_t)(a.len == 4 ? l->ipv4_prefix : l->ipv6_prefix);
+    digest_field(d, &bits, a.len > 0);
+}
+
+/* Each kind's values have a shape of their own. */
+static const char *label_of(const struct limit *l)
+{
+    if (l->concurrent > 0)
+        return "limit";
+    return l->algorithm == ALGORITHM_WINDOW ? "window" : "bucket";
+}
+
 void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
                    struct record_id *id)
 {
     bool global = is_global(l);
     const char *name = global ? l->name : p->name;
     const char *tagged = tag_term(p, l, global);
-    bool window = l->algorithm == ALGORITHM_WINDOW;
     char scratch[SUBJECT_SCRATCH];
     struct digest d;
-    digest_begin(&d, sizeof id->digest, window ? "window" : "limit");
+    digest_begin(&d, sizeof id->digest, label_of(l));
     field(&d, slice_of(global ? "global" : "policy"));
     field(&d, slice_of(name));
     for (unsigned i = 0; i < l->nterms; i++) {
         field(&d, slice_of(l->terms[i]));
         field(&d, term_text(p, l, f, l->terms[i], scratch));
+        if (same(l->terms[i], "ip"))
+            prefix_field(&d, l, f);
     }
-    if (window)
+    if (l->algorithm == ALGORITHM_WINDOW)
         field(&d, slice_of(l->name));
     digest_end(&d, id->digest);
     tag(id, tagged ? text_of(f, l, tagged, scratch) : slice_of(name));

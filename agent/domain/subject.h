@@ -3,11 +3,12 @@
  *
  *   record   digest = policy, principal, its text, key; by `scope` the host too, or host and path
  *            TAG    = of the principal's text (of the key where the principal is `none`)
- *   limits   digest = `policy` and its name, or `global` and the limit's; then each term and its text
+ *   limits   digest = `policy` and its name, or `global` and the limit's; then each term and its text; behind an
+ *                     address how many of its bits count, so that a net is not taken for its first address
  *            TAG    = of the text of one term: the policy's principal (not where the limit is global), else
  *                     the first about the client; none is about the client: of that name
  *
- *   window   the same as limits, `window` for `limit`, and the limit's name: a sliding window has its own group
+ *   window   the same as limits, and the limit's name: a sliding window has its own group
  *   slots    as limits; an execution that only holds slots is named by its rid, in the TAG of the first of them
  *
  * So limits with equal terms in one policy share a group, a limit with the term `global` is shared by all

@@ -7,7 +7,7 @@
 #include "domain/le.h"
 #include "domain/script.h"
 
-enum { HEAD = 12, ENTRY = 12, COUNT_AT = 8 };
+enum { HEAD = 12, ENTRY = 12, COUNT_AT = 8, TAT_AT = 4 };
 
 static const double TICKS_PER_US = 10, TICKS_PER_S = 1e7, EPOCH_US = 1672531200e6,
                     TICKS_END = 9007199254740992.0;
@@ -66,7 +66,7 @@ bool usage_window(struct spop_slice value, uint64_t now_us, uint64_t ttl_ms, str
 bool usage_bucket(const char *cell, uint64_t now_us, double *seconds)
 {
     double tat, now = ticks_of(now_us);
-    if (!read_ticks(cell, &tat))
+    if (!read_ticks(cell + TAT_AT, &tat))
         return false;
     *seconds = tat > now ? (tat - now) / TICKS_PER_S : 0;
     return true;

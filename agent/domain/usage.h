@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What a limits group's value says of its use (docs/wire.md, Limits group). Pure.
  *
- *   token buckets    | TAT d |  for each limit of the subject
+ *   token buckets    | name 4 | TAT d |  for each limit of the subject
  *   sliding window   | first d | used 4 |  then entries  | last d | count 4 |
  *
  * A value does not name its kind. Whole numbers of ticks whose counts add up to `used` are a window; that three buckets
@@ -14,7 +14,7 @@
 
 #include "spop/slice.h"
 
-enum { USAGE_CELL = 8, USAGE_BYTES = 12 + 61 * 12 /* of the largest window */ };
+enum { USAGE_CELL = 12, USAGE_BYTES = 12 + 61 * 12 /* of the largest window */ };
 
 struct usage_window {
     uint32_t requests; /* that count now */

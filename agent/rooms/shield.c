@@ -127,9 +127,9 @@ void shield_forget(struct shield *s, const struct record_id *subject)
     }
 }
 
-static const struct entry *find(const struct shield *s, const struct record_id *subject, unsigned cell)
+static struct entry *find(const struct shield *s, const struct record_id *subject, unsigned cell)
 {
-    const struct entry *set = set_of(s, subject);
+    struct entry *set = set_of(s, subject);
     for (size_t i = 0; i < s->ways; i++)
         if (is_of(&set[i], subject, cell))
             return &set[i];
@@ -171,29 +171,46 @@ static double decided_by(const struct entry *before, double redis_us, double sen
     return by >= sent && by < read ? by : read;
 }
 
+/* Of the plan's i-th limit. */
+static void remember(struct entry *e, const struct plan *p, unsigned i, const struct outcome *o, double sent,
+                     double read)
+{
+    const struct plan_limit *l = &p->limits[i];
+    unsigned cell = cell_of(p, i);
+    double redis_us = (double)o->now_us;
+    *e = (struct entry){
+        .subject = l->subject,
+        .cell = (uint8_t)cell,
+        .used = true,
+        .cost = l->cost,
+        .capacity = l->pace->capacity,
+        .sent = sent,
+        .decided = is_of(e, &l->subject, cell) ? decided_by(e, redis_us, sent, read) : read,
+        .redis_us = redis_us,
+        .level = o->level[i],
+        .back = o->back[i],
+        .wait_us = o->wait_us[i],
+        .over = sent + o->back[i] / TICKS_PER_US / US_PER_S,
+    };
+}
+
 void shield_learn(struct shield *s, const struct plan *p, const struct outcome *o, double sent, double read)
 {
-    if (!s->entries || o->kind != OUTCOME_LIMITED || p->nslots > 0)
+    if (!s->entries || p->nslots > 0)
         return;
-    for (unsigned i = 0; i < p->nlimits; i++) {
-        const struct plan_limit *l = &p->limits[i];
-        unsigned cell = cell_of(p, i);
-        double redis_us = (double)o->now_us;
-        struct entry *e = place(s, &l->subject, cell, sent);
-        *e = (struct entry){
-            .subject = l->subject,
-            .cell = (uint8_t)cell,
-            .used = true,
-            .cost = l->cost,
-            .capacity = l->pace->capacity,
-            .sent = sent,
-            .decided = is_of(e, &l->subject, cell) ? decided_by(e, redis_us, sent, read) : read,
-            .redis_us = redis_us,
-            .level = o->level[i],
-            .back = o->back[i],
-            .wait_us = o->wait_us[i],
-            .over = sent + o->back[i] / TICKS_PER_US / US_PER_S,
-        };
+    for (unsigned i = 0; i < p->nlimits; i++)
+        remember(place(s, &p->limits[i].subject, cell_of(p, i), sent), p, i, o, sent, read);
+}
+
+void shield_refresh(struct shield *s, const struct plan *p, const struct outcome *o, double sent, double read)
+{
+    for (unsigned i = 0; o->has_levels && i < p->nlimits && s->live > 0; i++) {
+        struct entry *e = find(s, &p->limits[i].subject, cell_of(p, i));
+        if (!e)
+            continue;
+        remember(e, p, i, o, sent, read);
+        e->used = p->limits[i].limit->algorithm != ALGORITHM_WINDOW;
+        set_live(s, s->live - !e->used);
     }
 }
 

@@ -102,7 +102,7 @@ bool txn_shielded(struct txn *t);
 /* Has Redis just said that this key is finished, and does no limit count replays? True: it was replayed, without Redis, and t is
  * gone. */
 bool txn_replayed(struct txn *t);
-/* A refusal by limits is remembered (rooms/shield). */
+/* A refusal by limits is remembered, and what was charged since (rooms/shield). */
 void txn_shield_learn(struct txn *t, const struct outcome *o);
 
 /* txn_shared.c */

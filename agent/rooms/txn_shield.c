@@ -3,7 +3,7 @@
  *
  *   request ─┬─ over a limit that it is known to be over (rooms/shield) ──────► 429     ACCEPTANCE R16
  *            ├─ its key was finished at most a second ago (rooms/replay) ─────► replay  ACCEPTANCE R20
- *            └─ else ──► claim ──► a refusal by limits is learned
+ *            └─ else ──► claim ──► a refusal by limits is learned, what is charged is added to it
  *
  * Only where a claim could be sent as well: without Redis what is said then is said. */
 #include "rooms/txn_inner.h"
@@ -19,10 +19,13 @@ static void enter(struct gate *g)
 void txn_shield_learn(struct txn *t, const struct outcome *o)
 {
     struct gate *g = t->gate;
-    if (o->kind != OUTCOME_LIMITED || t->config != g->config)
+    if (t->config != g->config)
         return;
     enter(g);
-    shield_learn(g->shield, &t->plan, o, t->asked, monotonic_now());
+    if (o->kind == OUTCOME_LIMITED)
+        shield_learn(g->shield, &t->plan, o, t->asked, monotonic_now());
+    else
+        shield_refresh(g->shield, &t->plan, o, t->asked, monotonic_now());
 }
 
 static void answer(struct txn *t, const struct outcome *o, enum metric counter)

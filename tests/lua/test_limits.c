@@ -18,6 +18,7 @@
 
 static const uint64_t EPOCH_US = 1672531200000000; /* 2023-01-01 UTC */
 static const double TICKS_PER_US = 10;
+enum { CELL = 12 }; /* name 4, TAT 8 */
 
 static double ticks(uint64_t us)
 {
@@ -26,15 +27,20 @@ static double ticks(uint64_t us)
 
 static void plant_tats(struct gate *g, unsigned limit, const double *tats, unsigned n)
 {
-    redis_server_do(&g->redis, "SET %s %b PX 600000", gate_limit_key(g, limit), tats, n * sizeof *tats);
+    buf_reset(&g->out);
+    for (unsigned i = 0; i < n; i++) {
+        buf_le(&g->out, g->plan.limits[limit + i].limit->hash, 4);
+        buf_f64(&g->out, tats[i]);
+    }
+    redis_server_do(&g->redis, "SET %s %b PX 600000", gate_limit_key(g, limit), g->out.data, g->out.len);
 }
 
 static double tat_of(struct gate *g, unsigned limit, unsigned cell)
 {
     double tat = -1;
     redisReply *r = redisCommand(g->redis.c, "GET %s", gate_limit_key(g, limit));
-    if (r->type == REDIS_REPLY_STRING && (size_t)r->len >= 8 * (size_t)cell + 8)
-        memcpy(&tat, r->str + 8 * cell, sizeof tat);
+    if (r->type == REDIS_REPLY_STRING && (size_t)r->len >= CELL * ((size_t)cell + 1))
+        memcpy(&tat, r->str + CELL * cell + 4, sizeof tat);
     freeReplyObject(r);
     return tat;
 }
@@ -236,6 +242,8 @@ static void clock_step_back_is_bounded(void **state)
     assert_int_equal(gate_claim(g), 'G');
 }
 
+#define NAME "\1\0\0\x80" /* of the fixture's first limit of a subject */
+
 /* Broken values count as a full bucket: nobody gets more, nobody waits for more than it takes to refill. */
 static void broken_values(void **state)
 {
@@ -246,15 +254,15 @@ static void broken_values(void **state)
         const char *bytes;
         size_t len;
     } values[] = {
-        {"",                     0},
-        {"1234567",              7},
-        {"123456789",            9},
-        {"\0\0\0\0\0\0\xf8\x7f", 8}, /* NaN */
-        {"\0\0\0\0\0\0\xf0\x7f", 8}, /* infinity */
-        {"\0\0\0\0\0\0\xf0\xff", 8}, /* minus infinity */
-        {"\0\0\0\0\0\0\xf0\xbf", 8}, /* -1 */
-        {"\0\0\0\0\0\0\xe0\x3f", 8}, /* 0.5 */
-        {"abcdefgh",             8},
+        {"",                          0 },
+        {"12345678",                  8 },
+        {"1234567890123",             13},
+        {NAME "\0\0\0\0\0\0\xf8\x7f", 12}, /* NaN */
+        {NAME "\0\0\0\0\0\0\xf0\x7f", 12}, /* infinity */
+        {NAME "\0\0\0\0\0\0\xf0\xff", 12}, /* minus infinity */
+        {NAME "\0\0\0\0\0\0\xf0\xbf", 12}, /* -1 */
+        {NAME "\0\0\0\0\0\0\xe0\x3f", 12}, /* 0.5 */
+        {NAME "abcdefgh",             12},
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         redis_server_do(&g->redis, "SET %s %b PX 600000", gate_limit_key(g, 0), values[i].bytes,
@@ -286,6 +294,113 @@ static void shorter_group(void **state)
     assert_int_equal(remaining(g, 1), 9);
 }
 
+/* The limits of a policy at one time: which of three, in which order. */
+static void have(struct gate *g, const struct plan_limit all[3], const char *which)
+{
+    for (g->plan.nlimits = 0; which[g->plan.nlimits]; g->plan.nlimits++)
+        g->plan.limits[g->plan.nlimits] = all[which[g->plan.nlimits] - 'a'];
+}
+
+static void expect_left(struct gate *g, unsigned a, unsigned b)
+{
+    assert_int_equal(remaining(g, 0), a);
+    assert_int_equal(remaining(g, 1), b);
+}
+
+/* R12: what is used follows the limit's name, wherever the limit stands; what an agent does not have is kept for who has. */
+static void consumption_follows_the_name(void **state)
+{
+    struct gate *g = *state;
+    struct plan_limit all[3];
+    only_limits(g);
+    gate_limit(g, 6, 60, 1);
+    gate_limit(g, 10, 3600, 1);
+    gate_limit(g, 3, 86400, 1);
+    memcpy(all, g->plan.limits, sizeof all);
+    have(g, all, "a");
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(gate_claim(g), 'G'); /* a 3 */
+    have(g, all, "ba");
+    assert_int_equal(gate_claim(g), 'G'); /* a 4, b 1 */
+    expect_left(g, 9, 2);
+    have(g, all, "ab");
+    assert_int_equal(gate_claim(g), 'G'); /* a 5, b 2 */
+    expect_left(g, 1, 8);
+    have(g, all, "cb");
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(gate_claim(g), 'G'); /* b 5, c 3 */
+    assert_int_equal(gate_claim(g), 'L');
+    assert_true(g->outcome.wait_us[0] > 0 && g->outcome.wait_us[1] == 0);
+    expect_left(g, 0, 5);
+    assert_in_range(redis_server_int(&g->redis, "PTTL %s", gate_limit_key(g, 0)), 86400000, 86460000);
+    have(g, all, "ba");
+    assert_int_equal(gate_claim(g), 'G'); /* a 6, b 6 */
+    expect_left(g, 4, 0);
+    /* c is of another agent now, and its day is longer than theirs. */
+    assert_in_range(redis_server_int(&g->redis, "PTTL %s", gate_limit_key(g, 0)), 86400000 - 5000, 86460001);
+    assert_int_equal(gate_claim(g), 'L');
+    have(g, all, "c");
+    assert_int_equal(gate_claim(g), 'L');
+}
+
+/* What others have left in a group is bounded: so many cells, none that is over, none of a time that no limit has. */
+static void others_are_bounded(void **state)
+{
+    struct gate *g = *state;
+    only_limits(g);
+    gate_limit(g, 6, 60, 1);
+    double now = ticks(gate_now_us(g));
+    const double tats[] = {now + 1e7, 0,         now - 1,   now + 4e13, 1e300,     0.0 / 0.0,
+                           now + 9e8, now + 8e8, now + 8e8, now + 8e8,  now + 8e8, now + 8e8,
+                           now + 8e8, now + 8e8, now + 9e9, now + 9e9};
+    buf_reset(&g->out);
+    for (unsigned i = 0; i < sizeof tats / sizeof *tats; i++) {
+        buf_le(&g->out, g->policy.limits[0].hash + i, 4);
+        buf_f64(&g->out, tats[i]);
+    }
+    redis_server_do(&g->redis, "SET %s %b PX 600000", gate_limit_key(g, 0), g->out.data, g->out.len);
+    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(redis_server_int(&g->redis, "STRLEN %s", gate_limit_key(g, 0)), 9 * CELL);
+    assert_true(tat_of(g, 0, 0) == now + 1e7 + 1e8);
+    assert_true(tat_of(g, 0, 1) == now + 9e8 && tat_of(g, 0, 2) == now + 8e8);
+    assert_in_range(redis_server_int(&g->redis, "PTTL %s", gate_limit_key(g, 0)), 90000 + 55000,
+                    90000 + 60001);
+}
+
+/* R10: what the agent says of a cost that never passes (domain/plan clips it), at the borders of paces. */
+static void never_passes(void **state)
+{
+    static const struct {
+        unsigned n, seconds;
+    } paces[] = {
+        {1,       2592000},
+        {10,      86400  },
+        {10,      60     },
+        {1000000, 1      },
+        {1000000, 2592000},
+        {3,       7      },
+        {1,       1      }
+    };
+    struct gate *g = *state;
+    only_limits(g);
+    for (size_t i = 0; i < sizeof paces / sizeof *paces; i++) {
+        for (unsigned used = 0; used < 2; used++) {
+            g->policy.nlimits = g->plan.nlimits = 0;
+            redis_server_do(&g->redis, "FLUSHALL");
+            gate_limit(g, paces[i].n, paces[i].seconds, 1);
+            g->plan.limits[0].cost = paces[i].n;
+            for (unsigned k = 0; k < used; k++)
+                assert_int_equal(gate_claim(g), 'G');
+            g->plan.limits[0].cost = paces[i].n + 1;
+            assert_true(plan_never_passes(&g->plan.limits[0]));
+            assert_int_equal(gate_claim(g), 'L');
+            g->policy.limits[0].shadow = true;
+            assert_int_equal(gate_claim(g), 'G');
+            assert_true(g->outcome.wait_us[0] > 0);
+        }
+    }
+}
+
 /* R9, within one Redis: exactly the budget passes, whoever asks. */
 static void exactly_the_budget(void **state)
 {
@@ -314,6 +429,9 @@ int main(void)
         T(clock_step_back_is_bounded),
         T(broken_values),
         T(shorter_group),
+        T(consumption_follows_the_name),
+        T(others_are_bounded),
+        T(never_passes),
         T(exactly_the_budget),
     };
     return cmocka_run_group_tests(tests, gate_start, gate_stop);

@@ -143,6 +143,12 @@ static bool counts(const struct gate *g, const struct plan_limit *l)
     return !g->plan.count_only || l->limit->charge == CHARGE_ALL;
 }
 
+/* The i-th limit's, wherever it stands in the plan now. */
+static struct model *model_of(const struct gate *g, struct model *models, unsigned i)
+{
+    return &models[g->plan.limits[i].limit - g->policy.limits];
+}
+
 /* One claim at that time, seen by both. Returns how many us it must wait, 0: it passed. */
 static uint64_t step(struct gate *g, struct model *models, uint64_t us)
 {
@@ -150,7 +156,7 @@ static uint64_t step(struct gate *g, struct model *models, uint64_t us)
     bool refused = false;
     for (unsigned i = 0; i < g->plan.nlimits; i++) {
         const struct plan_limit *l = &g->plan.limits[i];
-        wait[i] = model_wait(&models[i], l, now);
+        wait[i] = model_wait(model_of(g, models, i), l, now);
         wait[i] = counts(g, l) && wait[i] > 0 ? wait[i] : 0;
         refused = refused || (wait[i] > 0 && !l->limit->shadow);
     }
@@ -158,7 +164,7 @@ static uint64_t step(struct gate *g, struct model *models, uint64_t us)
     uint64_t longest = 0;
     for (unsigned i = 0; i < g->plan.nlimits; i++) {
         const struct plan_limit *l = &g->plan.limits[i];
-        struct model *m = &models[i];
+        struct model *m = model_of(g, models, i);
         uint64_t wait_us = (uint64_t)(wait[i] + 9) / 10;
         if (refused || l->limit->shadow)
             assert_true(g->outcome.wait_us[i] == (double)wait_us);
@@ -204,6 +210,18 @@ static void draw_limits(struct gate *g, struct model *models)
     }
 }
 
+/* Another configuration now and then: the two that share a group change places, or one of them is not there. */
+static void draw_order(struct gate *g, const struct plan_limit all[LIMITS])
+{
+    uint64_t first = any(2), gone = any(8);
+    g->plan.nlimits = 0;
+    for (unsigned i = 0; i < LIMITS; i++) {
+        unsigned from = i < 2 ? (unsigned)(i ^ first) : i;
+        if (from != gone || from > 1)
+            g->plan.limits[g->plan.nlimits++] = all[from];
+    }
+}
+
 static void draw_request(struct gate *g)
 {
     g->plan.count_only = any(5) == 0;
@@ -228,13 +246,17 @@ static void run(struct gate *g, uint64_t number)
 {
     static struct model models[LIMITS];
     unsigned passed = 0, waited = 0;
+    struct plan_limit all[LIMITS];
     uint64_t us = START_US + number;
     seed = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
     print_message("SEED=%llu\n", (unsigned long long)number);
     redis_server_do(&g->redis, "FLUSHALL");
     draw_limits(g, models);
+    memcpy(all, g->plan.limits, sizeof all);
     for (unsigned i = 0; i < STEPS; i++) {
         us += draw_pause();
+        if (any(20) == 0)
+            draw_order(g, all);
         draw_request(g);
         uint64_t wait = step(g, models, us);
         passed += wait == 0;

@@ -57,10 +57,18 @@ static bool refuses(struct gate *g, uint64_t us, struct outcome *o)
     return shield_refuses(shield, &g->plan, seconds(us), us, o);
 }
 
+static void tell(struct gate *g, double sent, double read)
+{
+    if (g->outcome.kind == OUTCOME_LIMITED)
+        shield_learn(shield, &g->plan, &g->outcome, sent, read);
+    else
+        shield_refresh(shield, &g->plan, &g->outcome, sent, read);
+}
+
 static char claim_and_learn(struct gate *g, uint64_t us)
 {
     char kind = gate_claim_at(g, us);
-    shield_learn(shield, &g->plan, &g->outcome, seconds(us), seconds(us));
+    tell(g, seconds(us), seconds(us));
     return kind;
 }
 
@@ -105,6 +113,57 @@ static void each_cost_has_its_moment(void **state)
     gold.capacity *= 2;
     g->plan.limits[0].pace = &gold;
     assert_false(refuses(g, T, &o));
+}
+
+/* R16: what was let pass after the refusal is in the wait that is told, by whatever cost or tier. */
+static void the_wait_is_the_gates(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 10, 60, 1);
+    struct pace small = g->policy.limits[0].pace;
+    small.capacity /= 5;
+    g->plan.limits[0].cost = 8;
+    assert_int_equal(claim_and_learn(g, T), 'G');
+    g->plan.limits[0].cost = 5;
+    assert_int_equal(claim_and_learn(g, T), 'L');
+    g->plan.limits[0].cost = 2;
+    assert_int_equal(claim_and_learn(g, T + SECOND), 'G');
+    g->plan.limits[0].cost = 5;
+    assert_true(refuses(g, T + 2 * SECOND, &o));
+    assert_int_equal(gate_claim_at(g, T + 2 * SECOND), 'L');
+    assert_true(o.wait_us[0] == 28e6 && g->outcome.wait_us[0] == 28e6 && o.level[0] == g->outcome.level[0]);
+    g->plan.limits[0].cost = 1;
+    g->plan.limits[0].pace = &small;
+    assert_true(refuses(g, T + 2 * SECOND, &o));
+    assert_int_equal(gate_claim_at(g, T + 2 * SECOND), 'L');
+    assert_true(o.wait_us[0] == g->outcome.wait_us[0]);
+    assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], 1);
+}
+
+/* A grant says no wait of a window; one of a limit that is not known here is not remembered. */
+static void a_window_is_asked_after_a_grant(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_window(g, 2, 10, 1);
+    struct pace large = g->policy.limits[0].pace;
+    large.capacity = 9;
+    assert_int_equal(claim_and_learn(g, T), 'G');
+    assert_int_equal(claim_and_learn(g, T + SECOND), 'G');
+    assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], 0);
+    assert_int_equal(claim_and_learn(g, T + SECOND), 'L');
+    assert_true(refuses(g, T + SECOND, &o));
+    g->plan.limits[0].pace = &large;
+    assert_int_equal(claim_and_learn(g, T + SECOND), 'G');
+    g->plan.limits[0].pace = &g->policy.limits[0].pace;
+    assert_int_equal(metrics.value[METRIC_SHIELD_ENTRIES], 0);
+    assert_false(refuses(g, T + 2 * SECOND, &o));
+    assert_int_equal(claim_and_learn(g, T + 2 * SECOND), 'L');
+    assert_true(refuses(g, T + 2 * SECOND, &o));
+    assert_true(o.wait_us[0] == g->outcome.wait_us[0]);
 }
 
 /* A full window; another cost would have another moment, so it is asked. */
@@ -363,7 +422,7 @@ static void same_verdicts(void **state)
             check_same(g, &said);
         }
         if (rand() % 3)
-            shield_learn(shield, &g->plan, &g->outcome, seconds(at) - late(), seconds(at) + late());
+            tell(g, seconds(at) - late(), seconds(at) + late());
     }
     for (unsigned i = 0; i < SHAPES; i++)
         assert_true(of[i] > 20);
@@ -382,6 +441,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(until_the_moment, begin, end),
         cmocka_unit_test_setup_teardown(each_cost_has_its_moment, begin, end),
+        cmocka_unit_test_setup_teardown(the_wait_is_the_gates, begin, end),
+        cmocka_unit_test_setup_teardown(a_window_is_asked_after_a_grant, begin, end),
         cmocka_unit_test_setup_teardown(window_until_the_moment, begin, end),
         cmocka_unit_test_setup_teardown(clock_steps, begin, end),
         cmocka_unit_test_setup_teardown(reply_takes_time, begin, end),

@@ -91,9 +91,13 @@ char gate_claim_as(struct gate *g, uint8_t rid)
     return gate_claim(g);
 }
 
+/* Named by what stands before it of the same subject. */
 static void put_limit(struct gate *g, struct limit *l, uint8_t subject)
 {
     struct plan_limit *p = &g->plan.limits[g->plan.nlimits++];
+    l->hash = 0x80000001;
+    for (const struct plan_limit *o = g->plan.limits; o < p; o++)
+        l->hash += o->subject.digest[0] == subject;
     *p = (struct plan_limit){.limit = l, .pace = &l->pace, .cost = 1};
     memcpy(p->subject.tag, "\xab\x01", 2);
     memset(p->subject.digest, subject, sizeof p->subject.digest);

@@ -38,7 +38,8 @@ char gate_claim(struct gate *g);
 char gate_claim_with(struct gate *g, uint64_t deadline_us, uint64_t contact_us, bool tell_me);
 /* Claims as another request: rid made of this byte. */
 char gate_claim_as(struct gate *g, uint8_t rid);
-/* Adds a limit to plan and policy: n requests per seconds, burst as many; subject made of this byte. */
+/* Adds a limit to plan and policy: n requests per seconds, burst as many; subject made of this byte. Its
+ * hash is 0x80000001 and how many there are before it of that subject. */
 void gate_limit(struct gate *g, unsigned n, unsigned seconds, uint8_t subject);
 /* The same with a sliding window; no other limit may have its subject. */
 void gate_window(struct gate *g, unsigned n, unsigned seconds, uint8_t subject);

@@ -63,6 +63,7 @@ static inline struct limit limit_of(const char *name, uint32_t quota, uint32_t w
           .ipv4_prefix = 32, .ipv6_prefix = 64
     };
     strcpy(l.name, name);
+    l.hash = limit_hash(name);
     strcpy(l.terms[l.nterms++], term1);
     if (term2)
         strcpy(l.terms[l.nterms++], term2);

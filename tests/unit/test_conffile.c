@@ -414,6 +414,8 @@ static void test_names_that_clash(void **state)
             "a") "); },\n"
                  "{ name = \"policy-191511\"; limits = (" LIMIT("a") "); } );\n",
         "2: policy 'policy-191511': option 'name': has the same hash as 'policy-150965'");
+    BAD("policies = ( { name = \"p\"; limits = (" LIMIT("limit-15842") ",\n" LIMIT("limit-56631") "); } );\n",
+        "2: policy 'p': limit 'limit-56631': option 'name': has the same hash as 'limit-15842'");
 }
 
 #define SLOTS(policy, limit)                                                                                 \
@@ -587,6 +589,11 @@ static void test_limits_that_cannot_be(void **state)
         "3: policy 'p': limit 'l': tier 'a': option 'name': this limit has a tier of that name already",
         "3: policy 'p': limit 'l': tier 'a': option 'burst': 31 is too large");
     BAD(IN_LIMIT("rate = \"6/min\"; ipv6_prefix = 32;"), "2: policy 'p': limit 'l': option 'ipv6_prefix'");
+    BAD("policies = ( { name = \"p\"; limits = ( { name = \"l\"; rate = \"6/min\"; key = \"global, user\";\n"
+        "ipv4_prefix = 24;\nipv6_prefix = 56; } ); } );\n",
+        "2: policy 'p': limit 'l': option 'ipv4_prefix': says how many bits of an address count, and `key` "
+        "has no \"ip\"",
+        "3: policy 'p': limit 'l': option 'ipv6_prefix': says how many bits");
     BAD(IN_LIMIT("rate = \"6/min\"; tiers = 1;"), "2: policy 'p': limit 'l': 'tiers': a list is wanted");
     BAD(IN_LIMIT("rate = \"6/min\"; tier = \"t\"; tiers = ( 1 );"),
         "2: policy 'p': limit 'l': 'tiers': every element");

@@ -56,21 +56,24 @@ static void test_cost(void **state)
         bool taken;
         uint32_t cost;
     } cases[] = {
-        {"5",                                0,          true,  5         },
-        {"007",                              0,          true,  7         },
-        {"0",                                0,          true,  0         },
-        {"99999999999999999999999999999999", 0,          true,  UINT32_MAX},
-        {NULL,                               3,          true,  3         },
-        {NULL,                               0,          true,  0         },
-        {NULL,                               4294967295, true,  UINT32_MAX},
-        {NULL,                               4294967296, true,  UINT32_MAX},
-        {NULL,                               -1,         false, 0         },
-        {"-1",                               0,          false, 0         },
-        {"+1",                               0,          false, 0         },
-        {"1.5",                              0,          false, 0         },
-        {"1 ",                               0,          false, 0         },
-        {"",                                 0,          false, 0         },
-        {"ten",                              0,          false, 0         },
+        {"5",                                0,          true,  5},
+        {"007",                              0,          true,  7},
+        {"0",                                0,          true,  0},
+        {"6",                                0,          true,  6},
+        {"7",                                0,          true,  7},
+        {"2147483647",                       0,          true,  7},
+        {"99999999999999999999999999999999", 0,          true,  7},
+        {NULL,                               3,          true,  3},
+        {NULL,                               0,          true,  0},
+        {NULL,                               4294967295, true,  7},
+        {NULL,                               4294967296, true,  7},
+        {NULL,                               -1,         false, 0},
+        {"-1",                               0,          false, 0},
+        {"+1",                               0,          false, 0},
+        {"1.5",                              0,          false, 0},
+        {"1 ",                               0,          false, 0},
+        {"",                                 0,          false, 0},
+        {"ten",                              0,          false, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct policy p = policy_payments();
@@ -93,6 +96,32 @@ static void test_cost(void **state)
         assert_int_equal(out.kind, PLAN_CLAIM);
         assert_int_equal(out.limits[0].cost, 0);
         assert_string_equal(out.lacks, "cost");
+    }
+    (void)state;
+}
+
+/* R10: whatever it costs, at whatever pace: what is over a limit never passes, and all that Redis reckons with it is exact. */
+static void test_cost_is_exact(void **state)
+{
+    static const uint32_t quotas[] = {1, 3, 10, 70001, 1000000}, windows[] = {1, 7, 60, 86400, 2592000};
+    static const double exact_us = 9007199254740992.0 / 10;
+    for (size_t i = 0; i < sizeof quotas / sizeof *quotas * sizeof windows / sizeof *windows; i++) {
+        struct policy p = policy_payments();
+        struct plan out;
+        p.limits[p.nlimits++] = limit_of("a", quotas[i / 5], windows[i % 5], "ip", NULL);
+        strcpy(p.limits[0].cost, "cost");
+        const uint32_t burst = p.limits[0].pace.burst;
+        const int64_t costs[] = {0,       1,          burst - 1,  burst,           burst + 1,
+                                 1043000, 2147483647, 2147483648, INT64_C(1) << 40};
+        for (size_t n = 0; n < sizeof costs / sizeof *costs; n++) {
+            struct request_facts f = facts_quote();
+            carry(&f, "cost", integer(costs[n]));
+            plan_with(&p, &f, &out);
+            const struct plan_limit *l = &out.limits[0];
+            assert_int_equal(plan_never_passes(l), costs[n] > burst);
+            assert_int_equal(l->cost, costs[n] > burst ? burst + 1 : costs[n]);
+            assert_true(l->limit->most + l->cost * l->pace->increment < exact_us);
+        }
     }
     (void)state;
 }
@@ -136,6 +165,7 @@ static void test_tiers(void **state)
     strcpy(l->tier, "plan");
     strcpy(l->tiers[l->ntiers++].name, "gold");
     strcpy(l->tiers[l->ntiers++].name, "silver");
+    l->tiers[0].pace.burst = l->tiers[1].pace.burst = 100;
     l->tiers[0].pace.quota = 1000;
     l->tiers[1].pace.quota = 100;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -234,9 +264,13 @@ static void test_charge(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cost),   cmocka_unit_test(test_cost_missing),
-        cmocka_unit_test(test_tiers),  cmocka_unit_test(test_shadow),
-        cmocka_unit_test(test_charge), cmocka_unit_test(test_refused_and_counted),
+        cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_cost_missing),
+        cmocka_unit_test(test_cost_is_exact),
+        cmocka_unit_test(test_tiers),
+        cmocka_unit_test(test_shadow),
+        cmocka_unit_test(test_charge),
+        cmocka_unit_test(test_refused_and_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

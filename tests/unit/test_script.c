@@ -100,9 +100,9 @@ static void table_of_scripts(void **state)
 }
 
 static struct limit limits[3] = {
-    {.pace = {.increment = 1e8, .capacity = 6e8}, .most = 6e8 },
-    {.pace = {.increment = 5, .capacity = 3e10},  .most = 3e10},
-    {.pace = {.increment = 7, .capacity = 8},     .most = 8   }
+    {.hash = 0x64636261, .pace = {.increment = 1e8, .capacity = 6e8}, .most = 6e8 },
+    {.hash = 0x68676665, .pace = {.increment = 5, .capacity = 3e10},  .most = 3e10},
+    {.hash = 0x6c6b6a69, .pace = {.increment = 7, .capacity = 8},     .most = 8   }
 };
 static struct policy policy = {
     .hash = 0x04030201,
@@ -162,6 +162,7 @@ static void claim_with_everything(void **state)
             buf_u8(&want, 1);
         }
         buf_u8(&want, 1);
+        buf_put(&want, "abcdefghijkl" + 4 * i, 4);
         buf_f64(&want, limits[i].pace.increment);
         buf_f64(&want, limits[i].pace.capacity);
         buf_f64(&want, limits[i].most);
@@ -177,8 +178,9 @@ static void claim_with_limits_of_each_kind(void **state)
     (void)state;
     struct plan p = sample_plan();
     struct pace tier = {.window_s = 60, .increment = 2, .capacity = 30};
-    struct limit shadow = {.shadow = true, .charge = CHARGE_ALL, .most = 5e9};
-    struct limit window = {.algorithm = ALGORITHM_WINDOW, .charge = CHARGE_ALL, .most = 7};
+    struct limit shadow = {.hash = 0x64636261, .shadow = true, .charge = CHARGE_ALL, .most = 5e9};
+    struct limit window = {
+        .hash = 0x68676665, .algorithm = ALGORITHM_WINDOW, .charge = CHARGE_ALL, .most = 7};
     struct pace whole = {.window_s = 7200, .increment = 1, .capacity = 7};
     struct buf out = {0}, want = {0};
     p.nlimits = 2;
@@ -193,6 +195,7 @@ static void claim_with_limits_of_each_kind(void **state)
     buf_str(&want, "560000");
     buf_u8(&want, 1);
     buf_u8(&want, 1 + 16 + 32);
+    buf_str(&want, "abcd");
     buf_f64(&want, 18);
     buf_f64(&want, 30);
     buf_f64(&want, 5e9);
@@ -200,6 +203,7 @@ static void claim_with_limits_of_each_kind(void **state)
     buf_str(&want, "7260000");
     buf_u8(&want, 1);
     buf_u8(&want, 2 + 32);
+    buf_str(&want, "efgh");
     buf_f64(&want, 72e9);
     buf_f64(&want, 7);
     buf_f64(&want, 3);
@@ -230,7 +234,7 @@ static void claim_of_each_shape(void **state)
     assert_int_equal(c.n, 7);
     assert_evalsha(&c, SCRIPT_CLAIM, "1");
     assert_int_equal(c.arg[4].len, 66 + 8);
-    assert_int_equal(c.arg[5].len, 2 + 6 + 25);
+    assert_int_equal(c.arg[5].len, 2 + 6 + 29);
     buf_free(&out);
 }
 
@@ -317,7 +321,7 @@ static void claim_at_its_bounds(void **state)
     assert_int_equal(c.n, 6 + CONFIG_LIMITS_MAX + 1);
     assert_evalsha(&c, SCRIPT_CLAIM, "9");
     assert_int_equal(c.arg[c.n - 3].len, 66 + 8 + PLAN_PROCESS_MAX);
-    assert_int_equal(c.arg[c.n - 2].len, (2 + 6 + 25) * CONFIG_LIMITS_MAX);
+    assert_int_equal(c.arg[c.n - 2].len, (2 + 6 + 29) * CONFIG_LIMITS_MAX);
     buf_free(&out);
 }
 

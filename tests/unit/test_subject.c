@@ -196,11 +196,11 @@ static void test_limit_literals(void **state)
     static const struct {
         const char *name, *term1, *term2, *digest, *tag;
     } cases[] = {
-        {"all", "ip",     NULL,     "9da1122e4787cebd9146aa40dc1981ef", "ff96"},
-        {"all", "global", NULL,     "8341ad4ffd5814dda63e211589510e89", "5fe0"},
-        {"all", "policy", NULL,     "15b3972ab7d0ff60cfa2fd27040b47f2", "5f68"},
-        {"all", "ip",     "user",   "618acb0558c68fef631a4f4ff3b7de83", "2105"}, /* user is the principal */
-        {"all", "ip",     "tenant", "58d5ad648869782c182b04382970c21e",
+        {"all", "ip",     NULL,     "babbd93266c663c2381d6f022fe10ca5", "ff96"},
+        {"all", "global", NULL,     "ef031437ab8cbdd5972c6cf69540bd93", "5fe0"},
+        {"all", "policy", NULL,     "3afc04b2b27d1ab232180dc58d4129a7", "5f68"},
+        {"all", "ip",     "user",   "0524f45286d383d930d22e17b9f2d7ef", "2105"}, /* user is the principal */
+        {"all", "ip",     "tenant", "701b664568736e16572c9453b5838be4",
          "ff96"                                                               }, /* it is none of them: the first */
     };
     struct policy p = policy_payments();
@@ -321,6 +321,37 @@ static void test_prefixes(void **state)
     (void)state;
 }
 
+/* R4: a net is not its first address, whose bytes are the same; the other family's bits do not matter. */
+static void test_net_is_no_host(void **state)
+{
+    struct policy p = policy_payments();
+    struct limit host = limit_of("a", 6, 60, "ip", NULL), net = host, wide = host;
+    struct request_facts four = {.src = v4}, six = {.src = v6("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1")},
+                         nobody = {0};
+    struct record_id x, y;
+    four.src.bytes = S("\xc0\x00\x02\x00");
+    net.ipv4_prefix = 28;
+    wide.ipv6_prefix = 63;
+    for (unsigned kind = 0; kind < 3; kind++) {
+        host.algorithm = net.algorithm = wide.algorithm = kind == 1 ? ALGORITHM_WINDOW : ALGORITHM_BUCKET;
+        host.concurrent = net.concurrent = wide.concurrent = kind == 2;
+        subject_limit(&p, &host, &four, &x);
+        subject_limit(&p, &net, &four, &y);
+        assert_false(same(&x, &y));
+        subject_limit(&p, &wide, &four, &y);
+        assert_true(same(&x, &y));
+        subject_limit(&p, &host, &six, &x);
+        subject_limit(&p, &wide, &six, &y);
+        assert_false(same(&x, &y));
+        subject_limit(&p, &net, &six, &y);
+        assert_true(same(&x, &y));
+        subject_limit(&p, &host, &nobody, &x);
+        subject_limit(&p, &net, &nobody, &y);
+        assert_true(same(&x, &y));
+    }
+    (void)state;
+}
+
 /* A sliding window is alone in its group, by its name; its slot is that of the client's others. */
 static void test_windows_stand_alone(void **state)
 {
@@ -350,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_limit_literals),
         cmocka_unit_test(test_limits_share),
         cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_net_is_no_host),
         cmocka_unit_test(test_windows_stand_alone),
         cmocka_unit_test(test_limit_texts),
     };

@@ -27,6 +27,13 @@ static void put_part(double ticks, uint32_t count)
     len += 4;
 }
 
+static void put_cell(double tat)
+{
+    le_put(value + len, 0xc0ffee00 + len, 4);
+    len += 4;
+    put(tat);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -101,7 +108,7 @@ static void no_windows(void **state)
     for (unsigned n = 1; n <= 9; n++) {
         len = 0;
         for (unsigned i = 0; i < n; i++)
-            put(NOW + SECOND * 36.0 * (i + 1));
+            put_cell(NOW + SECOND * 36.0 * (i + 1));
         assert_false(window(60, 1, &w));
     }
 }
@@ -125,17 +132,17 @@ static void buckets(void **state)
 {
     double s;
     (void)state;
-    put(NOW + 90.0 * SECOND);
-    put(NOW - SECOND);
-    put(NOW + 0.5);
-    put(-1);
-    put(9007199254740992.0);
+    put_cell(NOW + 90.0 * SECOND);
+    put_cell(NOW - SECOND);
+    put_cell(NOW + 0.5);
+    put_cell(-1);
+    put_cell(9007199254740992.0);
     assert_true(usage_bucket((const char *)value, NOW_US, &s));
     assert_true(s > 89.999 && s < 90.001);
-    assert_true(usage_bucket((const char *)value + 8, NOW_US, &s));
+    assert_true(usage_bucket((const char *)value + USAGE_CELL, NOW_US, &s));
     assert_true(s <= 0);
     for (unsigned i = 2; i < 5; i++)
-        assert_false(usage_bucket((const char *)value + i * 8, NOW_US, &s));
+        assert_false(usage_bucket((const char *)value + i * USAGE_CELL, NOW_US, &s));
     assert_true(usage_bucket((const char *)value, EPOCH_US - 5, &s));
 }
 
