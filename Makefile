@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            build/spoa-once, oncectl   make test     everything, under sanitizers
 # make run        the demo on 127.0.0.1:8080 make check    warnings, layers, docs against tables, haproxy -c
-# make help       the other targets
+# make try        attack it in containers    make help     the other targets
 
 BUILD  ?= build
 VARIANT ?= release
@@ -46,7 +46,7 @@ FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(OBJ)/tests/%)
 TEST_LIB  := $(OBJ)/libtest.a
 LOAD_BIN  := $(addprefix $(OBJ)/tests/load/,spop-bench noop-agent codec-bench gate-floor)
 TEST_OBJ  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
-GEN       := $(BUILD)/gen/scripts_lua.h
+GEN       := $(BUILD)/gen/scripts_lua.h $(BUILD)/gen/attach_parts.h
 
 .PHONY: all
 all: $(OBJ)/spoa-once $(OBJ)/oncectl
@@ -73,9 +73,13 @@ $(OBJ)/tests/%.o: private CSTD += -DCMOCKA_DISABLE_DEPRECATION_WARNINGS
 $(OBJ)/libtest.a: $(TEST_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(GEN): tools/embed-lua $(wildcard redis-lua/*.lua)
+$(BUILD)/gen/scripts_lua.h: tools/embed-lua $(wildcard redis-lua/*.lua)
 	@echo "  LUA   $@"; mkdir -p $(@D)
 	$(Q)tools/embed-lua redis-lua $(PROTOCOL) > $@.new && mv $@.new $@
+
+$(BUILD)/gen/attach_parts.h: tools/embed-attach $(wildcard haproxy-conf/attach/*.cfg)
+	@echo "  CONF  $@"; mkdir -p $(@D)
+	$(Q)tools/embed-attach haproxy-conf/attach > $@.new && mv $@.new $@
 
 $(OBJ)/%.o: %.c | $(GEN)
 	@echo "  CC    $@"; mkdir -p $(@D)
@@ -105,7 +109,7 @@ $(LOAD_BIN): $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run test test-matrix chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install
+.PHONY: help run gateway images up down test-only try test test-matrix test-deb chaos soak bench bench-scale check fmt lint coverage fuzz release-times wait-times storm clean install man deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -114,6 +118,11 @@ run: ## the demo: redis-server, payments backend, agent, HAProxy on 127.0.0.1:80
 	@tools/deps run
 	@$(MAKE) --no-print-directory all
 	@exec tools/run-demo
+
+gateway: ## the reference gateway with seven and seven demo services on 127.0.0.1:8080 and :8443
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@exec tools/run-demo gateway
 
 test: ## everything, under AddressSanitizer and UBSan
 	@tools/deps test
@@ -124,11 +133,29 @@ test: ## everything, under AddressSanitizer and UBSan
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
 	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	tests/ship/run $(BUILD)/asan || rc=1; \
 	python3 tests/chaos/test_checker.py || rc=1; \
 	SECONDS=15 SEED=7 CLIENTS=24 tests/chaos/run $(BUILD)/asan/spoa-once || rc=1; \
 	SECONDS=12 SEED=7 tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once || rc=1; \
 	tests/load/test $(BUILD)/release || rc=1; \
+	tests/try/short || rc=1; \
 	exit $$rc
+
+images: ## container images, of what is here (needs a Docker engine; no registry)
+	@tools/deps images
+	@deploy/docker/images
+
+up: images ## the whole system in containers, on 127.0.0.1:8080; docs/walk-through.md says what to try
+	@tests/try/run up
+
+down: ## takes it away, with its data
+	@tests/try/run down
+
+test-only: ## scenarios on a system that is up: all, or TRY="steady lag"; SECONDS (600) of steady
+	@SECONDS=$(or $(SECONDS),600) tests/try/run test $(TRY)
+
+try: images ## the same from start to end: up, load, kills and network faults with a verdict each, down
+	@SECONDS=$(or $(SECONDS),600) tests/try/run try $(TRY)
 
 test-matrix: ## the same in Debian 12, 13 and testing; MATRIX=trixie chooses (as root)
 	@tools/deps matrix
@@ -189,6 +216,7 @@ check-docs: all
 	tools/check-commands
 	tools/check-options $(BUILD)/spoa-once
 	haproxy-conf/check
+	deploy/check
 
 fmt: ## clang-format over every C file
 	@tools/deps check
@@ -235,11 +263,25 @@ storm: ## what storms cost Redis: 100,000 refusals of one client; 50,000 retries
 	  ONCE_STORM="500 50000 10" $(OBJ)/tests/unit/test_retry_storm && exit $$rc
 
 PREFIX ?= /usr/local
-install: all ## binaries and HAProxy files under PREFIX (/usr/local)
+install: all man ## binaries, man pages and HAProxy files under PREFIX (/usr/local)
 	install -D -m 755 $(OBJ)/spoa-once $(DESTDIR)$(PREFIX)/sbin/spoa-once
-	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/sbin/oncectl
-	install -d $(DESTDIR)$(PREFIX)/share/spoa-once
-	cp -r haproxy-conf $(DESTDIR)$(PREFIX)/share/spoa-once/
+	install -D -m 755 $(OBJ)/oncectl $(DESTDIR)$(PREFIX)/bin/oncectl
+	install -D -m 644 $(BUILD)/man/spoa-once.8 $(DESTDIR)$(PREFIX)/share/man/man8/spoa-once.8
+	install -D -m 644 $(BUILD)/man/spoa-once.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/spoa-once.conf.5
+	install -D -m 644 $(BUILD)/man/oncectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/oncectl.1
+	install -d $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf
+	cp -r haproxy-conf/attach haproxy-conf/demo haproxy-conf/gateway haproxy-conf/redis-tls $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
+
+man: all ## build/man/: spoa-once(8), spoa-once.conf(5), oncectl(1)
+	@tools/man $(BUILD)
+
+deb: ## build/deb/: the Debian package, and what lintian says of it
+	@tools/deps deb
+	@tools/deb $(BUILD)/deb
+
+test-deb: ## the package in bare Debian 12 and 13: install, start, upgrade, purge; MATRIX=trixie chooses (as root)
+	@tools/deps matrix
+	@tools/test-deb $(MATRIX)
 
 clean: ## remove build/
 	rm -rf $(BUILD)

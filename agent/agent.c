@@ -19,6 +19,7 @@
 #include "rooms/exporter.h"
 #include "rooms/notices.h"
 #include "rooms/session.h"
+#include "rooms/traffic_log.h"
 #include "rooms/txn.h"
 #include "version.h"
 
@@ -35,6 +36,7 @@ struct agent {
     struct gate gate;
     struct sessions *sessions;
     struct notices *notices;
+    struct traffic_log *traffic;
     struct exporter *exporter;
     struct admin *admin;
     bool draining;
@@ -128,6 +130,15 @@ static bool start_notices(struct agent *a)
     return fd >= 0 && (a->notices = notices_new(a->loop, fd, a->gate.inflight, &a->metrics));
 }
 
+static bool start_traffic(struct agent *a)
+{
+    const struct config *c = a->config;
+    if (c->traffic.listen[0] == '\0')
+        return true;
+    int fd = open_socket("traffic.listen", c->traffic.listen, c->traffic.mode, listener_datagram);
+    return fd >= 0 && (a->traffic = traffic_log_new(a->loop, fd, &a->metrics));
+}
+
 static bool start_replay(struct agent *a)
 {
     const struct config *c = a->config;
@@ -184,8 +195,8 @@ struct agent *agent_new(struct ev_loop *loop, struct config *c)
     a->loop = loop;
     a->config = config_hold(c);
     metrics_set(&a->metrics, METRIC_CRASHES, crash_count());
-    if (!start_gate(a) || !start_notices(a) || !start_replay(a) || !start_exporter(a) || !start_admin(a) ||
-        !start_sessions(a)) {
+    if (!start_gate(a) || !start_notices(a) || !start_traffic(a) || !start_replay(a) || !start_exporter(a) ||
+        !start_admin(a) || !start_sessions(a)) {
         agent_free(a);
         return NULL;
     }
@@ -255,11 +266,11 @@ static void on_drain(struct ev_loop *loop, ev_timer *w, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
-void agent_drain(struct agent *a)
+double agent_drain(struct agent *a)
 {
     if (a->draining) {
         ev_break(a->loop, EVBREAK_ALL);
-        return;
+        return 0;
     }
     a->draining = true;
     sessions_drain(a->sessions);
@@ -269,18 +280,20 @@ void agent_drain(struct agent *a)
     a->drain.data = a;
     ev_timer_start(a->loop, &a->drain);
     LOG(LOG_NOTICE, "draining", log_int("waiting", a->gate.live));
+    return a->config->stop.drain_ms / 1000.0;
 }
 
 void agent_free(struct agent *a)
 {
     const struct config *c = a->config;
-    bool admin = a->admin != NULL;
+    bool admin = a->admin != NULL, traffic = a->traffic != NULL;
     ev_timer_stop(a->loop, &a->drain);
     sessions_free(a->sessions);
     if (a->exporter)
         exporter_free(a->exporter);
     if (a->notices)
         notices_free(a->notices);
+    traffic_log_free(a->traffic);
     acks_free(a->gate.acks); /* transactions and words wait in it */
     admin_free(a->admin);
     if (a->gate.inflight)
@@ -306,6 +319,8 @@ void agent_free(struct agent *a)
         listener_remove(c->replay.listen);
     if (a->notices)
         listener_remove(c->notices.listen);
+    if (traffic)
+        listener_remove(c->traffic.listen);
     if (a->exporter)
         listener_remove(c->http.listen);
     if (admin)

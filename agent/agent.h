@@ -22,8 +22,8 @@ bool agent_reload(struct agent *a, struct config *c);
 /* The new configuration could not be read (its mistakes are logged): the old one stays. */
 void agent_reload_failed(struct agent *a, const char *file);
 /* Health checks fail, work goes on; the loop ends when nothing is left to be done, at the latest after
- * stop.drain. A second call ends it at once. */
-void agent_drain(struct agent *a);
+ * stop.drain: so many seconds are returned. A second call ends it at once. */
+double agent_drain(struct agent *a);
 void agent_free(struct agent *a);
 
 #endif

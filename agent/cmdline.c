@@ -15,6 +15,7 @@ static const struct {
     {'c', "check",   NULL,     "check the configuration, say every mistake, and end"            },
     {'H', "haproxy", "FILE..",
      "with -c: check HAProxy's configuration too: its files in its order; -f may be left out"   },
+    {'r', "ready",   NULL,     "ask the agent that runs with FILE: exit status 0 if it is ready"},
     {'D', "daemon",  NULL,     "go to the background once started"                              },
     {'p', "pidfile", "FILE",   "write the process id to FILE"                                   },
     {'q', "quiet",   NULL,     "print nothing that is not an error"                             },
@@ -51,6 +52,8 @@ static int take_rest(struct command_line *line, int argc, char **argv)
     }
     if (line->nhaproxy > 0 && !line->check)
         return wrong("--haproxy only checks: give -c too", "");
+    if (line->ready && (line->check || line->daemon))
+        return wrong("--ready asks an agent that runs: give neither -c nor -D", "");
     if (!line->file && line->nhaproxy == 0)
         return wrong("no configuration: give one with -f FILE", "");
     return -1;
@@ -82,6 +85,7 @@ int cmdline_read(int argc, char **argv, struct command_line *line)
         case 'f': line->file = optarg; break;
         case 'p': line->pidfile = optarg; break;
         case 'c': line->check = true; break;
+        case 'r': line->ready = true; break;
         case 'D': line->daemon = true; break;
         case 'q': line->quiet = true; break;
         case 'v': line->verbose++, line->print = c; break;

@@ -11,7 +11,7 @@ struct command_line {
     const char *file, *pidfile;
     const char *haproxy[COMMAND_FILES_MAX]; /* files and directories of --haproxy */
     unsigned nhaproxy;
-    bool check, daemon, quiet;
+    bool check, daemon, quiet, ready;
     int print;        /* letter of a switch that only prints: 'v', 'O' or 'R'; 0: none */
     unsigned verbose; /* how often -v was given */
 };

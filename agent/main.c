@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "adapters/conffile.h"
@@ -22,6 +21,8 @@
 #include "agent.h"
 #include "cmdline.h"
 #include "haproxy_check.h"
+#include "ready.h"
+#include "supervisor.h"
 #include "domain/buf.h"
 #include "domain/hacheck.h"
 #include "domain/options.h"
@@ -65,6 +66,7 @@ static void log_mistake(void *arg, const char *file, unsigned line, const char *
 struct process {
     struct agent *agent;
     const struct command_line *line;
+    struct supervisor supervisor;
     ev_signal term, intr, hup;
 };
 
@@ -75,13 +77,15 @@ static void quieten(struct config *c, const struct command_line *line)
         c->log.level = LOG_WARNING;
 }
 
+/* Seconds between the end of the drain and that of the process. */
+static const double stop_margin = 5;
+
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
     (void)loop;
     (void)revents;
     struct process *p = w->data;
-    sd_notify(0, "STOPPING=1");
-    agent_drain(p->agent);
+    supervisor_stopping(agent_drain(p->agent) + stop_margin);
 }
 
 static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
@@ -89,7 +93,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
     (void)loop;
     (void)revents;
     struct process *p = w->data;
-    sd_notify(0, "RELOADING=1");
+    supervisor_reloading();
     struct config *c = conffile_read(p->line->file, log_mistake, NULL);
     if (c) {
         quieten(c, p->line);
@@ -98,7 +102,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
     } else {
         agent_reload_failed(p->agent, p->line->file);
     }
-    sd_notify(0, "READY=1");
+    supervisor_reloaded();
 }
 
 static void watch(struct ev_loop *loop, ev_signal *w, int number,
@@ -181,8 +185,9 @@ static int serve(struct config *c, const struct command_line *line)
     watch(loop, &p.hup, SIGHUP, on_reload, &p);
     if (line->daemon)
         daemon_started(parent);
-    sd_notify(0, "READY=1");
+    supervisor_ready(&p.supervisor, loop);
     ev_run(loop, 0);
+    supervisor_free(&p.supervisor);
     agent_free(p.agent);
     if (line->pidfile)
         unlink(line->pidfile);
@@ -209,7 +214,9 @@ int main(int argc, char **argv)
     if (!c)
         return 1;
     int rc = line.nhaproxy > 0 ? haproxy_check(&line, c) : 0;
-    if (!line.check) {
+    if (line.ready) {
+        rc = ready_ask(c->http.listen);
+    } else if (!line.check) {
         quieten(c, &line);
         log_setup(c->log.format, c->log.level);
         rc = serve(c, &line);

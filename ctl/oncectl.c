@@ -27,7 +27,9 @@ enum option_bit {
     TAKES_FORCE = 64,
     TAKES_YES = 128,
     TAKES_BODY = 256,
-    TAKES_ALL = 512,
+    TAKES_SITE = 512, /* what attach asks of a site */
+    TAKES_RULES = 1024,
+    TAKES_ALL = 2048,
     TAKES_NAME = TAKES_POLICY | TAKES_PRINCIPAL | TAKES_PLACE,
     TAKES_ALWAYS = 0,
 };
@@ -52,9 +54,15 @@ static const struct {
     {'S', "status",    "N",     "with completed: the status that retries are told, where none was seen",
      TAKES_STATUS                                                                                                        },
     {'b', "body",      NULL,    "print the body of the stored answer, and nothing else",                     TAKES_BODY  },
-    {'a', "all",       NULL,    "with purge: the whole policy, whoever its records belong to",               TAKES_ALL   },
+    {'A', "all",       NULL,    "with purge: the whole policy, whoever its records belong to",               TAKES_ALL   },
     {'f', "force",     NULL,    "also while it runs: it may run twice then",                                 TAKES_FORCE },
     {'y', "yes",       NULL,    "do not ask",                                                                TAKES_YES   },
+    {'r', "runtime",   "PATH",  "HAProxy's runtime socket; else /run/haproxy/admin.sock",                    TAKES_SITE  },
+    {'d', "run",       "DIR",   "where the sockets shall lie; else /run/spoa-once",                          TAKES_SITE  },
+    {'a', "agents",    "N",     "how many agents shall stand beside HAProxy (1)",                            TAKES_SITE  },
+    {'m', "smallest",  NULL,    "without notices and without the hop",                                       TAKES_SITE  },
+    {'e', "spoe",      NULL,    "print once.spoe.cfg, and nothing else",                                     TAKES_SITE  },
+    {'R', "rules",     NULL,    "print what doctor looks for, as Markdown",                                  TAKES_RULES },
     {'v', "version",   NULL,    "print the version",                                                         TAKES_ALWAYS},
     {'h', "help",      NULL,    "print this",                                                                TAKES_ALWAYS},
 };
@@ -88,6 +96,10 @@ static const struct word {
      0, 0, 0, say_inflight},
     {"go", "", "go on after Redis has lost data (redis.on_data_loss = \"refuse\")",
      0, 0, TAKES_YES, say_go},
+    {"attach", "FRONTEND BACKEND..", "the lines for the haproxy.cfg of a running HAProxy, each with its reason",
+     0, 64, TAKES_POLICY | TAKES_PLACE | TAKES_SITE, say_attach},
+    {"doctor", "[FILE..]", "look at agent, HAProxy (its files too) and Redis, say what is wrong and the way out",
+     0, 64, TAKES_RULES, say_doctor},
 };
 /* clang-format on */
 enum { WORDS = sizeof words / sizeof *words };
@@ -152,9 +164,15 @@ static bool take_switch(struct command *c, int letter)
     case 'n': c->limit = optarg; return true;
     case 'S': c->status = optarg; return true;
     case 'b': return c->body = true;
-    case 'a': return c->all = true;
+    case 'A': return c->all = true;
     case 'f': return c->force = true;
     case 'y': return c->yes = true;
+    case 'r': c->runtime = optarg; return true;
+    case 'd': c->run = optarg; return true;
+    case 'a': c->agents = optarg; return true;
+    case 'm': return c->smallest = true;
+    case 'e': return c->spoe = true;
+    case 'R': return c->rules = true;
     default: return false;
     }
 }

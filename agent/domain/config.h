@@ -163,6 +163,10 @@ struct config {
         uint32_t mode;
     } notices;
     struct {
+        config_text listen; /* datagram socket for a gateway's access log; empty: none */
+        uint32_t mode;
+    } traffic;
+    struct {
         config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels */
         config_text username, password, password_file;
         struct address_list sentinels;

@@ -245,6 +245,7 @@ static void check_listen(struct check *k)
         {"http.listen",    c->http.listen   },
         {"admin.listen",   c->admin.listen  },
         {"notices.listen", c->notices.listen},
+        {"traffic.listen", c->traffic.listen},
     };
     for (unsigned i = 0; i < c->spop.listen.n; i++) {
         const char *address = c->spop.listen.item[i];

@@ -101,7 +101,10 @@ bool hacheck_has_word(const struct haconf_line *l, const char *word)
 bool hacheck_has_notices(const struct hacheck *k, const struct haconf_section *gate)
 {
     const struct haconf_line *l = haconf_last(k->site, gate, "log-format *");
-    return l && strncmp(l->word[1], "once/1 ", 7) == 0;
+    const char *text = l ? l->word[1] : "";
+    if (strncmp(text, "{\"once\":\"", 9) == 0)
+        text += 9;
+    return strncmp(text, "once/1 ", 7) == 0;
 }
 
 static bool is_proxy(const struct haconf_section *s, const char *type)

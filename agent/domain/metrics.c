@@ -119,6 +119,12 @@ static void put_latency(struct buf *out, const struct metrics *m)
     put_sample(out, LATENCY_NAME "_count", "", total);
 }
 
+void metrics_each(const struct metrics *m, metrics_each_fn *fn, void *arg)
+{
+    for (unsigned i = 0; i < METRICS; i++)
+        fn(arg, rows[i].name, rows[i].labels, m->value[i]);
+}
+
 /* The first one is no error. */
 static void put_spop_errors(struct buf *out, const struct metrics *m)
 {
@@ -138,5 +144,7 @@ void metrics_write(const struct metrics *m, struct buf *out)
     put_spop_errors(out, m);
     if (m->limits)
         limit_counts_write(m->limits, out);
+    if (m->traffic)
+        traffic_write(m->traffic, out);
     put_latency(out, m);
 }

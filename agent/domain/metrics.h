@@ -6,6 +6,7 @@
 #define METRICS_H
 
 #include "domain/limit_counts.h"
+#include "domain/traffic.h"
 #include "spop/status.h"
 
 #define METRIC_TABLE(X)                                                                                      \
@@ -67,6 +68,11 @@
     X(NOTICES, counter, "spoa_once_notices_total", "", "Notices received.")                                  \
     X(NOTICES_BAD, counter, "spoa_once_notices_bad_total", "",                                               \
       "Lines on the notice socket that could not be read.")                                                  \
+    X(TRAFFIC_LINES, counter, "spoa_once_traffic_lines_total", "",                                           \
+      "Lines of the access log that were counted.")                                                          \
+    X(TRAFFIC_BAD, counter, "spoa_once_traffic_bad_total", "", "Lines of it that could not be read.")        \
+    X(TRAFFIC_FULL, counter, "spoa_once_traffic_full_total", "",                                             \
+      "Lines of it for whose labels there was no row left.")                                                 \
     X(POLLS, counter, "spoa_once_polls_total", "result=\"ok\"", "Listings of HAProxy's tables.")             \
     X(POLL_FAILED, counter, "spoa_once_polls_total", "result=\"failed\"", "")                                \
     X(POLLER, gauge, "spoa_once_poller", "", "HAProxy sockets that this agent polls.")                       \
@@ -186,6 +192,7 @@ struct metrics {
     uint64_t latency_sum_us;
     uint64_t spop_errors[SPOP_UNKNOWN + 1]; /* by status: SPOP connections that the agent has ended */
     struct limit_counts *limits;            /* NULL: none */
+    struct traffic *traffic;                /* NULL: none */
 };
 
 static inline void metrics_add(struct metrics *m, enum metric id)
@@ -197,6 +204,10 @@ static inline void metrics_set(struct metrics *m, enum metric id, uint64_t v)
     m->value[id] = v;
 }
 void metrics_latency(struct metrics *m, uint64_t us);
+
+/* Calls fn with each counter and gauge of the table; not with limits, nor the histogram. */
+typedef void metrics_each_fn(void *arg, const char *name, const char *labels, uint64_t value);
+void metrics_each(const struct metrics *m, metrics_each_fn *fn, void *arg);
 
 /* Appends the Prometheus text format (version 0.0.4) with HELP and TYPE lines. */
 void metrics_write(const struct metrics *m, struct buf *out);

@@ -2,6 +2,7 @@
 /* Words taken off the front of the line, one after another (docs/wire.md):
  *
  *   once/1 TOKEN TS TC STATUS PROCESS ..         what stands behind the process is not ours
+ *   {"once":"once/1 TOKEN TS TC STATUS PROCESS" ..  the same in a log of JSON; no word has a quotation mark
  *
  * What the termination state proves is one table, in notice_ending(). */
 #include "domain/notice.h"
@@ -10,8 +11,7 @@
 
 enum { DIGITS_MAX = 9 }; /* of a number in a line: 11 days in ms */
 
-/* The next word; words are separated by single blanks. Empty: none. */
-static struct spop_slice next_word(struct spop_slice *line)
+struct spop_slice notice_word(struct spop_slice *line)
 {
     const char *blank = line->len > 0 ? memchr(line->ptr, ' ', line->len) : NULL;
     struct spop_slice word = {line->ptr, blank ? (size_t)(blank - line->ptr) : line->len};
@@ -43,26 +43,42 @@ static struct spop_slice chomp(struct spop_slice s)
     return s;
 }
 
+/* The text of the first field of a line of JSON; any other line as it is. */
+static struct spop_slice unquote(struct spop_slice s)
+{
+    static const char head[] = "{\"once\":\"";
+    if (s.len < sizeof head - 1 || memcmp(s.ptr, head, sizeof head - 1) != 0)
+        return s;
+    slice_skip(&s, sizeof head - 1);
+    const char *end = s.len > 0 ? memchr(s.ptr, '"', s.len) : NULL;
+    return (struct spop_slice){s.ptr, end ? (size_t)(end - s.ptr) : 0};
+}
+
+struct spop_slice notice_words(const char *line, size_t len)
+{
+    return unquote(chomp((struct spop_slice){line, len}));
+}
+
 int notice_read(const char *line, size_t len, struct notice *n)
 {
-    struct spop_slice rest = chomp((struct spop_slice){line, len});
+    struct spop_slice rest = notice_words(line, len);
     long status;
     *n = (struct notice){0};
-    if (!slice_is(next_word(&rest), "once/1"))
+    if (!slice_is(notice_word(&rest), "once/1"))
         return -1;
-    struct spop_slice token = next_word(&rest);
+    struct spop_slice token = notice_word(&rest);
     if (slice_is(token, "-"))
         return 1;
     if (token.len != TOKEN_TEXT || token_read(token.ptr, token.len, &n->token) < 0)
         return -1;
     memcpy(n->token_text, token.ptr, TOKEN_TEXT);
-    struct spop_slice ts = next_word(&rest);
-    if (ts.len != sizeof n->ts || number(next_word(&rest), &n->tc) < 0 ||
-        number(next_word(&rest), &status) < 0 || status > 999)
+    struct spop_slice ts = notice_word(&rest);
+    if (ts.len != sizeof n->ts || number(notice_word(&rest), &n->tc) < 0 ||
+        number(notice_word(&rest), &status) < 0 || status > 999)
         return -1;
     memcpy(n->ts, ts.ptr, sizeof n->ts);
     n->status = status > 0 ? (unsigned)status : 0;
-    n->process = next_word(&rest);
+    n->process = notice_word(&rest);
     return n->process.len > 0 ? 0 : -1;
 }
 

@@ -2,6 +2,7 @@
 /* A notice: HAProxy's log line about an execution that was not settled (docs/wire.md, Notices).
  *
  *   once/1 TOKEN TS TC STATUS PROCESS [anything]
+ *   {"once":"once/1 TOKEN TS TC STATUS PROCESS"[anything]
  */
 #ifndef NOTICE_H
 #define NOTICE_H
@@ -17,6 +18,11 @@ struct notice {
     unsigned status; /* 0: HAProxy had none */
     struct spop_slice process;
 };
+
+/* The words of a line: without what the transport puts at its end, and of a line of JSON those of its first field. */
+struct spop_slice notice_words(const char *line, size_t len);
+/* Takes the next of them off the front; words are separated by single blanks. Empty: none. */
+struct spop_slice notice_word(struct spop_slice *words);
 
 /* 0; -1 not a notice of ours; 1 a line of ours that is not about an execution (token `-`). Slices point into
  * the line. */

@@ -101,6 +101,11 @@ static const struct option config_options[] = {
     RANGE("notices.mode", MODE, notices.mode, "0660", "0600", "0777", START,
           "Permissions of that unix socket."),
 
+    PLAIN("traffic.listen", DATAGRAM, traffic.listen, "", OPTIONAL | START,
+          "Where a gateway's access log arrives to be counted by route; empty: none."),
+    RANGE("traffic.mode", MODE, traffic.mode, "0660", "0600", "0777", START,
+          "Permissions of that unix socket."),
+
     PLAIN("redis.address", SERVER, redis.address, "127.0.0.1:6379", RELOAD,
           "The Redis that holds the records. Not together with redis.sentinels."),
     PLAIN("redis.username", TEXT, redis.username, "", OPTIONAL | RELOAD,

@@ -153,6 +153,7 @@ static const struct route {
 } routes[] = {
   /* clang-format off */
     {"GET",  "/v1/status",   0,                                                      NEEDS_NOTHING, status},
+    {"GET",  "/v1/site",     0,                                                      NEEDS_NOTHING, site_show},
     {"GET",  "/v1/inflight", 0,                                                      NEEDS_NOTHING, inflight},
     {"GET",  "/v1/records",  SAYS_POLICY | SAYS_PRINCIPAL | SAYS_STATE | SAYS_CURSOR, NEEDS_NOTHING, records_list},
     {"GET",  "/v1/limits",   SAYS_CURSOR,                                            NEEDS_NOTHING, limits_list},

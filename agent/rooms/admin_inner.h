@@ -3,7 +3,7 @@
  *
  *   admin.c         routes, status, inflight, go       admin_arguments.c   what a request may say
  *   admin_records.c list, show                         admin_words.c       words, purge
- *                                                      admin_limits.c      limits, slots, reset
+ *   admin_site.c    site                               admin_limits.c      limits, slots, reset
  */
 #ifndef ADMIN_INNER_H
 #define ADMIN_INNER_H
@@ -85,7 +85,7 @@ void records_send(struct job *j, const struct redis_reply *reply, const char *na
 void record_find(struct job *j, job_fn *then);
 const char *record_state_word(uint8_t state);
 
-job_fn records_list, records_show, limits_list, limits_slots, limits_reset, word_say, word_purge;
+job_fn records_list, records_show, limits_list, limits_slots, limits_reset, word_say, word_purge, site_show;
 void purge_free(struct job *j);
 
 #endif

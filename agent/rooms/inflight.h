@@ -30,7 +30,7 @@ void inflight_reconfigure(struct inflight *i, struct config *config);
 /* Is this process polled, by us or by the elected agent (its lock file is fresh and names it)? */
 bool inflight_knows(const struct inflight *i, const char *process);
 /* Connects to the site's sockets to look for a process that is not known yet; fn is called exactly once,
- * never before this returns, within 100 ms: whether it is known now. Waiters of one process share the
+ * never before this returns, within 400 ms: whether it is known now. Waiters of one process share the
  * attempt. NULL, and fn is not called: out of memory. */
 typedef void inflight_known_fn(void *arg, bool known);
 struct inflight_wait *inflight_find(struct inflight *i, const char *process, inflight_known_fn *fn,

@@ -9,8 +9,9 @@
 #include "rooms/monotonic.h"
 
 #define SEEK_EVERY 0.020
-/* The last look is before 100 ms are over. */
-#define WAIT_LONGEST 0.090
+/* The last look is before 400 ms are over. On a busy machine a worker that a reload has just made needs them until its
+ * runtime socket answers: the old one accepts on the same socket until it has heard of its end. */
+#define WAIT_LONGEST 0.390
 
 struct inflight_wait {
     struct inflight_wait *next, **prev;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Requests of a HAProxy process that nobody polls yet: they wait at most 100 ms for it to become known
+/* Requests of a HAProxy process that nobody polls yet: they wait at most 400 ms for it to become known
  * (PROTOCOL, Evidence, last paragraph). While somebody waits, `seek` is called every 20 ms to look for it. */
 #ifndef WAITS_H
 #define WAITS_H

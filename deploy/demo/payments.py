@@ -6,14 +6,17 @@
     GET  /payments/N      that charge, with the length and the digest of its request's body
     GET  /charges         {"charges": how many were made}
     GET  /charges?key=K   the same for those that carried the key K (Once-Key, else the client's own header)
+    GET  /charges?prefix=P   of keys that begin so: charges, keys, and which were charged more than once
     GET  /quotes          a price
 
 Request headers steer it; the charge is made BEFORE the delay and before the fault, as real backends do:
     Demo-Delay: 5s | 250ms      Demo-Status: 500        Demo-Size: 12000 (bytes of body)
     Demo-Chunked: yes           Demo-Fault: close-before-headers | reset-before-headers | cut-headers | cut-body | hang
 
-Usage: payments.py [127.0.0.1:PORT | unix@/PATH]; port 0 takes a free one. It prints the address when it listens.
+Usage: payments.py [127.0.0.1:PORT | unix@/PATH [LEDGER]]; port 0 takes a free one. It prints the address when it listens. LEDGER is
+a file that several backends of this machine share; without it the charges are in memory.
 """
+import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +27,7 @@ import struct
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
@@ -35,26 +39,66 @@ BODY_MAX = 64 << 20
 
 
 class Ledger:
-    """The charges, in memory. One lock: a number is given once."""
+    """The charges, numbered from 1, in memory; with a file, several backends share them.
 
-    def __init__(self):
+    Each adds a line of JSON under the file's lock, after it has read what the others have added: a number is given once."""
+
+    def __init__(self, path=None):
         self._lock = threading.Lock()
-        self._charges = []
+        self._charges, self._of_key = [], {}
+        self._file = open(path, "a+b", buffering=0) if path else None
+        self._read = 0
+
+    @contextmanager
+    def _locked(self):
+        with self._lock:
+            if self._file is None:
+                yield
+                return
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                self._take_over()
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _take_over(self):
+        """What others have written since."""
+        self._file.seek(self._read)
+        added = self._file.read()
+        self._read += len(added)
+        for line in added.splitlines():
+            self._add(json.loads(line))
+
+    def _add(self, charge):
+        self._charges.append(charge)
+        self._of_key.setdefault(charge["key"], []).append(charge["charge"])
 
     def charge(self, key, request):
-        with self._lock:
-            number = len(self._charges) + 1
-            self._charges.append({"charge": number, "key": key, "bytes": len(request),
-                                  "sha256": hashlib.sha256(request).hexdigest()})
-            return number
+        with self._locked():
+            charge = {"charge": len(self._charges) + 1, "key": key, "bytes": len(request),
+                      "sha256": hashlib.sha256(request).hexdigest()}
+            if self._file:
+                self._read += self._file.write(json.dumps(charge).encode() + b"\n")
+            self._add(charge)
+            return charge["charge"]
 
     def get(self, number):
-        with self._lock:
+        with self._locked():
             return dict(self._charges[number - 1]) if 0 < number <= len(self._charges) else None
 
-    def numbers(self, key=None):
-        with self._lock:
-            return [c["charge"] for c in self._charges if key is None or c["key"] == key]
+    def count(self):
+        with self._locked():
+            return len(self._charges)
+
+    def numbers(self, key):
+        with self._locked():
+            return list(self._of_key.get(key, ()))
+
+    def by_prefix(self, prefix):
+        """How often each key that begins so was charged."""
+        with self._locked():
+            return {key: len(numbers) for key, numbers in self._of_key.items() if (key or "").startswith(prefix)}
 
 
 class BadRequest(Exception):
@@ -95,9 +139,7 @@ class Payments(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         self.read_body()
         if url.path == "/charges":
-            numbers = self.ledger.numbers(parse_qs(url.query).get("key", [None])[0])
-            total = {"charges": len(numbers)}
-            self.answer(200, dict(total, numbers=numbers[-100:]) if url.query else total)
+            self.answer(200, self.charges(parse_qs(url.query)))
         elif url.path == "/quotes":
             self.answer(200, {"price": "42.00", "currency": "EUR"})
         elif url.path.startswith("/payments/") and url.path[10:].isdigit():
@@ -107,6 +149,16 @@ class Payments(BaseHTTPRequestHandler):
             self.answer(404, {"error": "not here"})
 
     do_HEAD = do_GET
+
+    def charges(self, query):
+        if "key" in query:
+            numbers = self.ledger.numbers(query["key"][0])
+            return {"charges": len(numbers), "numbers": numbers[-100:]}
+        if "prefix" in query:
+            charged = self.ledger.by_prefix(query["prefix"][0])
+            return {"charges": sum(charged.values()), "keys": len(charged),
+                    "twice": [key for key, times in charged.items() if times > 1][:100]}
+        return {"charges": self.ledger.count()}
 
     def do_POST(self):
         if urlsplit(self.path).path != "/payments":
@@ -229,6 +281,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 1024
+    handler = Payments
 
     def __init__(self, address):
         self.stopping = threading.Event()
@@ -238,10 +291,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self.address_family = socket.AF_UNIX
             if os.path.exists(self.path):
                 os.unlink(self.path)
-            super().__init__(self.path, Payments)
+            super().__init__(self.path, self.handler)
         else:
             host, _, port = address.rpartition(":")
-            super().__init__((host, int(port)), Payments)
+            super().__init__((host, int(port)), self.handler)
 
     def get_request(self):
         connection, peer = super().get_request()
@@ -255,9 +308,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 def main():
     try:
+        Payments.ledger = Ledger(sys.argv[2] if len(sys.argv) > 2 else None)
         server = Server(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:8081")
     except (OSError, ValueError) as reason:
-        sys.exit("payments.py: cannot listen on %s: %s" % (sys.argv[1:] or "127.0.0.1:8081", reason))
+        sys.exit("payments.py: cannot serve %s: %s" % (" ".join(sys.argv[1:]) or "127.0.0.1:8081", reason))
 
     def stop(*_):
         server.stopping.set()

@@ -133,6 +133,8 @@ static void asked_wrongly(void **state)
     ask("POST /v1/record?policy=payments&key=a&word=failed&status=201", 400, "goes with the word completed");
     ask("POST /v1/go", 409, "nothing-lost");
     ask("GET /v1/status", 200, "\"redis_ready\":true");
+    ask("GET /v1/site", 200, "\"info\":\"# Server");
+    ask("GET /v1/site", 200, "\"spoa_once_claims_total{outcome=\\\"go\\\"}\":0,");
     ask("GET /v1/records", 200, "{\"records\":[],\"skipped\":0,\"cursor\":\"0\"}");
     ask("GET /v1/limits", 200, "{\"limits\":[],\"skipped\":0,\"cursor\":\"0\"}");
     ask("GET /v1/slots", 200, "{\"slots\":[],\"skipped\":0,\"cursor\":\"0\"}");
@@ -147,6 +149,7 @@ static const struct {
     const char *route, *takes[9];
 } takes[] = {
     {"GET /v1/status",   {NULL}                                                                },
+    {"GET /v1/site",     {NULL}                                                                },
     {"GET /v1/inflight", {NULL}                                                                },
     {"GET /v1/records",  {"policy", "principal", "state", "cursor"}                            },
     {"GET /v1/limits",   {"cursor"}                                                            },
@@ -359,9 +362,9 @@ static void forgotten_though_not_answered(void **state)
 /* The client goes, or the agent ends, at any moment of a request: nothing is left, nothing is touched. */
 static void gone_meanwhile(void **state)
 {
-    static const char *const lines[] = {"GET /v1/records", "GET /v1/record?policy=payments&key=k3&body=1",
-                                        "POST /v1/purge?policy=payments&all=1",
-                                        "POST /v1/record?policy=payments&key=k4&word=delete"};
+    static const char *const lines[] = {
+        "GET /v1/records", "GET /v1/site", "GET /v1/record?policy=payments&key=k3&body=1",
+        "POST /v1/purge?policy=payments&all=1", "POST /v1/record?policy=payments&key=k4&word=delete"};
     (void)state;
     for (unsigned turns = 0; turns < 12; turns++) {
         for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -397,6 +400,8 @@ static void redis_is_gone(void **state)
     ask("POST /v1/record?policy=payments&key=k&word=delete", 503, "redis-unavailable");
     ask("POST /v1/purge?policy=payments&all=1", 503, "redis-unavailable");
     ask("GET /v1/status", 200, "\"redis_ready\":false");
+    ask("GET /v1/site", 200, "\"ready\":false,\"why\":\"");
+    ask("GET /v1/site", 200, "\"info\":null");
     redis_fixture_revive(&room.redis);
     redis_fixture_until_ready(&room.redis, 2);
     ask("GET /v1/records", 200, "{\"records\":[],");

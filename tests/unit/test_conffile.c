@@ -237,7 +237,7 @@ static void test_unknown_names(void **state)
         "4: unknown option 'redis.dedline': did you mean 'redis.deadline'?");
     BAD(GOOD "reids = { };\n", "3: unknown option 'reids': did you mean 'redis'?");
     BAD(GOOD "level = \"info\";\n",
-        "3: unknown option 'level': known here: log, spop, replay, http, admin, notices, redis, "
+        "3: unknown option 'level': known here: log, spop, replay, http, admin, notices, traffic, redis, "
         "breaker, problems, inflight, completion, wait, shield, stop, crash, haproxy, policies\n");
     BAD(HAPROXY POLICY(" locks = \"30s\";"),
         "4: policy 'p': unknown option 'idempotency.locks': did you mean 'lock'?");

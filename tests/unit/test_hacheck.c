@@ -20,9 +20,8 @@
 #include "domain/hacheck_inner.h"
 
 enum where { SITE, SPOE, AGENT, FILES };
-static const char *const sources[FILES] = {"haproxy-conf/gateway/haproxy.cfg",
-                                           "haproxy-conf/attach/once.spoe.cfg",
-                                           "haproxy-conf/gateway/spoa-once.conf"};
+static const char *const sources[FILES] = {
+    "haproxy-conf/demo/haproxy.cfg", "haproxy-conf/attach/once.spoe.cfg", "haproxy-conf/demo/spoa-once.conf"};
 static const char *const names[FILES] = {"haproxy.cfg", "once.spoe.cfg", "agent.conf"};
 
 static char dir[64];
@@ -340,6 +339,7 @@ static const struct mutation {
     {SITE, "    log global\n", "", "", SITE, "global", 0, "    # attach/notices-frontend.cfg\n", "    log \"${ONCE_RUN}/notices.sock\" len 1024 format raw local0 notice\n"},
     {SITE, "    log global\n", "    log global\n    no log\n", "notices", SITE, "log-format", 0, NULL, NULL},
     {SITE, "/notices.sock", "/other.sock", "notices", SITE, "log-format", 0, NULL, NULL},
+    {AGENT, "record = \"24h\"", "record = \"24h\"; on_unknown = \"hold\"", "", SITE, "global", 0, "log-format \"once/1 ", "log-format \"{\\\"once\\\":\\\"once/1 "},
     {SITE, "format raw local0 notice", "format raw local0 err", "notices", SITE, "/notices.sock", 0, NULL, NULL},
     {SITE, "    log \"${ONCE_RUN}/notices.sock\"", "    log \"${NOWHERE}/notices.sock\"", "", SITE, "global", 0, NULL, NULL},
     {SITE, "    http-request set-log-level notice if once_go\n", "", "notices", SITE, "log-format", 0, NULL, NULL},

@@ -31,6 +31,24 @@ static void test_line(void **state)
     (void)state;
 }
 
+static void test_json_line(void **state)
+{
+    struct notice n;
+    assert_int_equal(read_text("{\"once\":\"once/1 " TOKEN " SD 12 201 77.1700.gw\",\"path\":\"/\"}\n", &n),
+                     0);
+    assert_string_equal(n.token_text, TOKEN);
+    assert_int_equal(n.tc, 12);
+    assert_text(n.process, "77.1700.gw");
+    assert_int_equal(read_text("{\"once\":\"once/1 - -- 0 200 77.1700.gw\"}", &n), 1);
+    /* Only whole: no quotation mark behind it, nothing in it, another field first. */
+    assert_int_equal(read_text("{\"once\":\"once/1 " TOKEN " SD 12 201 77.1700.gw", &n), -1);
+    assert_int_equal(read_text("{\"once\":\"\"}", &n), -1);
+    assert_int_equal(read_text("{\"once\":\"", &n), -1);
+    assert_int_equal(read_text("{\"once\":\"once/1 " TOKEN "\" SD 12 201 p\"", &n), -1);
+    assert_int_equal(read_text("{\"path\":\"/\",\"once\":\"once/1 " TOKEN " SD 12 201 p\"}", &n), -1);
+    (void)state;
+}
+
 static void test_not_gated(void **state)
 {
     struct notice n;
@@ -127,8 +145,8 @@ static void test_endings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_line),      cmocka_unit_test(test_not_gated), cmocka_unit_test(test_bad_lines),
-        cmocka_unit_test(test_truncated), cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_line),      cmocka_unit_test(test_json_line), cmocka_unit_test(test_not_gated),
+        cmocka_unit_test(test_bad_lines), cmocka_unit_test(test_truncated), cmocka_unit_test(test_endings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

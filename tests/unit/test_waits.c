@@ -146,7 +146,7 @@ static void who_is_told_lets_others_in(void **state)
     assert_told((unsigned[]){0, 1, 2, 3, 4, 5, 6, 7}, 8);
 }
 
-/* Nobody becomes known: all are told so before 100 ms are over. */
+/* Nobody becomes known: all are told so before 400 ms are over. */
 static void told_in_the_end(void **state)
 {
     double began = ev_time();

@@ -1,0 +1,129 @@
+-- SPDX-License-Identifier: MIT
+-- The auth service: who is it that this token belongs to?
+--
+--   recall   the service has said so lately        txn.recalled, txn.user, txn.role, txn.tier
+--   verify   asks POST GW_AUTH_URL {"token": ..}   200 {"user", "role", "tier", "exp"}: the same variables
+--                                                  401, 403, 404: txn.error = refused-by-service; all else: txn.error = auth-service
+--
+-- A good answer counts for GW_AUTH_CACHE seconds, never longer than `exp` (its own, or the JWT's) says. Who asks for a token that is
+-- being asked for waits for that answer. Tokens are kept as digests only. Bounds: ENTRIES answers in all; TIMEOUT for each question.
+
+local URL = os.getenv("GW_AUTH_URL") or "http://127.0.0.1:9171/verify"
+local TIMEOUT = tonumber(os.getenv("GW_AUTH_TIMEOUT") or 1000)     -- ms
+local KEEP = tonumber(os.getenv("GW_AUTH_CACHE") or 900)           -- s
+local ENTRIES = tonumber(os.getenv("GW_AUTH_CACHE_ENTRIES") or 20000)
+
+local ROLES = { viewer = true, operator = true, admin = true }
+-- Two generations: when the young one is full, the old one is forgotten at once. No list, no sweep.
+local young, old, n = {}, {}, 0
+local asked = {} -- digest -> the question that is on its way
+gateway_auth = { recalled = 0, asked = 0, shared = 0, refused = 0, failed = 0 }
+
+local function count(what)
+    gateway_auth[what] = gateway_auth[what] + 1
+end
+
+local function known(digest)
+    local user = young[digest] or old[digest]
+    return user and user.till > os.time() and user or nil
+end
+
+local function keep(digest, user)
+    if n >= ENTRIES / 2 then
+        old, young, n = young, {}, 0
+    end
+    if not young[digest] then
+        n = n + 1
+    end
+    young[digest] = user
+end
+
+local function digest_of(txn)
+    return txn.c:hex(txn.c:sha2(txn:get_var("txn.token"), 256))
+end
+
+local function is(txn, user)
+    txn:set_var("txn.user", user.user)
+    txn:set_var("txn.role", user.role)
+    txn:set_var("txn.tier", user.tier)
+end
+
+-- What the service says of a user, or nil: letters that cannot be anything else in a header or a log.
+local function read_user(txn, body)
+    local function text(path, pattern)
+        local value = txn.c:json_query(body, path)
+        return value and value:match(pattern)
+    end
+    local user, role = text("$.user", "^[%w._@|-]+$"), text("$.role", "^%l+$")
+    local exp = txn.c:json_query(body, "$.exp", "int") or 0
+    if not user or #user > 128 or not ROLES[role] then
+        return nil
+    end
+    local till = os.time() + KEEP
+    if exp > 0 then
+        till = math.min(till, exp)
+    end
+    return { user = user, role = role, tier = text("$.tier", "^%l+$") or "standard", till = till }
+end
+
+-- The answer: a user, or why there is none.
+local function ask(txn, token)
+    count("asked")
+    local answer = core.httpclient():post({ url = URL, timeout = TIMEOUT, headers = { ["content-type"] = { "application/json" },
+        ["x-correlation-id"] = { txn:get_var("txn.correlation") } }, body = '{"token":"' .. token .. '"}' })
+    if answer and (answer.status == 401 or answer.status == 403 or answer.status == 404) then
+        count("refused")
+        return { why = "refused-by-service" }
+    end
+    local user = answer and answer.status == 200 and answer.body and read_user(txn, answer.body)
+    if not user then
+        count("failed")
+        return { why = "auth-service" }
+    end
+    local expires = txn:get_var("txn.expires")
+    if expires then
+        user.till = math.min(user.till, tonumber(expires))
+    end
+    return user
+end
+
+core.register_action("recall", { "http-req" }, function(txn)
+    local user = known(digest_of(txn))
+    if user then
+        count("recalled")
+        is(txn, user)
+        txn:set_var("txn.recalled", true)
+    end
+end)
+
+core.register_action("verify", { "http-req" }, function(txn)
+    local digest = digest_of(txn)
+    local question = asked[digest]
+    local user = known(digest) -- since it was recalled in vain, somebody else may have been told
+    if user then
+        return is(txn, user)
+    end
+    if question then
+        count("shared")
+        local waited = 0
+        while not question.answer and waited < 2 * TIMEOUT do
+            core.msleep(5)
+            waited = waited + 5
+        end
+    else
+        question = {}
+        asked[digest] = question
+        local done, answer = pcall(ask, txn, txn:get_var("txn.token"))
+        question.answer = done and answer or { why = "auth-service" }
+        asked[digest] = nil
+        if question.answer.user and question.answer.till > os.time() then
+            keep(digest, question.answer)
+        end
+    end
+    local answer = question.answer or { why = "auth-service" }
+    if answer.user then
+        is(txn, answer)
+    else
+        txn:set_var("txn.error", answer.why)
+    end
+end)
