@@ -33,6 +33,20 @@ static bool put_url(CURLU *url, const char *path, const struct query *query)
     return good;
 }
 
+/* May the agent have read the question? It does not hear that we have gone. */
+static bool may_be_done(CURLcode rc)
+{
+    switch (rc) {
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_WRITE_ERROR: return true;
+    default: return false;
+    }
+}
+
 static const char *why_of(CURL *c, CURLcode rc, const char *said)
 {
     long os = 0;
@@ -46,7 +60,7 @@ static const char *why_of(CURL *c, CURLcode rc, const char *said)
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR: return "the agent has gone: what was asked for may have been done";
+    case CURLE_RECV_ERROR: return "the agent has gone";
     case CURLE_WRITE_ERROR: return "the answer is too large";
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY: return "this is no agent";
@@ -59,6 +73,7 @@ static int perform(CURL *c, const char *socket_path, const char *method, CURLU *
 {
     char said[CURL_ERROR_SIZE] = "";
     long status = 0;
+    bool post = strcmp(method, "POST") == 0;
     curl_easy_setopt(c, CURLOPT_CURLU, url);
     curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, socket_path);
     curl_easy_setopt(c, CURLOPT_PROXY, ""); /* whatever the environment says */
@@ -66,14 +81,21 @@ static int perform(CURL *c, const char *socket_path, const char *method, CURLU *
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, said);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
-    if (strcmp(method, "POST") == 0)
+    if (post)
         curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
     CURLcode rc = curl_easy_perform(c);
     if (rc == CURLE_OK)
         curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
     else
-        fprintf(stderr, "oncectl: %s: %s\n", socket_path, why_of(c, rc, said));
+        fprintf(stderr, "oncectl: %s: %s%s\n", socket_path, why_of(c, rc, said),
+                post && may_be_done(rc) ? ": what was asked for may have been done" : "");
     return (int)status;
+}
+
+/* The admin socket answers with an object, and its errors have a word; those of the agent's other sockets do not. */
+static bool is_ours(const struct reply *r)
+{
+    return json_is_object(r->json) && (r->status == 200 || json_is_string(json_object_get(r->json, "error")));
 }
 
 struct reply client_ask(const char *socket_path, const char *method, const char *path,
@@ -92,9 +114,13 @@ struct reply client_ask(const char *socket_path, const char *method, const char 
         r.status = perform(c, socket_path, method, url, out);
     if (out)
         fclose(out);
-    if (r.status != 0 && !(r.json = json_loadb(text, len, 0, NULL))) {
-        fprintf(stderr, "oncectl: %s: this is no agent, or of another version\n", socket_path);
-        r.status = 0;
+    if (r.status != 0)
+        r.json = json_loadb(text, len, 0, NULL);
+    if (r.status != 0 && !is_ours(&r)) {
+        fprintf(stderr, "oncectl: %s: this is no agent's admin socket, or one of another version\n",
+                socket_path);
+        json_decref(r.json);
+        r = (struct reply){0};
     }
     free(text);
     curl_url_cleanup(url);

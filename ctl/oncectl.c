@@ -3,11 +3,14 @@
  *
  *   argv ──tables of words and switches──► ctl/words ──ctl/client──► agent ──► JSON ──ctl/show──► table, list
  *
- * Exit status: 0 done, 1 not found or refused, 2 wrong arguments, 3 agent or Redis cannot be reached. */
+ * Exit status: 0 done, 1 not found or refused, 2 wrong arguments, 3 agent or Redis cannot be reached, 4 done, and the
+ * output cannot be written. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/version.h"
 #include "ctl/words.h"
@@ -26,6 +29,7 @@ enum option_bit {
     TAKES_BODY = 256,
     TAKES_SITE = 512, /* what attach asks of a site */
     TAKES_RULES = 1024,
+    TAKES_ALL = 2048,
     TAKES_NAME = TAKES_POLICY | TAKES_PRINCIPAL | TAKES_PLACE,
     TAKES_ALWAYS = 0,
 };
@@ -50,6 +54,7 @@ static const struct {
     {'S', "status",    "N",     "with completed: the status that retries are told, where none was seen",
      TAKES_STATUS                                                                                                        },
     {'b', "body",      NULL,    "print the body of the stored answer, and nothing else",                     TAKES_BODY  },
+    {'A', "all",       NULL,    "with purge: the whole policy, whoever its records belong to",               TAKES_ALL   },
     {'f', "force",     NULL,    "also while it runs: it may run twice then",                                 TAKES_FORCE },
     {'y', "yes",       NULL,    "do not ask",                                                                TAKES_YES   },
     {'r', "runtime",   "PATH",  "HAProxy's runtime socket; else /run/haproxy/admin.sock",                    TAKES_SITE  },
@@ -81,8 +86,8 @@ static const struct word {
      2, 2, TAKES_NAME | TAKES_STATUS | TAKES_FORCE | TAKES_YES, say_resolve},
     {"delete", "KEY|ID", "forget a key's outcome: the next request with it runs",
      1, 1, TAKES_NAME | TAKES_FORCE | TAKES_YES, say_delete},
-    {"purge", "", "delete every finished record of a policy, or of one principal in it",
-     0, 0, TAKES_POLICY | TAKES_PRINCIPAL | TAKES_YES, say_purge},
+    {"purge", "", "delete every finished record of one principal; with --all of the policy",
+     0, 0, TAKES_POLICY | TAKES_PRINCIPAL | TAKES_ALL | TAKES_YES, say_purge},
     {"limits", "", "the subjects of limits with the most used, of each kind of limit",
      0, 0, TAKES_LIMIT, say_limits},
     {"reset", "ID", "forget what limits have counted of a subject, which limits shows",
@@ -119,15 +124,23 @@ static void print_help(FILE *out)
         fprintf(out, "  -%c, --%-9s %-5s  %s\n", switches[i].letter, switches[i].word,
                 switches[i].argument ? switches[i].argument : "", switches[i].help);
     fprintf(out, "\nexit status: 0 done, 1 not found or refused, 2 wrong arguments, 3 agent or Redis cannot "
-                 "be reached\n");
+                 "be reached,\n             4 done, and the output cannot be written\n");
 }
 
-static bool read_key(struct command *c)
+/* One line is one key; NULL, or what is wrong with it. (On a terminal nothing behind the line is waited for.) */
+static const char *read_key(struct command *c)
 {
-    if (!fgets(c->key, sizeof c->key, stdin))
-        return false;
-    c->key[strcspn(c->key, "\n")] = '\0';
-    return c->key[0] != '\0';
+    size_t n = 0;
+    int letter = EOF;
+    while (n < sizeof c->key && (letter = getchar()) != EOF && letter != '\n')
+        c->key[n++] = (char)letter;
+    if (n == 0)
+        return "no key came from standard input";
+    if (n == sizeof c->key || memchr(c->key, '\0', n))
+        return "what came from standard input is no key: it is too long, or has a NUL byte in it";
+    if (letter == '\n' && !isatty(STDIN_FILENO) && getchar() != EOF)
+        return "more than one line came from standard input: one key is said at a time";
+    return NULL;
 }
 
 static unsigned bit_of(int letter)
@@ -151,6 +164,7 @@ static bool take_switch(struct command *c, int letter)
     case 'n': c->limit = optarg; return true;
     case 'S': c->status = optarg; return true;
     case 'b': return c->body = true;
+    case 'A': return c->all = true;
     case 'f': return c->force = true;
     case 'y': return c->yes = true;
     case 'r': c->runtime = optarg; return true;
@@ -163,10 +177,20 @@ static bool take_switch(struct command *c, int letter)
     }
 }
 
+/* An empty value means nothing, least of all "any": in a script it is a variable that was not set. The word of a switch, or
+ * NULL. */
+static const char *empty_switch(int letter)
+{
+    for (size_t i = 0; i < SWITCHES; i++)
+        if (switches[i].letter == letter && switches[i].argument && *optarg == '\0')
+            return switches[i].word;
+    return NULL;
+}
+
 static int run(struct command *c, unsigned given)
 {
     const struct word *w = words;
-    const char *name = c->args[0];
+    const char *name = c->args[0], *why;
     while (w < words + WORDS && strcmp(w->name, name) != 0)
         w++;
     if (w == words + WORDS)
@@ -178,8 +202,11 @@ static int run(struct command *c, unsigned given)
     for (size_t i = 0; i < SWITCHES; i++)
         if (given & switches[i].bit & ~w->takes)
             return wrong("this word does not take --", switches[i].word);
-    if (c->nargs > 0 && strcmp(c->args[0], "-") == 0 && !read_key(c))
-        return wrong("no key came from standard input", "");
+    for (int i = 0; i < c->nargs; i++)
+        if (c->args[i][0] == '\0')
+            return wrong("an argument is empty ('') where this word wants ", w->arguments);
+    if (c->nargs > 0 && strcmp(c->args[0], "-") == 0 && (why = read_key(c)))
+        return wrong(why, "");
     return w->fn(c);
 }
 
@@ -198,32 +225,44 @@ static void switches_for_getopt(struct option long_words[SWITCHES + 1], char let
     long_words[SWITCHES] = (struct option){0};
 }
 
+/* What was printed must have come out: a script that reads half a list must not take it for the whole. */
+static int written(int rc)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return rc;
+    fprintf(stderr, "oncectl: standard output: %s\n", errno ? strerror(errno) : "cannot be written");
+    return rc == EXIT_DONE ? EXIT_UNWRITTEN : rc;
+}
+
 int main(int argc, char **argv)
 {
     const char *socket = getenv("ONCE_ADMIN");
     struct command c = {.socket = socket && *socket ? socket : default_socket};
     struct option long_words[SWITCHES + 1];
     char letters[2 * SWITCHES + 1];
+    const char *empty;
     unsigned given = 0;
     int letter;
     switches_for_getopt(long_words, letters);
     while ((letter = getopt_long(argc, argv, letters, long_words, NULL)) != -1) {
         if (letter == 'h') {
             print_help(stdout);
-            return EXIT_DONE;
+            return written(EXIT_DONE);
         }
         if (letter == 'v') {
             printf("oncectl " SPOA_ONCE_VERSION "\n");
-            return EXIT_DONE;
+            return written(EXIT_DONE);
         }
         if (!take_switch(&c, letter))
             return EXIT_USAGE;
+        if ((empty = empty_switch(letter)))
+            return wrong("an empty value ('') means nothing: give it one, or leave out --", empty);
         given |= bit_of(letter);
     }
     c.args = argv + optind;
     c.nargs = argc - optind;
     if (c.nargs > 0)
-        return run(&c, given);
+        return written(run(&c, given));
     print_help(stderr);
     return EXIT_USAGE;
 }

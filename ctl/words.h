@@ -5,12 +5,12 @@
 
 #include <stdbool.h>
 
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_UNWRITTEN = 4 };
 
 struct command {
     const char *socket, *policy, *principal, *host, *path, *state, *limit, *status;
     const char *runtime, *run, *agents; /* of attach */
-    bool json, yes, force, body, smallest, spoe, rules;
+    bool json, yes, force, body, all, smallest, spoe, rules;
     int nargs;
     char **args;
     char key[512]; /* read from standard input */

@@ -162,6 +162,27 @@ const char *httpd_argument(struct httpd_request *q, const char *name)
     return MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct each_argument {
+    httpd_argument_fn *fn;
+    void *arg;
+};
+
+static enum MHD_Result on_argument(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                   const char *value, size_t value_len)
+{
+    const struct each_argument *each = arg;
+    (void)kind;
+    return each->fn(each->arg, (struct spop_slice){name, name_len}, (struct spop_slice){value, value_len})
+               ? MHD_YES
+               : MHD_NO;
+}
+
+void httpd_each_argument(struct httpd_request *q, httpd_argument_fn *fn, void *arg)
+{
+    MHD_get_connection_values_n(q->connection, MHD_GET_ARGUMENT_KIND, on_argument,
+                                &(struct each_argument){fn, arg});
+}
+
 long httpd_peer_uid(struct httpd_request *q)
 {
     const union MHD_ConnectionInfo *info =

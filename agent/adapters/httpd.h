@@ -36,6 +36,9 @@ const char *httpd_header(struct httpd_request *q, const char *name);
 
 /* Argument of the request's query, decoded; NULL if there is none. */
 const char *httpd_argument(struct httpd_request *q, const char *name);
+/* Calls fn for each argument of the query, decoded, until it says false. Both are borrowed. */
+typedef bool httpd_argument_fn(void *arg, struct spop_slice name, struct spop_slice value);
+void httpd_each_argument(struct httpd_request *q, httpd_argument_fn *fn, void *arg);
 /* User id of who is at the other end of a unix socket; -1: cannot be told. */
 long httpd_peer_uid(struct httpd_request *q);
 

@@ -75,6 +75,7 @@ bool hacheck_has_notices(const struct hacheck *k, const struct haconf_section *g
 typedef void hacheck_fn(struct hacheck *k);
 hacheck_fn hacheck_gate, hacheck_step, hacheck_acl, hacheck_order, hacheck_late_facts, hacheck_late_refusal,
     hacheck_part, hacheck_allow, hacheck_slot2, hacheck_slot1, hacheck_replay_route;
+hacheck_fn hacheck_told;
 hacheck_fn hacheck_bad_option, hacheck_shutdown, hacheck_way_round, hacheck_notices_option, hacheck_retry,
     hacheck_hop_retry, hacheck_mark, hacheck_mark_first, hacheck_dynamic, hacheck_skipped,
     hacheck_response_wait, hacheck_hop_timeout, hacheck_hop_socket, hacheck_hop_path, hacheck_agent_socket,
@@ -88,8 +89,11 @@ hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, h
     hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
     hacheck_socket_many;
 hacheck_fn hacheck_wait_engine, hacheck_wait_processing, hacheck_wait_idle, hacheck_wait_connections;
-hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_json, hacheck_hold,
-    hacheck_hop, hacheck_fail_open, hacheck_fail_closed;
+hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_limit_cost,
+    hacheck_limit_tier, hacheck_json, hacheck_hold, hacheck_hop, hacheck_fail_open, hacheck_fail_closed;
+
+/* Lines that tell somebody something (hacheck_told.c), the `which` of hacheck_told. */
+enum hacheck_told { TOLD_STATUS, TOLD_FIELDS, TOLD_BACKEND };
 
 /* Steps of the gate (hacheck_gate.c), the `which` of hacheck_step. */
 enum hacheck_gate_step {

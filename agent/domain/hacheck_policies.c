@@ -203,15 +203,37 @@ static void principal(struct hacheck *k, const struct haconf_section *gate, cons
     for (unsigned i = 0; p && i < p->nlimits; i++)
         for (unsigned t = 0; t < p->limits[i].nterms; t++)
             need_argument(k, gate, l, p, p->limits[i].terms[t]);
-    for (unsigned i = 0; p && i < p->nlimits; i++) {
-        need_argument(k, gate, l, p, p->limits[i].tier);
-        need_argument(k, gate, l, p, p->limits[i].cost);
-    }
 }
 
 void hacheck_principal(struct hacheck *k)
 {
     all_names(k, principal);
+}
+
+static void limit_cost(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+                       const char *name)
+{
+    const struct policy *p = name ? known(k, name) : NULL;
+    for (unsigned i = 0; p && i < p->nlimits; i++)
+        need_argument(k, gate, l, p, p->limits[i].cost);
+}
+
+void hacheck_limit_cost(struct hacheck *k)
+{
+    all_names(k, limit_cost);
+}
+
+static void limit_tier(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+                       const char *name)
+{
+    const struct policy *p = name ? known(k, name) : NULL;
+    for (unsigned i = 0; p && i < p->nlimits; i++)
+        need_argument(k, gate, l, p, p->limits[i].tier);
+}
+
+void hacheck_limit_tier(struct hacheck *k)
+{
+    all_names(k, limit_tier);
 }
 
 static void json(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,

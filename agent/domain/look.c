@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Read as strictly as any other reply: a row that does not fit whole ends the walk. */
+/* Read as strictly as any other reply: a row that does not fit whole ends the walk. A key whose name is not written as
+ * ours are is somebody else's: it is counted, and the walk goes on. */
 #include "domain/look.h"
 
 #include <string.h>
@@ -45,17 +46,18 @@ int look_open(struct spop_slice reply, struct look *l)
     l->now_us = le_get(in, 8);
     memcpy(l->cursor, reply.ptr + 9, n);
     l->cursor[n] = '\0';
+    l->skipped = 0;
     l->rest = (struct spop_slice){reply.ptr + 9 + n, reply.len - 9 - n};
     return strspn(l->cursor, "0123456789") == n ? 0 : -1;
 }
 
-int look_next(struct look *l, struct look_row *row)
+/* Takes a row off the front; its id is not read. */
+static int take_row(struct look *l, struct look_row *row)
 {
     const uint8_t *in = (const uint8_t *)l->rest.ptr;
     if (l->rest.len == 0)
         return 0;
-    if (l->rest.len < ROW || hex(l->rest.ptr, row->id.tag, TAG_HEX / 2) < 0 ||
-        hex(l->rest.ptr + DIGEST_AT, row->id.digest, DIGEST_HEX / 2) < 0)
+    if (l->rest.len < ROW)
         return -1;
     size_t n = le_get(in + BYTES_AT, 2);
     row->ttl_ms = le_get(in + TTL_AT, 8);
@@ -65,6 +67,23 @@ int look_next(struct look *l, struct look_row *row)
     row->bytes = (struct spop_slice){l->rest.ptr + ROW, n};
     slice_skip(&l->rest, ROW + n);
     return 1;
+}
+
+static int read_id(const char *text, struct record_id *id)
+{
+    return hex(text, id->tag, TAG_HEX / 2) < 0 || hex(text + DIGEST_AT, id->digest, DIGEST_HEX / 2) < 0 ? -1
+                                                                                                        : 0;
+}
+
+int look_next(struct look *l, struct look_row *row)
+{
+    int found;
+    for (const char *name = l->rest.ptr; (found = take_row(l, row)) == 1; name = l->rest.ptr) {
+        if (read_id(name, &row->id) == 0)
+            break;
+        l->skipped++;
+    }
+    return found;
 }
 
 void look_name_write(const struct record_id *id, char out[LOOK_NAME + 1])

@@ -15,6 +15,7 @@ enum { LOOK_CURSOR = 20, LOOK_NAME = 37 };
 struct look {
     uint64_t now_us;              /* Redis' time */
     char cursor[LOOK_CURSOR + 1]; /* for the next step; "0": that was the last one */
+    unsigned skipped;             /* keys passed over: their names are no record's */
     struct spop_slice rest;
 };
 struct look_row {
@@ -26,7 +27,7 @@ struct look_row {
 
 /* 0, or -1: it is no such reply. */
 int look_open(struct spop_slice reply, struct look *l);
-/* Next key: 1 found, 0 no more, -1 the reply is broken. */
+/* Next key that a record may have: 1 found, 0 no more, -1 the reply is broken. */
 int look_next(struct look *l, struct look_row *row);
 
 /* `TAG:DIGEST` in hex, as in the key; writes LOOK_NAME characters and a NUL. */

@@ -70,12 +70,6 @@ bool job_heard(struct job *j, const struct redis_reply *reply)
     }
 }
 
-static const char *argument(struct job *j, const char *name)
-{
-    const char *text = httpd_argument(j->request, name);
-    return text && *text ? text : NULL;
-}
-
 static const char *trust_word(enum guard_trust trust)
 {
     static const char *const words[] = {
@@ -153,20 +147,23 @@ enum needs { NEEDS_NOTHING, NEEDS_RECORD, NEEDS_POLICY };
 
 static const struct route {
     const char *method, *path;
+    unsigned takes; /* arguments: enum says */
     enum needs needs;
     job_fn *fn;
 } routes[] = {
-    {"GET",  "/v1/status",   NEEDS_NOTHING, status      },
-    {"GET",  "/v1/site",     NEEDS_NOTHING, site_show   },
-    {"GET",  "/v1/inflight", NEEDS_NOTHING, inflight    },
-    {"GET",  "/v1/records",  NEEDS_NOTHING, records_list},
-    {"GET",  "/v1/limits",   NEEDS_NOTHING, limits_list },
-    {"POST", "/v1/limits",   NEEDS_NOTHING, limits_reset},
-    {"GET",  "/v1/slots",    NEEDS_NOTHING, limits_slots},
-    {"GET",  "/v1/record",   NEEDS_RECORD,  records_show},
-    {"POST", "/v1/record",   NEEDS_RECORD,  word_say    },
-    {"POST", "/v1/purge",    NEEDS_POLICY,  word_purge  },
-    {"POST", "/v1/go",       NEEDS_NOTHING, go          },
+  /* clang-format off */
+    {"GET",  "/v1/status",   0,                                                      NEEDS_NOTHING, status},
+    {"GET",  "/v1/site",     0,                                                      NEEDS_NOTHING, site_show},
+    {"GET",  "/v1/inflight", 0,                                                      NEEDS_NOTHING, inflight},
+    {"GET",  "/v1/records",  SAYS_POLICY | SAYS_PRINCIPAL | SAYS_STATE | SAYS_CURSOR, NEEDS_NOTHING, records_list},
+    {"GET",  "/v1/limits",   SAYS_CURSOR,                                            NEEDS_NOTHING, limits_list},
+    {"POST", "/v1/limits",   SAYS_ID,                                                NEEDS_NOTHING, limits_reset},
+    {"GET",  "/v1/slots",    SAYS_CURSOR,                                            NEEDS_NOTHING, limits_slots},
+    {"GET",  "/v1/record",   SAYS_RECORD | SAYS_BODY,                                NEEDS_RECORD,  records_show},
+    {"POST", "/v1/record",   SAYS_RECORD | SAYS_WORD | SAYS_FORCE | SAYS_STATUS,     NEEDS_RECORD,  word_say},
+    {"POST", "/v1/purge",    SAYS_POLICY | SAYS_PRINCIPAL | SAYS_ALL | SAYS_CURSOR,  NEEDS_POLICY,  word_purge},
+    {"POST", "/v1/go",       0,                                                      NEEDS_NOTHING, go},
+  /* clang-format on */
 };
 
 static void read_address(const char *text, struct spop_value *out, char bytes[16])
@@ -186,12 +183,12 @@ static void read_address(const char *text, struct spop_value *out, char bytes[16
 static bool find_name(struct job *j, enum needs needs)
 {
     char bytes[16];
-    const char *why = "say policy and key, or id", *id = argument(j, "id");
-    struct naming n = {.policy = argument(j, "policy"),
-                       .principal = argument(j, "principal"),
-                       .key = argument(j, "key"),
-                       .host = argument(j, "host"),
-                       .path = argument(j, "path"),
+    const char *why = "say policy and key, or id", *id = httpd_argument(j->request, "id");
+    struct naming n = {.policy = httpd_argument(j->request, "policy"),
+                       .principal = httpd_argument(j->request, "principal"),
+                       .key = httpd_argument(j->request, "key"),
+                       .host = httpd_argument(j->request, "host"),
+                       .path = httpd_argument(j->request, "path"),
                        .address = {.type = SPOP_NULL}};
     read_address(n.principal, &n.address, bytes);
     bool right = named_find(j->admin->gate->config, &n, &j->named, &why);
@@ -238,7 +235,7 @@ static void on_request(void *arg, struct httpd_request *q, const char *method, c
     if (!r)
         job_refuse(j, there ? 405 : 404, there ? "no-such-method" : "no-such-path",
                    "docs/oncectl.md has the list");
-    else if (find_name(j, r->needs))
+    else if (arguments_read(j, r->takes) && find_name(j, r->needs))
         r->fn(j);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* What the files of the operator's room share: one request on its way, and how it is answered.
  *
- *   admin.c         routes, status, inflight, go       admin_records.c   list, show
- *   admin_words.c   words, purge                       admin_limits.c    limits, slots, reset
- *   admin_site.c    site
+ *   admin.c         routes, status, inflight, go       admin_arguments.c   what a request may say
+ *   admin_records.c list, show                         admin_words.c       words, purge
+ *   admin_site.c    site                               admin_limits.c      limits, slots, reset
  */
 #ifndef ADMIN_INNER_H
 #define ADMIN_INNER_H
@@ -18,6 +18,25 @@
 #include "domain/script.h"
 #include "rooms/admin.h"
 
+/* Arguments, as bits: what a route takes, what a request says. */
+enum says {
+    SAYS_ID = 1,
+    SAYS_POLICY = 2,
+    SAYS_PRINCIPAL = 4,
+    SAYS_KEY = 8,
+    SAYS_HOST = 16,
+    SAYS_PATH = 32,
+    SAYS_STATE = 64,
+    SAYS_CURSOR = 128,
+    SAYS_BODY = 256,
+    SAYS_WORD = 512,
+    SAYS_FORCE = 1024,
+    SAYS_STATUS = 2048,
+    SAYS_ALL = 4096,
+    SAYS_NAME = SAYS_POLICY | SAYS_PRINCIPAL | SAYS_KEY | SAYS_HOST | SAYS_PATH,
+    SAYS_RECORD = SAYS_ID | SAYS_NAME,
+};
+
 struct job;
 typedef void job_fn(struct job *j);
 
@@ -30,8 +49,8 @@ struct job {
     struct named named;      /* what the request means */
     struct record record;    /* what was found under that name; without its slices */
     job_fn *then;            /* what to do with it */
+    unsigned says;           /* its arguments: enum says */
     char word;               /* 'f', 'c', 'd' */
-    bool forced, body;
     unsigned status;
     json_t *answer; /* while it is put together */
     struct purge *purge;
@@ -54,10 +73,13 @@ void job_ask(struct job *j, redis_reply_fn *fn);
 /* Is it a reply that can be used? Otherwise j has been refused. */
 bool job_heard(struct job *j, const struct redis_reply *reply);
 
+/* Which arguments there are, into j->says; false: one of them cannot be meant, and j has been refused. */
+bool arguments_read(struct job *j, unsigned takes);
+
 /* Asks for one step of a walk, as the request's arguments say. */
 void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn);
 typedef json_t *row_json_fn(const struct job *j, const struct look_row *row, uint64_t now_us);
-/* Answers with that step, {name: [rows], "cursor": next}. */
+/* Answers with that step, {name: [rows], "skipped": keys whose names are no record's, "cursor": next}. */
 void records_send(struct job *j, const struct redis_reply *reply, const char *name, row_json_fn *row_json);
 /* Looks at the record that the request means; then `then` is called, or j has been refused. */
 void record_find(struct job *j, job_fn *then);

@@ -150,7 +150,8 @@ void records_send(struct job *j, const struct redis_reply *reply, const char *na
     while (more == 1 && (more = look_next(&l, &row)) == 1)
         json_array_append_new(rows, row_json(j, &row, l.now_us));
     if (more == 0) {
-        job_send(j, 200, json_pack("{s:o,s:s}", name, rows, "cursor", l.cursor));
+        job_send(j, 200,
+                 json_pack("{s:o,s:i,s:s}", name, rows, "skipped", (int)l.skipped, "cursor", l.cursor));
         return;
     }
     json_decref(rows);
@@ -176,8 +177,7 @@ void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn
     struct script_look step = *l;
     const char *cursor = httpd_argument(j->request, "cursor");
     step.cursor = cursor ? cursor : "0";
-    if (!*step.cursor || strlen(step.cursor) > LOOK_CURSOR ||
-        step.cursor[strspn(step.cursor, "0123456789")]) {
+    if (strlen(step.cursor) > LOOK_CURSOR || step.cursor[strspn(step.cursor, "0123456789")]) {
         job_refuse(j, 400, "bad-cursor", "a cursor is what the step before has said");
         return;
     }
@@ -245,7 +245,7 @@ static void on_whole(void *arg, const struct redis_reply *reply)
 static void shown(struct job *j)
 {
     json_t *answer = j->answer;
-    if (!j->body || j->record.state != RECORD_DONE) {
+    if (!(j->says & SAYS_BODY) || j->record.state != RECORD_DONE) {
         j->answer = NULL;
         job_send(j, 200, answer);
         return;
@@ -298,7 +298,5 @@ void record_find(struct job *j, job_fn *then)
 
 void records_show(struct job *j)
 {
-    const char *body = httpd_argument(j->request, "body");
-    j->body = body && strcmp(body, "1") == 0;
     record_find(j, shown);
 }

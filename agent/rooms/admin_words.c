@@ -41,8 +41,8 @@ static void tell(const struct job *j, const struct record_id *id, const char *sa
             metrics_add(j->admin->gate->metrics, words[i].metric);
     LOG(LOG_NOTICE, "operator-word", log_text("word", word_name(j->word)), log_text("record", name),
         log_text("before", record_state_word((uint8_t)said[1])),
-        log_text("now", record_state_word((uint8_t)said[2])), log_text("forced", j->forced ? "yes" : "no"),
-        log_int("uid", httpd_peer_uid(j->request)));
+        log_text("now", record_state_word((uint8_t)said[2])),
+        log_text("forced", j->says & SAYS_FORCE ? "yes" : "no"), log_int("uid", httpd_peer_uid(j->request)));
 }
 
 /* Something may have been done to it, whatever the reply is: a word that was not answered may still be carried out, and
@@ -122,7 +122,8 @@ static void on_said(void *arg, const struct redis_reply *reply)
 static void say_found(struct job *j)
 {
     buf_reset(&j->admin->command);
-    script_operator(&j->admin->command, &j->named.id, j->record.fence, j->word, j->forced, j->status);
+    script_operator(&j->admin->command, &j->named.id, j->record.fence, j->word, j->says & SAYS_FORCE,
+                    j->status);
     job_ask(j, on_said);
 }
 
@@ -140,13 +141,14 @@ static bool read_status(const char *text, unsigned *out)
 
 void word_say(struct job *j)
 {
-    const char *word = httpd_argument(j->request, "word"), *force = httpd_argument(j->request, "force");
+    const char *word = httpd_argument(j->request, "word");
     for (size_t i = 0; word && i < WORDS; i++)
         if (strcmp(words[i].name, word) == 0)
             j->word = words[i].letter;
-    j->forced = force && strcmp(force, "1") == 0;
     if (!j->word)
         job_refuse(j, 400, "bad-word", "the words are failed, completed, delete");
+    else if (j->says & SAYS_STATUS && j->word != 'c')
+        job_refuse(j, 400, "bad-status", "a status goes with the word completed: leave it out");
     else if (!read_status(httpd_argument(j->request, "status"), &j->status))
         job_refuse(j, 400, "bad-status", "a status is 200 to 599");
     else
@@ -162,6 +164,7 @@ struct purge_call {
 
 struct purge {
     unsigned n, waiting, deleted, left; /* left: changed meanwhile, or Redis could not be asked */
+    unsigned skipped;                   /* keys that are no record */
     char cursor[LOOK_CURSOR + 1];
     struct purge_call calls[];
 };
@@ -179,8 +182,8 @@ static void purged(struct job *j)
     const struct purge *p = j->purge;
     if (p->waiting == 0)
         job_send(j, 200,
-                 json_pack("{s:i,s:i,s:s}", "deleted", (int)p->deleted, "left", (int)p->left, "cursor",
-                           p->cursor));
+                 json_pack("{s:i,s:i,s:i,s:s}", "deleted", (int)p->deleted, "left", (int)p->left, "skipped",
+                           (int)p->skipped, "cursor", p->cursor));
 }
 
 static void on_purged(void *arg, const struct redis_reply *reply)
@@ -207,8 +210,10 @@ static void purge_row(struct job *j, const struct look_row *row)
     struct buf *command = &j->admin->command;
     struct purge_call *call = &p->calls[p->n];
     struct record r;
-    if (record_open(row->bytes.ptr, row->bytes.len, &r) < 0)
+    if (record_open(row->bytes.ptr, row->bytes.len, &r) < 0) {
+        p->skipped++;
         return;
+    }
     buf_reset(command);
     script_operator(command, &row->id, r.fence, j->word, false, 0);
     *call = (struct purge_call){.job = j, .id = row->id};
@@ -241,6 +246,7 @@ static void on_walked(void *arg, const struct redis_reply *reply)
     memcpy(j->purge->cursor, l.cursor, sizeof l.cursor);
     while (look_next(&l, &row) == 1)
         purge_row(j, &row);
+    j->purge->skipped += l.skipped;
     purged(j);
 }
 
@@ -253,5 +259,10 @@ void word_purge(struct job *j)
                                   .who = j->named.has_who ? j->named.who : NULL,
                                   .states = finished};
     j->word = 'd';
+    if (!(j->says & SAYS_PRINCIPAL) == !(j->says & SAYS_ALL)) {
+        job_refuse(j, 400, "bad-name",
+                   "say whose records: principal; or all=1, and every record of the policy goes");
+        return;
+    }
     records_walk(j, &l, on_walked);
 }

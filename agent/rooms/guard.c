@@ -74,8 +74,7 @@ static void on_loss(struct guard *g, const char *what, const char *then)
 static void judge(struct guard *g, enum mark_state state)
 {
     static const char goes_on[] = "goes on (on_data_loss = \"continue\")",
-                      waits[] = "protected requests are refused until an operator says: redis-cli set "
-                                "once:mark go";
+                      waits[] = "protected requests are refused until an operator says: oncectl go";
     switch (state) {
     case MARK_FIRST:
         LOG(LOG_NOTICE, "redis-new", log_text("why", "no agent has used this database before"));

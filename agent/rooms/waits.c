@@ -28,11 +28,14 @@ struct waits {
     void *arg;
     ev_timer timer;
     struct inflight_wait *first, **last;
+    struct inflight_wait *next; /* whom waits_check() looks at next: who is told may forget others */
 };
 
 void inflight_forget(struct inflight_wait *w)
 {
     *w->prev = w->next;
+    if (w->waits->next == w)
+        w->waits->next = w->next;
     if (w->next)
         w->next->prev = w->prev;
     else
@@ -48,24 +51,17 @@ static void tell(struct inflight_wait *w, bool known)
     fn(arg, known);
 }
 
-/* The one that waits longest of those that can be told now. */
-static struct inflight_wait *next_to_tell(struct waits *w, double now, bool *known)
-{
-    for (struct inflight_wait *i = w->first; i; i = i->next) {
-        *known = w->events->known(w->arg, i->process);
-        if (*known || now >= i->until)
-            return i;
-    }
-    return NULL;
-}
-
+/* Once along the list, in the order of arrival. */
 void waits_check(struct waits *w)
 {
     struct inflight_wait *i;
-    bool known;
     double now = monotonic_now();
-    while ((i = next_to_tell(w, now, &known)))
-        tell(i, known);
+    for (w->next = w->first; (i = w->next);) {
+        w->next = i->next;
+        bool known = w->events->known(w->arg, i->process);
+        if (known || now >= i->until)
+            tell(i, known);
+    }
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
