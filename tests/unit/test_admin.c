@@ -228,7 +228,7 @@ static void limits_of_all_kinds(void **state)
 {
     (void)state;
     redis_server_do(&room.redis.server,
-                    "SET once:{ab01}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 12345678abc PX 100000");
+                    "SET once:{ab01}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 12345678abcdef PX 100000");
     redis_server_do(&room.redis.server, "SET once:{ab02}:l:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1 %b PX 60000",
                     "\0\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\7\0\0\0", (size_t)24);
     ask("GET /v1/limits", 200, "{\"kind\":\"buckets\",\"used_s\":[null],\"id\":\"ab01:d1d1");
