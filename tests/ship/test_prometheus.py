@@ -82,6 +82,23 @@ class Alerts(ship.Case):
         said = run("promtool", "check", "rules", self.dir / "queries.yml")
         self.assertEqual(said.returncode, 0, said.stdout)
 
+    def test_monitoring_of_the_compose_system(self):
+        """M3.18: what monitoring.yml mounts is there; its Prometheus has the rules' job names and asks services of docker-compose.yml at their ports"""
+        compose = DEPLOY / "compose"
+        services = yaml.safe_load((compose / "docker-compose.yml").read_text())["services"]
+        for service in yaml.safe_load((compose / "monitoring.yml").read_text())["services"].values():
+            for volume in service["volumes"]:
+                self.assertTrue((compose / volume.split(":")[0]).is_file(), volume)
+        for name in ("prometheus.yml", RULES):
+            (self.dir / (compose / name).name).write_text((compose / name).read_text())
+        said = run("promtool", "check", "config", self.dir / "prometheus.yml")
+        self.assertEqual(said.returncode, 0, said.stdout)
+        asked, usual = (yaml.safe_load((d / "prometheus.yml").read_text())["scrape_configs"] for d in (compose, PROMETHEUS))
+        self.assertEqual([j["job_name"] for j in asked], [j["job_name"] for j in usual])
+        for target in (t for j in asked for c in j["static_configs"] for t in c["targets"]):
+            host, port = target.split(":")
+            self.assertTrue(any(p.endswith(":" + port) for p in services[host]["ports"]), target)
+
     def test_each_alert_fires(self):
         """M3.18: each alert is fired by a case of promtool test rules, and silent before"""
         said = run("promtool", "test", "rules", PROMETHEUS / "spoa-once.tests.yml")
