@@ -148,15 +148,14 @@ def main():
         servers = [Instance(*argument.split("=", 1)) for argument in sys.argv[1:]]
     except (OSError, ValueError, TypeError) as reason:
         sys.exit("services.py: cannot listen: %s; usage: services.py NAME_N=ADDRESS .." % reason)
-    stopped = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stopped.set())
+        signal.signal(sign, lambda *_: os._exit(0))  # threads may still be answering; nobody waits for them
     for server in servers:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.5}, daemon=True).start()
         print("%s=%s" % (server.instance, server.name()), flush=True)
     print("ready", flush=True)
-    stopped.wait()
-    os._exit(0) # threads may still be answering; nobody waits for them
+    while True:
+        signal.pause()
 
 
 if __name__ == "__main__":
