@@ -8,6 +8,7 @@
     GET  /charges?key=K   the same for those that carried the key K (Once-Key, else the client's own header)
     GET  /charges?prefix=P   of keys that begin so: charges, keys, and which were charged more than once
     GET  /quotes          a price
+    GET  /catalog/X       how often this instance was asked for it
 
 Request headers steer it; the charge is made BEFORE the delay and before the fault, as real backends do:
     Demo-Delay: 5s | 250ms      Demo-Status: 500        Demo-Size: 12000 (bytes of body)
@@ -45,7 +46,7 @@ class Ledger:
 
     def __init__(self, path=None):
         self._lock = threading.Lock()
-        self._charges, self._of_key = [], {}
+        self._charges, self._of_key, self._asked = [], {}, {}
         self._file = open(path, "a+b", buffering=0) if path else None
         self._read = 0
 
@@ -95,6 +96,11 @@ class Ledger:
         with self._locked():
             return list(self._of_key.get(key, ()))
 
+    def ask(self, path):
+        with self._lock:
+            self._asked[path] = self._asked.get(path, 0) + 1
+            return self._asked[path]
+
     def by_prefix(self, prefix):
         """How often each key that begins so was charged."""
         with self._locked():
@@ -140,6 +146,8 @@ class Payments(BaseHTTPRequestHandler):
         self.read_body()
         if url.path == "/charges":
             self.answer(200, self.charges(parse_qs(url.query)))
+        elif url.path.startswith("/catalog/"):
+            self.answer(200, {"item": url.path[9:], "asked": self.ledger.ask(url.path)})
         elif url.path == "/quotes":
             self.answer(200, {"price": "42.00", "currency": "EUR"})
         elif url.path.startswith("/payments/") and url.path[10:].isdigit():

@@ -10,10 +10,10 @@ COPY docs/problems.md /usr/share/doc/spoa-once/
 COPY haproxy-conf/attach/once.spoe.cfg haproxy-conf/demo/haproxy.cfg deploy/docker/resolve.cfg /etc/haproxy/
 COPY haproxy-conf/redis-tls/haproxy.cfg /etc/haproxy/redis-tls.cfg
 COPY haproxy-conf/demo/spoa-once.conf /etc/spoa-once/
-COPY deploy/docker/together deploy/docker/http-check /usr/local/bin/
+COPY deploy/docker/together /usr/local/bin/
 USER spoa-once
 ENV PORT=8080
 EXPOSE 8080
-HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD http-check 400 POST /payments "${PORT:-8080}"
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["together", "healthy"]
 ENTRYPOINT ["together"]
 CMD []

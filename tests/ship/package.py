@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -87,7 +88,8 @@ class Package(unittest.TestCase):
         notify.close()
 
     def test_01_installed(self):
-        """deb: user, group, directories, link, man pages, examples and units are there; the user may not log in"""
+        """deb: user, group, directories, link, man pages, examples and units are there; the user may not log in, nor others read passwords"""
+        self.assertEqual(stat.S_IMODE(os.stat("/etc/default/spoa-once").st_mode), 0o640)
         user, group = pwd.getpwnam("spoa-once"), grp.getgrnam("haproxy")
         self.assertEqual((user.pw_gid, user.pw_shell), (group.gr_gid, "/usr/sbin/nologin"))
         self.assertEqual(pwd.getpwnam("haproxy").pw_gid, group.gr_gid)
@@ -107,6 +109,19 @@ class Package(unittest.TestCase):
             said = run("spoa-once", "-c", "-f", conf, env={**os.environ, "ONCE_INSTANCE": "1"})
             self.assertEqual(said.returncode, 0, said.stdout)
         self.assertIn("hiredis", run("spoa-once", "-vv").stdout)
+
+    def test_02_secrets(self):
+        """deb: docs/troubleshooting.md's look at a secret as the agent's user: root's is named, its own is taken, everybody's is refused"""
+        page = (Path("/src/troubleshooting.md")).read_text()
+        command = re.search(r"`(setpriv --reuid spoa-once [^`]+)`", page)[1].split()
+        secret, conf = Path("/etc/spoa-once/redis.pw"), Path("/tmp/secret.conf")
+        secret.write_text("secret\n")
+        conf.write_text(CONF.read_text().replace('# password_file = ', 'password_file = '))
+        for mode, owner, said in ((0o400, "root", "Permission denied"), (0o400, "spoa-once", "valid"), (0o444, "spoa-once", "may be read by everybody")):
+            os.chmod(secret, mode)
+            shutil.chown(secret, owner)
+            self.assertIn(said, run(*command[:-1], conf).stdout)
+        secret.unlink()
 
     def test_03_starts(self):
         """deb: started as ExecStart says, with its user, group, umask and no capability, it is ready and answers oncectl"""

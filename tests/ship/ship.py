@@ -35,6 +35,13 @@ def wait_for(what, seconds=20):
     raise AssertionError(f"nothing came within {seconds} s")
 
 
+def free_port():
+    """A port of 127.0.0.1 that nobody has now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 def ask(path, request):
     """What a unix socket says until it closes; None: nobody listens."""
     with socket.socket(socket.AF_UNIX) as s:

@@ -7,7 +7,7 @@ import subprocess
 
 import ship
 from assemble import assemble
-from ship import AGENT, CTL, ROOT, run, wait_for
+from ship import AGENT, BUILD, CTL, DEPLOY, ROOT, run, wait_for
 
 ATTACH = ROOT / "haproxy-conf/attach"
 SITE = """\
@@ -106,6 +106,15 @@ class Attach(ship.Case):
         self.assertEqual((self.pay("k1"), self.pay("k1"), self.pay("k2"), self.pay("k2", "/other")), ("201", "201 true", "201", "404"))
         self.assertEqual(self.pay("k3", "/private"), "403")
 
+    def check_as_printed(self, lines):
+        """The line that checks, as it is printed, with the files where they lie here."""
+        text = (DEPLOY / "etc/instances.conf").read_text().replace("/run/spoa-once", str(self.dir)).replace("/var/lib/spoa-once", str(self.dir)).replace('"principal"', '"none"')
+        (self.dir / "instances.conf").write_text(text)
+        line, = re.findall(r"(?m)^# +(.*spoa-once -c .*)$", lines)
+        line = line.replace("/etc/spoa-once", str(self.dir)).replace("/etc/haproxy/haproxy.cfg", str(self.dir / "new.cfg"))
+        said = run("sh", "-c", line, env={**self.env, "PATH": f"{BUILD}:{os.environ['PATH']}"})
+        self.assertEqual(said.returncode, 0, said.stdout)
+
     def test_agents(self):
         """attach: two agents are two servers in each backend and two targets of notices; each may be ended"""
         old = self.site()
@@ -114,6 +123,7 @@ class Attach(ship.Case):
         self.assertEqual(len(re.findall(r'(?m)^ *log ".*/notices-[12]\.sock"', lines)), 2)
         agents = [self.start(f"agent{i}", AGENT, "-f", self.agent_conf(suffix=f"-{i}")) for i in (1, 2)]
         self.replace(old, assemble((self.dir / "site.cfg").read_text(), lines), "agent-1.conf")
+        self.check_as_printed(lines)
         self.begin()
         for i, other in ((0, "k2"), (1, None)):
             agents[i].terminate()
@@ -123,7 +133,7 @@ class Attach(ship.Case):
         wait_for(lambda: self.pay("k9") == "503")
 
     def test_lines_are_the_shipped_ones(self):
-        """attach: nothing is said that is not in haproxy-conf/attach, and nothing of it is left out, but the optional charge lines"""
+        """attach: nothing is said that is not in haproxy-conf/attach, and nothing of it is left out, but the optional charge lines, and those of the cache without --cache"""
         self.site()
         rc, lines, _ = self.attach("www", "shop")
         shipped = [l for p in ("global", "notices-global", "hop-frontend", "frontend", "notices-frontend", "hop-routing", "routing", "backend", "tables", "hop-backend")
@@ -135,6 +145,11 @@ class Attach(ship.Case):
         _, smallest, _ = self.attach("www", "shop", "--smallest")
         shipped = [l for p in ("global", "frontend", "routing", "backend", "tables") for l in bare((ATTACH / f"{p}.cfg").read_text())]
         self.assertEqual([" ".join(l.split()) for l in bare(smallest)], [" ".join(l.split()) for l in shipped])
+        _, cached, _ = self.attach("www", "shop", "--cache", "--policy", "catalog", "--path", "/c")
+        route = "http-request set-var(txn.once_cache) str(catalog) if { path /c } || { path_beg /c/ }"
+        shipped = [route] + [l for p in ("global", "notices-global", "cache-frontend", "hop-frontend", "frontend", "notices-frontend", "cache-routing", "hop-routing", "routing",
+                                         "backend", "tables", "hop-backend", "cache-tables") for l in bare((ATTACH / f"{p}.cfg").read_text())]
+        self.assertEqual(sorted(" ".join(l.split()) for l in bare(cached)), sorted(" ".join(l.split()) for l in shipped))
         self.assertEqual(run(CTL, "attach", "--spoe").stdout, (ATTACH / "once.spoe.cfg").read_text())
 
     def test_table_size(self):
@@ -150,6 +165,10 @@ class Attach(ship.Case):
         for words, code, text in ((("none", "shop"), 1, "no frontend 'none'; it has: www raw"), (("www", "none"), 1, "no backend 'none'; it has: shop pictures tunnel"),
                                   (("raw", "tunnel"), 1, "raw is of mode tcp"), (("www",), 2, "--spoe"), (("www", "shop", "--agents", "0"), 2, "1 to 9"),
                                   (("www", "shop", "--policy", "a) if TRUE #", "--path", "/"), 2, "single words"), (("www", "shop", "--yes"), 2, "--yes"),
+                                  *((("www", "shop", "--policy", "p", "--path", path), 2, "--path begins with /") for path in ("/payments/", "/", "payments", "/pay?a=1", "//")),
+                                  *((("www", "shop", "--policy", "p", "--path", path), 2, "single words")
+                                    for path in ("/a b", "/a\vb", '/a"', "/a'", "/a}", "/{a", "/a\n", "/a#b", "/ä", "-f")),
+                                  (("www", "shop", "--policy", "p", "--path", "/a", "--host", "-f"), 2, "single words"),
                                   (("www", "shop", "--runtime", self.dir / "gone.sock"), 3, "stats socket PATH")):
             rc, out, err = self.attach(*words)
             self.assertEqual((rc, out, text in err), (code, "", True), (words, out, err))

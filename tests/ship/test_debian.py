@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """debian/: what can drift from the rest of the source without a package being built. `make deb` builds one, `make test-deb` installs it."""
+import os
 import re
 
 import ship
@@ -25,6 +26,30 @@ class Debian(ship.Case):
         """deb: the changelog's version is the program's"""
         said = run(AGENT, "--version").stdout.split()[1]
         self.assertEqual(re.match(r"spoa-once \((.*?)\)", (DEBIAN / "changelog").read_text()).group(1), said)
+
+    def test_scripts(self):
+        """deb: what runs a script that is shipped is Essential, or is named, and then lintian is told why the package does not need it"""
+        control, told = (DEBIAN / "control").read_text(), (DEBIAN / "spoa-once.lintian-overrides").read_text()
+        shipped = [ROOT / line.split()[0] for line in (DEBIAN / "spoa-once.install").read_text().splitlines()] + [ROOT / "haproxy-conf"]
+        for path in (p for top in shipped for p in (top.rglob("*") if top.is_dir() else [top]) if p.is_file() and p.parent != ROOT / "haproxy-conf"):
+            first = path.read_bytes().split(b"\n")[0].decode(errors="replace")
+            if first.startswith("#!") and first != "#!/bin/sh":
+                with self.subTest(path):
+                    name = first.split()[-1]
+                    self.assertRegex(control, rf"(?m)^(Depends|Recommends|Suggests):.*\b{name}\b")
+                    self.assertIn(f"{name}-script-but-no-{name}-dep * [usr/share/spoa-once/{path.relative_to(ROOT)}]", told)
+
+    def test_what_is_taken_away(self):
+        """deb: before a build only this package's own earlier files are taken away"""
+        old = ("spoa-once_0.1_amd64.deb", "spoa-once-dbgsym_0.1_amd64.deb", "spoa-once_0.1_amd64.changes", "spoa-once_0.1_amd64.buildinfo")
+        others = ("other_1_all.deb", "other_1_all.changes", "other_1_all.buildinfo")
+        for name in (*old, *others):
+            (self.dir / name).touch()
+        (self.dir / "bin").mkdir()
+        (self.dir / "bin/dpkg-buildpackage").write_text("#!/bin/sh\nexit 1\n")
+        (self.dir / "bin/dpkg-buildpackage").chmod(0o755)
+        self.assertEqual(run(ROOT / "tools/deb", self.dir, env={**os.environ, "PATH": f"{self.dir}/bin:{os.environ['PATH']}"}).returncode, 1)
+        self.assertEqual([(self.dir / name).exists() for name in (*old, *others)], [False] * 4 + [True] * 3)
 
     def test_files(self):
         """deb: every file that debian/ names is there, links too"""

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import unittest
 
 import ship
 from ship import AGENT, CTL, ROOT, run, wait_for
@@ -43,13 +44,26 @@ POLICIES = """policies = (
     { name = "open"; limits = ( { name = "l"; rate = "5/s"; key = "global"; fail_open = true; } ); }
 );
 """
+NOBODY = 65534
+AS_NOBODY = ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--")
+# Listens at argv[1], and says that its pid is argv[2].
+LIAR = """
+import json, os, socket, sys
+site = json.dumps({"pid": os.getpid() if sys.argv[2] == "self" else int(sys.argv[2]), "file": "/dev/null", "sockets": [], "haproxy": [], "counters": {}, "redis": {"ready": True, "info": ""}})
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o777)
+s.listen()
+while True:
+    c, _ = s.accept()
+    try:
+        c.recv(65536)
+        c.sendall(("HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(site), site)).encode())
+    except OSError:
+        pass
+    c.close()
+"""
 provoked = set()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Doctor(ship.Case):
@@ -57,14 +71,14 @@ class Doctor(ship.Case):
         return "".join((ATTACH / f"{n}.cfg").read_text() for n in names)
 
     def redis(self, *options):
-        self.port = free_port()
+        self.port = ship.free_port()
         self.primary = self.start("redis", "redis-server", "--port", self.port, "--bind", "127.0.0.1", "--unixsocket", self.dir / "redis.sock", "--save", "",
                                   "--appendonly", "yes", "--dir", self.dir, *options)
         wait_for((self.dir / "redis.sock").exists)
 
     def replica(self):
         (self.dir / "replica").mkdir()
-        p = self.start("replica", "redis-server", "--port", free_port(), "--bind", "127.0.0.1", "--replicaof", f"127.0.0.1 {self.port}", "--save", "",
+        p = self.start("replica", "redis-server", "--port", ship.free_port(), "--bind", "127.0.0.1", "--replicaof", f"127.0.0.1 {self.port}", "--save", "",
                        "--repl-diskless-sync-delay", "0", "--dir", self.dir / "replica")
         wait_for(lambda: "state=online" in self.cli("info", "replication") and "lag=0" in self.cli("info", "replication"))
         return p
@@ -196,7 +210,7 @@ class Doctor(ship.Case):
         self.finds("redis-away", errors=1)
         agent.terminate()
         agent.wait(10)
-        sentinel = f"127.0.0.1:{free_port()}"
+        sentinel = f"127.0.0.1:{ship.free_port()}"
         self.agent(f'redis = {{ sentinels = [ "{sentinel}" ]; sentinel_name = "once"; }};\n')
         self.finds("sentinels-missing", "0 of 1")
 
@@ -230,6 +244,8 @@ class Doctor(ship.Case):
         agent.send_signal(signal.SIGHUP)
         self.finds("reload-refused")
         (self.dir / "agent.conf").write_text(conf)
+        agent.send_signal(signal.SIGHUP)
+        wait_for(lambda: "reload-refused" not in self.doctor())
         os.unlink(self.dir / "replay.sock")
         self.finds("socket-gone", "replay.listen", errors=1)
 
@@ -320,6 +336,40 @@ class Doctor(ship.Case):
         (self.dir / "haproxy.cfg").write_text(f"global\n stats socket {self.dir}/haproxy.sock level operator\ndefaults\n mode http\n timeout client 1s\nfrontend f\n bind unix@{self.dir}/f.sock\n")
         self.start("haproxy", "haproxy", "-db", "-f", self.dir / "haproxy.cfg")
         self.finds("table-missing", "once_unsettled", errors=1)
+
+    @unittest.skipUnless(os.geteuid() == 0, "root's doctor")
+    def test_another_user(self):
+        """doctor: root's check runs as the agent's user: what the agent's environment has loaded has no more rights, and what that user may not read is said"""
+        os.chmod(self.dir, 0o777)
+        self.redis()
+        secret = self.dir / "secret"
+        secret.write_text(os.urandom(32).hex() + "\n")
+        os.chmod(secret, 0o400)
+        os.chown(secret, NOBODY, NOBODY)
+        conf = self.agent_conf(f'replay = {{ listen = "unix@{self.dir}/replay.sock"; seal_keys = [ "{secret}" ]; }};\n' + POLICIES)
+        self.start("agent", *AS_NOBODY, AGENT, "-f", conf, env={"LD_DEBUG": "files", "LD_DEBUG_OUTPUT": self.dir / "loaded"})
+        wait_for((self.dir / "admin.sock").exists)
+        (self.dir / "haproxy.cfg").write_text("global\n")
+        self.doctor(self.dir / "haproxy.cfg")
+        checks = [p for p in self.dir.glob("loaded.*") if b"spoa-once [0]" in p.read_bytes()]
+        self.assertEqual([p.stat().st_uid for p in checks], [NOBODY])
+        os.chown(secret, 0, 0)
+        said = self.doctor(self.dir / "haproxy.cfg")["configuration"]
+        self.assertIn(str(secret), said)
+
+    @unittest.skipUnless(os.geteuid() == 0, "root's doctor")
+    def test_an_agent_that_lies(self):
+        """doctor: an agent that names its own or a process of root's gets no program run as root"""
+        os.chmod(self.dir, 0o777)
+        self.start("liar", *AS_NOBODY, "python3", "-c", LIAR, self.dir / "admin.sock", "self", env={"LD_DEBUG": "files", "LD_DEBUG_OUTPUT": self.dir / "loaded"})
+        named = self.start("named", "sleep", "60", env={"LD_DEBUG": "files", "LD_DEBUG_OUTPUT": self.dir / "named"})
+        self.start("other", *AS_NOBODY, "python3", "-c", LIAR, self.dir / "other.sock", named.pid)
+        (self.dir / "haproxy.cfg").write_text("global\n")
+        for name in ("admin", "other"):
+            wait_for((self.dir / f"{name}.sock").exists)
+            run(CTL, "-s", self.dir / f"{name}.sock", "doctor", self.dir / "haproxy.cfg")
+        loaded = [p for p in (*self.dir.glob("loaded.*"), *self.dir.glob("named.*")) if b"spoa-once [0]" in p.read_bytes()]
+        self.assertEqual([p.name for p in loaded if p.stat().st_uid == 0], [])
 
     def test_no_agent(self):
         """doctor: without an agent it says so and ends with 3"""

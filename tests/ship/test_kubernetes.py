@@ -19,7 +19,8 @@ class Manifests(ship.Case):
     def setUp(self):
         super().setUp()
         self.kustomization = yaml.safe_load((HERE / "kustomization.yaml").read_text())
-        found = [d for name in self.kustomization["resources"] for d in yaml.safe_load_all((HERE / name).read_text())]
+        # The Secret is an example beside them.
+        found = [d for name in (*self.kustomization["resources"], "secret.yaml") for d in yaml.safe_load_all((HERE / name).read_text())]
         self.by_kind = {d["kind"]: d for d in found}
         self.assertEqual(len(self.by_kind), len(found))
         self.pod = self.by_kind["Deployment"]["spec"]["template"]["spec"]
@@ -37,6 +38,14 @@ class Manifests(ship.Case):
         self.assertEqual((spec["selector"]["matchLabels"], spec["template"]["metadata"]["labels"]), (label, label))
         self.assertEqual(self.by_kind["Service"]["spec"]["selector"], label)
         self.assertEqual(self.by_kind["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"], label)
+
+    def test_applying_keeps_the_secret(self):
+        """M3.17: nothing that is applied is a Secret: the site's own is not written over"""
+        for name in self.kustomization["resources"]:
+            for d in yaml.safe_load_all((HERE / name).read_text()):
+                self.assertNotEqual(d["kind"], "Secret", name)
+        self.assertNotIn("secretGenerator", self.kustomization)
+        self.assertIn("kubectl create secret generic spoa-once --from-file=redis-password=", (HERE / "README.md").read_text())
 
     def test_numbers(self):
         """M3.17: three replicas, requests 100m / 128Mi, limits 500m / 512Mi; a budget and an autoscaler that fit them"""

@@ -3,6 +3,7 @@
 """Alerts and dashboard: promtool accepts and fires them, and every metric that they name is one that agent and HAProxy really have."""
 import json
 import re
+import socket
 
 import yaml
 
@@ -12,7 +13,7 @@ from ship import AGENT, DEPLOY, ROOT, run, wait_for
 PROMETHEUS, RULES = DEPLOY / "prometheus", DEPLOY / "prometheus/spoa-once.rules.yml"
 DASHBOARD = DEPLOY / "grafana/spoa-once.json"
 # What the alerts of M3.18 are about, each by one that is there for it.
-WANTED = {"error rate": "OnceErrorRate", "cache hit ratio": "OnceCacheHitRatio", "upstream latency": "OnceUpstreamLatency",
+WANTED = {"error rate": "OnceErrorRate", "cache hit ratio": "OnceCacheHitRatio", "response cache hit ratio": "OnceResponseCacheHitRatio", "upstream latency": "OnceUpstreamLatency",
           "rate limit violations": "OnceRateLimitViolations", "authentication failures": "OnceAuthenticationFailures",
           "breaker open": "OnceBreakerOpen", "agent down": "OnceAgentDown", "Redis down": "OnceRedisDown"}
 GATEWAY = """
@@ -136,13 +137,18 @@ class Alerts(ship.Case):
         (self.dir / "haproxy.cfg").write_text(GATEWAY.format(dir=self.dir, attach=attach, global_=part["global"], backend=part["backend"],
                                                             frontend=part["frontend"] + part["routing"], tables=part["tables"]))
         self.start_redis()
-        policy = 'policies = ( { name = "quotes"; limits = ( { name = "all"; rate = "6/min"; key = "global"; } ); } );\n'
+        policy = (f'traffic = {{ listen = "unix@{self.dir}/traffic.sock"; }};\n'
+                  'policies = ( { name = "quotes"; limits = ( { name = "all"; rate = "6/min"; key = "global"; } ); },\n'
+                  '             { name = "catalog"; cache = { ttl = "30s"; }; } );\n')
         self.start("agent", AGENT, "-f", self.agent_conf(policy))
         wait_for(lambda: ship.http(self.dir / "http.sock", "/health/readiness"))
         self.start("haproxy", "haproxy", "-db", "-f", self.dir / "haproxy.cfg")
         wait_for(lambda: (ship.http(self.dir / "fe.sock", "/quotes") or (0,))[0] == 503
                  and "spoa_once_limit_decisions_total{" in ship.http(self.dir / "http.sock", "/metrics")[1])
         self.assertEqual(ship.http(self.dir / "fe.sock", "/secret")[0], 401)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(b"once/1 - -- 0 401 p GET /orders orders 5 100 200 bearer expired expired", str(self.dir / "traffic.sock"))
+        wait_for(lambda: "spoa_once_traffic_credentials_total{" in ship.http(self.dir / "http.sock", "/metrics")[1])
         return [samples(ship.http(self.dir / s, "/metrics")[1]) for s in ("http.sock", "fe.sock")]
 
     def test_names_exist(self):

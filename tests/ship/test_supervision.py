@@ -8,7 +8,7 @@ import socket
 import time
 
 import ship
-from ship import AGENT, DEPLOY, run, wait_for
+from ship import AGENT, DEPLOY, ROOT, run, wait_for
 
 UNITS = DEPLOY / "systemd"
 # Known since systemd 254; older ones say so and go on.
@@ -43,6 +43,17 @@ class Supervision(ship.Case):
         one, many = [(UNITS / n).read_text().split("[Unit]")[1] for n in ("spoa-once.service", "spoa-once@.service")]
         many = many.replace("Environment=ONCE_INSTANCE=%i\n", "").replace("spoa-once %i:", "spoa-once:").replace("/instances.conf", "/spoa-once.conf")
         self.assertEqual(one, many)
+        for name in ("spoa-once.service", "spoa-once@.service"):
+            self.assertIn("# Secrets that the configuration reads as ${NAME}.\nEnvironmentFile=", (UNITS / name).read_text())
+
+    def test_environment_file(self):
+        """supervision: a value that is written as the shipped environment file says is the same text for runit's shell as for systemd"""
+        value = "p $HOME `id` \\ \"x\" #;&"
+        text, n = re.subn(r"(?m)^# (REDIS_PASSWORD=')\.\.'$", lambda m: m[1] + value + "'", (ROOT / "debian/spoa-once.default").read_text())
+        self.assertEqual(n, 1)
+        (self.dir / "default").write_text(text)
+        line = re.search(r"set -a; \. /etc/default/spoa-once; set \+a", (DEPLOY / "runit/run").read_text())[0].replace("/etc/default/spoa-once", str(self.dir / "default"))
+        self.assertEqual(run("sh", "-c", line + "; printenv REDIS_PASSWORD").stdout, value + "\n")
 
     def test_user_and_directory(self):
         """supervision: sysusers and tmpfiles make the user, its group and the directory of sockets"""

@@ -62,17 +62,33 @@ class Attack:
         return Results(self._file, OUT / (self._label + ".json"))
 
 
-class Results:
-    """What came back. `each`: dicts with code (0: no answer), seq (which of the words), latency (ns), replayed, retry_after.
+class Seen:
+    """What came back. `each`: dicts with code (0: no answer), seq (which of the words), latency (ns), replayed, retry_after."""
 
-    vegeta's own format is read from `taken` and kept as JSON in `file`, without the hits that found the list at its end."""
+    def __init__(self, each):
+        self.each = each
+
+    def count(self, code=None, replayed=None):
+        return sum(1 for r in self.each if (code is None or r["code"] == code) and (replayed is None or r["replayed"] == replayed))
+
+    def codes(self):
+        return {code: self.count(code) for code in sorted({r["code"] for r in self.each})}
+
+    def latency_ms(self):
+        """mean and 99th percentile: that which 99 % do not exceed."""
+        latencies = sorted(r["latency"] / 1e6 for r in self.each)
+        return sum(latencies) / len(latencies), latencies[-(-99 * len(latencies) // 100) - 1]
+
+
+class Results(Seen):
+    """By vegeta: its own format is read from `taken` and kept as JSON in `file`, without the hits that found the list at its end."""
 
     def __init__(self, taken, file):
         lines = [line for line in self._vegeta("encode", "-to=json", taken).splitlines() if NO_MORE not in line]
         file.write_text("\n".join(lines) + "\n")
         taken.unlink()
         self._file = file
-        self.each = [self._short(json.loads(line)) for line in lines]
+        super().__init__([self._short(json.loads(line)) for line in lines])
 
     @staticmethod
     def _vegeta(*words):
@@ -87,17 +103,6 @@ class Results:
         return {"code": result["code"], "seq": result["seq"], "latency": result["latency"],
                 "replayed": headers.get("idempotent-replayed") == "true", "retry_after": headers.get("retry-after")}
 
-    def count(self, code=None, replayed=None):
-        return sum(1 for r in self.each if (code is None or r["code"] == code) and (replayed is None or r["replayed"] == replayed))
-
-    def codes(self):
-        return {code: self.count(code) for code in sorted({r["code"] for r in self.each})}
-
-    def latency_ms(self):
-        """mean and 99th percentile."""
-        latencies = json.loads(self._report("json"))["latencies"]
-        return latencies["mean"] / 1e6, latencies["99th"] / 1e6
-
     def show(self):
         report = self._report("text").split("Error Set:")[0] + self._report(HISTOGRAM)
-        print("\n".join("    " + line for line in report.splitlines()), flush=True)
+        print("\n".join("    " + line.rstrip() for line in report.splitlines()), flush=True)

@@ -7,10 +7,22 @@ import random
 import time
 
 from load import Attack
+from system import Broken
 
-MEAN_MS, P99_MS = float(os.environ.get("MEAN", 10)), float(os.environ.get("P99", 15))
-# Smaller by this much, all of them, for a look (make test: 0.1).
-SIZE = float(os.environ.get("SIZE", 1))
+# name: its default and its least value; docs/containers.md and run say what they are
+SETTINGS = {"SECONDS": (600, 0.1), "RATE": (400, 1), "MEAN": (10, 0), "P99": (15, 0), "SIZE": (1, 0.01)}
+
+
+def setting(name):
+    """The number that the environment gives by that name, or its default."""
+    default, least = SETTINGS[name]
+    try:
+        value = float(os.environ.get(name) or default)
+    except ValueError:
+        value = -1
+    if not least <= value < 1e6:
+        raise Broken("%s=%s: wanted a number from %g on" % (name, os.environ[name], least))
+    return value
 
 
 class Failed(Exception):
@@ -48,8 +60,8 @@ def charged_once(system, prefix, keys):
 
 
 def steady(system):
-    """Unique keys through the balancer, far beyond 10,000 requests a minute."""
-    rate, seconds = int(os.environ.get("RATE", 400)), float(os.environ.get("SECONDS", 600))
+    """M1.5: unique keys through the balancer, far beyond 10,000 requests a minute: mean under 10 ms, 99 % under 15 ms."""
+    rate, seconds, mean_most, p99_most = int(setting("RATE")), setting("SECONDS"), setting("MEAN"), setting("P99")
     warm, prefix, count = name("warm"), name("steady"), int(rate * seconds)
     Attack(system, "steady", ({"key": "%s%d" % (warm, i)} for i in range(rate)), rate).wait()
     results = Attack(system, "steady", ({"key": "%s%d" % (prefix, i)} for i in range(count)), rate).wait()
@@ -58,13 +70,13 @@ def steady(system):
     never_twice(system, prefix)
     hold("every payment is made", results.count(201, replayed=False) == count, wanted=count, codes=results.codes())
     charged_once(system, prefix, count)
-    hold("mean under %g ms, 99 %% under %g ms" % (MEAN_MS, P99_MS), mean < MEAN_MS and p99 < P99_MS, mean="%.2f" % mean, p99="%.2f" % p99)
-    return "%d payments at %d a minute, mean %.2f ms, p99 %.2f ms" % (count, rate * 60, mean, p99)
+    hold("mean under %g ms, 99 %% under %g ms" % (mean_most, p99_most), mean < mean_most and p99 < p99_most, mean="%.2f" % mean, p99="%.2f" % p99)
+    return "%d payments at %d a minute, mean %.2f ms (under %g), 99 %% in %.2f ms (under %g)" % (count, rate * 60, mean, mean_most, p99, p99_most)
 
 
 def double_click(system):
-    """Each key two to five times within 50 ms, over both gateways."""
-    rate, keys, prefix = 400, int(1500 * SIZE), name("click")
+    """M1.2 M1.6 I7: each key two to five times within 50 ms, over both gateways: charged once."""
+    rate, keys, prefix = 400, int(1500 * setting("SIZE")), name("click")
     clicks = [{"key": "%s%d" % (prefix, k)} for k in range(keys) for _ in range(random.randint(2, 5))]
     results = Attack(system, "double-click", clicks, rate).wait()
     results.show()
@@ -78,11 +90,11 @@ def double_click(system):
 
 
 def retry_storm(system):
-    """Clients over their limit, all at once."""
-    rate, clients, limit = 500, int(2000 * SIZE), 6
+    """M1.3 R16: clients over their limit, all at once: they reach neither the backend nor Redis."""
+    rate, clients, limit = 500, int(2000 * setting("SIZE")), 6
     run = random.randint(1, 250)
     addresses = ["11.%d.%d.%d" % (run, i // 250, i % 250 + 1) for i in range(clients)]
-    storm = int(20000 * max(SIZE, 0.3))
+    storm = int(20000 * max(setting("SIZE"), 0.3))
     before = system.forwarded()
     # Everybody uses up what is allowed, and is refused by each gateway.
     first = ({"client": a} for a in addresses for _ in range(limit + 6))
@@ -101,10 +113,10 @@ def retry_storm(system):
 
 
 def finished_storm(system):
-    """Retries of finished keys, all at once."""
+    """M1.3 R20: retries of finished keys, all at once: replayed, past the backend and nearly all past Redis."""
     # Each agent asks once a second for each key: 2 * keys / rate.
     rate, keys, prefix = 1000, 20, name("done")
-    count = int(30000 * SIZE)
+    count = int(30000 * setting("SIZE"))
     words = [{"key": "%s%d" % (prefix, k)} for k in range(keys)]
     Attack(system, "steady", words, 200, label="finished-first").wait()
     charged_once(system, prefix, keys)
@@ -120,7 +132,7 @@ def finished_storm(system):
 
 
 def lag(system):
-    """A backend that needs two seconds, clients that give up after 0.7 s and try again."""
+    """M1.2: a backend that needs two seconds, clients that give up after 0.7 s and try again: charged once."""
     keys, rounds, rate, prefix = 35, 8, 50, name("lag")
     words = [{"key": "%s%d" % (prefix, k)} for _ in range(rounds) for k in range(keys)]
     results = Attack(system, "lag", words, rate, timeout="700ms").wait()

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 import urllib.error
@@ -23,8 +24,9 @@ PORTS = {"balancer": ("balancer", 8080), "gateway1": ("gateway1", 8080), "gatewa
 IMAGES = ("spoa-once", "spoa-once-smallest", "spoa-once-demo", "spoa-once-haproxy", "spoa-once-redis", "spoa-once-payments",
           "spoa-once-tools", "spoa-once-together")
 HOST = "shop.example"  # the same over every gateway: a key for another host is refused (422)
-PORT_NAMES = ("ONCE_PORT", "ONCE_PORT1", "ONCE_PORT2", "ONCE_STATS1", "ONCE_STATS2", "ONCE_METRICS1", "ONCE_METRICS2",
-              "ONCE_TOXIPROXY")
+# What the compose files publish, and where unless the environment says otherwise; empty: the engine chooses.
+PUBLISHED = {"ONCE_PORT": "8080", "ONCE_PORT1": "8081", "ONCE_PORT2": "8082", "ONCE_STATS1": "8405", "ONCE_STATS2": "8406",
+             "ONCE_METRICS1": "9181", "ONCE_METRICS2": "9182", "ONCE_TOXIPROXY": "8474"}
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever the environment says of proxies
 FIRST_NET, LAST_NET = 214, 250  # 10.N: what `apart` chooses from
 
@@ -85,6 +87,20 @@ def metric_sum(text, name, *labels):
     return total
 
 
+def taken(environment):
+    """None, or which of the ports to be published somebody has."""
+    for name, default in PUBLISHED.items():
+        port = environment.get(name, default)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", int(port or 0)))
+            except (OSError, OverflowError, ValueError) as reason:
+                return "%s=%s: 127.0.0.1:%s cannot be listened on: %s; another port: %s=NUMBER" % (
+                    name, port, port, getattr(reason, "strerror", None) or "no port", name)
+    return None
+
+
 class System:
     """One project of docker-compose. With toxiproxy: the second file too."""
 
@@ -96,7 +112,7 @@ class System:
 
     def apart(self):
         """Free ports, and networks that nobody here has: beside whatever else runs."""
-        self._env.update({name: "" for name in PORT_NAMES})
+        self._env.update({name: "" for name in PUBLISHED})
         ids = run(["docker", "network", "ls", "-q"]).split()
         taken = run(["docker", "network", "inspect"] + ids)
         free = next((n for n in range(FIRST_NET, LAST_NET) if '"10.%d.' % n not in taken), None)
@@ -112,6 +128,8 @@ class System:
         return run(command + list(words), env=self._env, timeout=timeout)
 
     def up(self):
+        if not self.is_up() and (reason := taken(self._env)):
+            raise Broken("%s. Nothing was started" % reason)
         self.compose("up", "-d", "--no-build")
         self._ports = {}
         self.wait_until_paid(60)
@@ -152,6 +170,12 @@ class System:
         self._ports = {}
 
     # what is known
+
+    def versions(self):
+        """Of the parts that decide what is seen: one line."""
+        asked = (("agent1", "spoa-once", r"spoa-once (\S+)", "spoa-once"), ("gateway1", "haproxy", r"version (\d+\.\d+\.\d+)", "HAProxy"),
+                 ("redis1", "redis-server", r"v=(\S+)", "Redis"))
+        return ", ".join("%s %s" % (name, re.search(form, self.inside(service, program, "-v"))[1]) for service, program, form, name in asked)
 
     def pay(self, key, gateway="balancer", timeout=20, body=b'{"amount": 10}', **headers):
         said = {"Host": HOST, "Idempotency-Key": key, "Content-Type": "application/json"}

@@ -33,7 +33,7 @@ def wait_for(what, seconds, so):
 
 
 def together(system):
-    """One container, set by PORT, REDIS_URL and BACKEND_URL: pays, replays, dies with its agent, drains at SIGTERM."""
+    """M1.7: one container, set by PORT, REDIS_URL and BACKEND_URL: pays, replays, dies with its agent, drains at SIGTERM."""
     status, said = refused("redis://shop:secret@redis1:port")
     hold("a wrong REDIS_URL is named, its password is not", status == 2 and "REDIS_URL" in said and "secret" not in said, status=status, said=said)
     status, said = refused("redis://redis1", "payments:8081")

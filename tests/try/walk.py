@@ -36,7 +36,7 @@ def matches(expected, said):
 
 
 def through(system):
-    """The walk-throughs by curl of docs/walk-through.md say what stands there."""
+    """M2.11: the walk-throughs by curl of docs/walk-through.md say what stands there."""
     text, run = PAGE.read_text(), "%d" % (time.time() % 1e6)
     count = 0
     for at, command, expected in steps(text):
