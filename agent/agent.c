@@ -33,6 +33,7 @@ struct agent {
     struct config *config;
     struct metrics metrics;
     struct limit_counts limits;
+    struct cache_counts caches;
     struct gate gate;
     struct sessions *sessions;
     struct notices *notices;
@@ -95,6 +96,7 @@ static void before_metrics(void *arg)
 {
     struct agent *a = arg;
     metrics_set(&a->metrics, METRIC_SPOP_PENDING, a->gate.live);
+    cache_show(a->gate.cache);
 }
 
 static bool start_gate(struct agent *a)
@@ -104,17 +106,21 @@ static bool start_gate(struct agent *a)
     struct gate *g = &a->gate;
     a->metrics.limits = &a->limits;
     limit_counts_attach(&a->limits, c);
+    a->metrics.caches = &a->caches;
+    cache_counts_attach(&a->caches, c);
     g->loop = a->loop;
     g->config = c;
     g->metrics = &a->metrics;
-    if (!(g->redis = redis_new(a->loop, c, &events, a, &a->metrics)) ||
+    if (!(g->redis = redis_new(a->loop, &c->redis, &events, a, &a->metrics)) ||
         !(g->guard = guard_new(a->loop, g->redis, c, &a->metrics)) ||
+        !(g->loans = loans_new(a->loop, g->redis, g->guard, c, &a->metrics)) ||
         !(g->shield = shield_new(c, &a->metrics)) || !(g->sharing = sharing_new(c, &a->metrics)) ||
         !(g->sealer = sealer_new(a->loop, c, &a->metrics)) ||
         !(g->acks = acks_new(a->loop, g->redis, c, &a->metrics)) ||
         !(g->completion = completion_new(a->loop, g->redis, c, &a->metrics)) ||
         !(g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics)) ||
-        !(g->parking = parking_new(a->loop, g->redis, c, &a->metrics)))
+        !(g->parking = parking_new(a->loop, g->redis, c, &a->metrics)) ||
+        !(g->cache = cache_new(a->loop, g->redis, g->parking, c, &a->metrics)))
         return false;
     completion_set_acks(g->completion, g->acks);
     inflight_set_acks(g->inflight, g->acks);
@@ -146,8 +152,11 @@ static bool start_replay(struct agent *a)
         return true;
     int fd = open_socket("replay.listen", c->replay.listen, c->replay.mode, listener_stream);
     const struct replay_health health = {stays, a};
-    return fd >= 0 &&
-           (a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics, &health));
+    if (fd < 0 ||
+        !(a->gate.replay = replay_new(a->loop, fd, a->gate.redis, a->gate.sealer, c, &a->metrics, &health)))
+        return false;
+    replay_set_cache(a->gate.replay, a->gate.cache);
+    return true;
 }
 
 static bool start_exporter(struct agent *a)
@@ -214,26 +223,36 @@ static const char *restart_needed(const struct config *old, const struct config 
     return NULL;
 }
 
+static void count_refused(struct agent *a)
+{
+    metrics_add(&a->metrics, METRIC_RELOADS_BAD);
+    metrics_set(&a->metrics, METRIC_RELOAD_REFUSED, 1);
+}
+
 bool agent_reload(struct agent *a, struct config *c)
 {
     const char *fixed = restart_needed(a->config, c);
     if (fixed) {
-        metrics_add(&a->metrics, METRIC_RELOADS_BAD);
+        count_refused(a);
         LOG(LOG_ERROR, "reload-refused", log_text("option", fixed),
             log_text("why", "this option changes with a restart only; the old configuration stays"));
         return false;
     }
     struct config *old = a->config;
     limit_counts_attach(&a->limits, c);
+    cache_counts_attach(&a->caches, c);
     a->config = a->gate.config = config_hold(c);
     log_setup(c->log.format, c->log.level);
-    redis_reconfigure(a->gate.redis, c);
+    redis_reconfigure(a->gate.redis, &c->redis);
     guard_reconfigure(a->gate.guard, c);
     acks_reconfigure(a->gate.acks, c);
     completion_reconfigure(a->gate.completion, c);
     inflight_reconfigure(a->gate.inflight, c);
     parking_reconfigure(a->gate.parking, c);
+    loans_reconfigure(a->gate.loans, c);
     sharing_reconfigure(a->gate.sharing, c);
+    if (!cache_reconfigure(a->gate.cache, c))
+        LOG(LOG_WARNING, "cache-off", log_text("why", "out of memory; requests go to the backend"));
     sealer_reconfigure(a->gate.sealer, c);
     if (!shield_reconfigure(a->gate.shield, c))
         LOG(LOG_WARNING, "shield-off", log_text("why", "out of memory; every request asks Redis"));
@@ -241,13 +260,14 @@ bool agent_reload(struct agent *a, struct config *c)
         replay_reconfigure(a->gate.replay, c);
     config_drop(old);
     metrics_add(&a->metrics, METRIC_RELOADS);
+    metrics_set(&a->metrics, METRIC_RELOAD_REFUSED, 0);
     LOG(LOG_NOTICE, "reloaded", log_text("file", c->file), log_int("policies", c->npolicies));
     return true;
 }
 
 void agent_reload_failed(struct agent *a, const char *file)
 {
-    metrics_add(&a->metrics, METRIC_RELOADS_BAD);
+    count_refused(a);
     LOG(LOG_ERROR, "reload-refused", log_text("file", file), log_text("why", "the old configuration stays"));
 }
 
@@ -259,7 +279,8 @@ static void on_drain(struct ev_loop *loop, ev_timer *w, int revents)
     (void)revents;
     struct agent *a = w->data;
     ev_tstamp waited = ev_now(loop) - a->drain_began;
-    bool idle = a->gate.live == 0 && sessions_idle(a->sessions) && completion_idle(a->gate.completion);
+    bool idle = a->gate.live == 0 && sessions_idle(a->sessions) && completion_idle(a->gate.completion) &&
+                loans_idle(a->gate.loans);
     if ((!idle || waited < drain_least) && waited < a->config->stop.drain_ms / 1000.0)
         return;
     LOG(LOG_NOTICE, "stopped", log_text("drained", idle ? "yes" : "no"), log_int("waiting", a->gate.live));
@@ -275,6 +296,8 @@ double agent_drain(struct agent *a)
     a->draining = true;
     sessions_drain(a->sessions);
     parking_drain(a->gate.parking);
+    cache_drain(a->gate.cache);
+    loans_drain(a->gate.loans);
     a->drain_began = ev_now(a->loop);
     ev_timer_init(&a->drain, on_drain, 0, drain_look);
     a->drain.data = a;
@@ -302,6 +325,8 @@ void agent_free(struct agent *a)
      * it. */
     if (a->gate.redis)
         redis_free(a->gate.redis);
+    cache_free(a->gate.cache);
+    loans_free(a->gate.loans);
     parking_free(a->gate.parking);
     guard_free(a->gate.guard);
     if (a->gate.completion)

@@ -21,6 +21,18 @@ int ask_refused(struct reply *r)
     return r->status == 400 ? EXIT_USAGE : EXIT_REFUSED;
 }
 
+int ask_list(const struct command *c, const char *method, const char *path, const struct query *q,
+             const struct show *list)
+{
+    struct reply r = client_ask(c->socket, method, path, q);
+    int rc = ask_refused(&r);
+    if (rc != EXIT_DONE)
+        return rc;
+    c->json ? show_json(r.json) : show_list(r.json, list);
+    json_decref(r.json);
+    return EXIT_DONE;
+}
+
 bool ask_possible(const struct command *c)
 {
     return isatty(STDIN_FILENO) && !c->key[0];

@@ -11,6 +11,9 @@ enum { ASK_CURSOR = 32, ASK_MOST = 1000000 };
 
 /* EXIT_DONE: it is a good answer. Else it was said why not, and the reply's JSON is dropped. */
 int ask_refused(struct reply *r);
+/* Asks, and prints the answer as a list (or its JSON); the exit status. */
+int ask_list(const struct command *c, const char *method, const char *path, const struct query *q,
+             const struct show *list);
 /* Is there somebody at a terminal? */
 bool ask_possible(const struct command *c);
 /* Asks whether what is said is meant, unless --yes was; false: no, or there is nobody to ask. */

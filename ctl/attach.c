@@ -6,6 +6,7 @@
  *   show stat   are there these proxies, mode http               peak ────┴► size of the tables
  *
  * Nothing is written and nothing is changed. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,16 +85,17 @@ static void put_part(const struct site *s, const char *name)
 static void put_route(const struct site *s)
 {
     const struct command *c = s->c;
-    printf("\n    # Which requests are protected, and by which policy of the agent.\n");
+    const char *what = c->cache ? "cache" : "policy";
+    printf("\n    # Which requests are %s, and by which policy of the agent.\n",
+           c->cache ? "cached" : "protected");
     if (!c->policy || !c->path) {
-        printf("    #    http-request set-var(txn.once_policy) str(NAME) if { path /PATH }\n");
+        printf("    #    http-request set-var(txn.once_%s) str(NAME) if { path /PATH }\n", what);
         return;
     }
     const char *host = c->host ? c->host : "", *open = c->host ? " { req.hdr(host),field(1,:) -i " : "",
                *close = c->host ? " }" : "";
-    printf(
-        "    http-request set-var(txn.once_policy) str(%s) if { path %s }%s%s%s || { path_beg %s/ }%s%s%s\n",
-        c->policy, c->path, open, host, close, c->path, open, host, close);
+    printf("    http-request set-var(txn.once_%s) str(%s) if { path %s }%s%s%s || { path_beg %s/ }%s%s%s\n",
+           what, c->policy, c->path, open, host, close, c->path, open, host, close);
 }
 
 static void put_place(const char *what, const char *name, const char *where)
@@ -107,6 +109,8 @@ static void put_frontend(const struct site *s)
     put_place("frontend", s->frontend,
               "behind your own http-request rules, before its first use_backend or default_backend");
     put_route(s);
+    if (s->c->cache)
+        put_part(s, "cache-frontend");
     if (whole) {
         printf("\n    # HAProxy %s cuts a request to the backend when %s: those go through the hop.\n",
                s->version,
@@ -115,10 +119,12 @@ static void put_frontend(const struct site *s)
         put_part(s, "hop-frontend");
     }
     put_part(s, "frontend");
-    if (whole) {
+    if (whole)
         put_part(s, "notices-frontend");
+    if (s->c->cache)
+        put_part(s, "cache-routing");
+    if (whole)
         put_part(s, "hop-routing");
-    }
     put_part(s, "routing");
 }
 
@@ -134,6 +140,8 @@ static void put_tables(const struct site *s)
     put_part(s, "tables");
     if (!s->c->smallest)
         put_part(s, "hop-backend");
+    if (s->c->cache)
+        put_part(s, "cache-tables");
 }
 
 static void put_site(const struct site *s)
@@ -144,8 +152,8 @@ static void put_site(const struct site *s)
            s->version, s->pid, s->runtime);
     printf("# Then: oncectl attach --spoe >/etc/haproxy/once.spoe.cfg\n"
            "#       haproxy -c -f /etc/haproxy/haproxy.cfg\n"
-           "#       spoa-once -c -f /etc/spoa-once/%s.conf --haproxy /etc/haproxy/haproxy.cfg\n",
-           s->agents > 1 ? "instances" : "spoa-once");
+           "#       %sspoa-once -c -f /etc/spoa-once/%s.conf --haproxy /etc/haproxy/haproxy.cfg\n",
+           s->agents > 1 ? "ONCE_INSTANCE=1 " : "", s->agents > 1 ? "instances" : "spoa-once");
     put_place("global", "", "into this section");
     put_part(s, "global");
     if (!c->smallest)
@@ -230,10 +238,21 @@ static int read_proxies(struct site *s)
     return found ? EXIT_DONE : EXIT_REFUSED;
 }
 
-/* May this stand in haproxy.cfg as one word? */
+/* May this stand in haproxy.cfg as one word, and be no flag there (-f FILE)? */
 static bool is_word(const char *text)
 {
-    return !text || (*text && strpbrk(text, " \t\r\n\"'\\#${}(),") == NULL);
+    if (!text)
+        return true;
+    for (const char *at = text; *at; at++)
+        if (!isgraph((unsigned char)*at) || strchr("\"'\\#${}(),", *at))
+            return false;
+    return *text && *text != '-';
+}
+
+/* Of a request, without its query; PATH and all PATH/.. are protected. */
+static bool is_path(const char *text)
+{
+    return !text || (*text == '/' && text[strlen(text) - 1] != '/' && !strchr(text, '?'));
 }
 
 static int wrong_arguments(const struct command *c)
@@ -243,6 +262,11 @@ static int wrong_arguments(const struct command *c)
     if (!is_word(c->policy) || !is_word(c->path) || !is_word(c->host) || !is_word(c->run))
         return wrong("--policy, --path, --host and --run are single words without quotes, braces or commas",
                      "");
+    if (!is_path(c->path))
+        return wrong(
+            "--path begins with / and does not end with it, without a query (/payments: that and all "
+            "below it), not ",
+            c->path);
     if (c->agents && (strlen(c->agents) != 1 || c->agents[0] < '1' || c->agents[0] > '0' + AGENTS_MOST))
         return wrong("--agents is a number from 1 to 9, not ", c->agents);
     return EXIT_DONE;

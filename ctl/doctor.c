@@ -66,24 +66,23 @@ json_int_t doctor_counter(const struct doctor *d, const char *prefix)
     return sum;
 }
 
-/* Counters that should stand at 0. */
+/* Counters that should stand at 0. They tell of the past: what was mended since is said until the agent starts anew. */
 static const struct {
     const char *prefix;
     enum finding finding;
     const char *what;
 } counted[] = {
-    {"spoa_once_lost_locks_total",              FINDING_LOST_LOCKS,   "outcomes refused"           },
-    {"spoa_once_unpolled_total",                FINDING_UNPOLLED,     "requests"                   },
-    {"spoa_once_resolved_total{as=\"held\"}",   FINDING_HELD,         "outcomes unknown"           },
-    {"spoa_once_completions_dropped_total",     FINDING_NOT_STORED,   "dropped, the queue was full"},
-    {"spoa_once_completions_bare_total",        FINDING_NOT_STORED,   "not taken by Redis"         },
-    {"spoa_once_spop_rejected_total",           FINDING_CONNECTIONS,  "connections of HAProxy"     },
-    {"spoa_once_spop_bad_messages_total",       FINDING_MESSAGES_BAD, "messages"                   },
-    {"spoa_once_notices_bad_total",             FINDING_NOTICES_BAD,  "lines"                      },
-    {"spoa_once_failed_open_total",             FINDING_FAILED_OPEN,  "requests"                   },
-    {"spoa_once_seals_failed_total",            FINDING_SEALS,        "answers"                    },
-    {"spoa_once_crashes_total",                 FINDING_CRASHED,      "crashes"                    },
-    {"spoa_once_reloads_total{result=\"bad\"}", FINDING_RELOAD_BAD,   "reloads"                    },
+    {"spoa_once_lost_locks_total",            FINDING_LOST_LOCKS,   "outcomes refused"           },
+    {"spoa_once_unpolled_total",              FINDING_UNPOLLED,     "requests"                   },
+    {"spoa_once_resolved_total{as=\"held\"}", FINDING_HELD,         "outcomes unknown"           },
+    {"spoa_once_completions_dropped_total",   FINDING_NOT_STORED,   "dropped, the queue was full"},
+    {"spoa_once_completions_bare_total",      FINDING_NOT_STORED,   "not taken by Redis"         },
+    {"spoa_once_spop_rejected_total",         FINDING_CONNECTIONS,  "connections of HAProxy"     },
+    {"spoa_once_spop_bad_messages_total",     FINDING_MESSAGES_BAD, "messages"                   },
+    {"spoa_once_notices_bad_total",           FINDING_NOTICES_BAD,  "lines"                      },
+    {"spoa_once_failed_open_total",           FINDING_FAILED_OPEN,  "requests"                   },
+    {"spoa_once_seals_failed_total",          FINDING_SEALS,        "answers"                    },
+    {"spoa_once_crashes_total",               FINDING_CRASHED,      "crashes"                    },
 };
 
 static void look_at_counters(struct doctor *d)
@@ -121,6 +120,8 @@ static void look_at_agent(struct doctor *d)
         doctor_say(d, FINDING_BREAKER, "the breaker is open");
     if (doctor_counter(d, "spoa_once_data_lost") > 0)
         doctor_say(d, FINDING_DATA_LOST, "protected requests are refused");
+    if (doctor_counter(d, "spoa_once_reload_refused") > 0)
+        doctor_say(d, FINDING_RELOAD_BAD, "the last reload was refused");
     look_at_sockets(d);
     look_at_counters(d);
 }

@@ -26,12 +26,12 @@
       "Restart the agent; do not let another unit's RuntimeDirectory clean that directory.") \
     X(NOTICES_OFF, "notices-off", WARNING, "under on_unknown = \"hold\" a request that was never sent is held like one that may have run", \
       "Set notices.listen, and paste notices-global.cfg and notices-frontend.cfg.") \
-    X(LOST_LOCKS, "lost-locks", ERROR, "outcomes came whose key another execution owned: requests may have run twice", \
+    X(LOST_LOCKS, "lost-locks", ERROR, "outcomes came whose key another execution owned: requests may have run twice; the count stays until a restart", \
       "Compare those keys with the backend's books: docs/troubleshooting.md, OnceLostLock.") \
     X(UNPOLLED, "unpolled", ERROR, "requests were refused because no agent reads the tables of their HAProxy", \
       "Name each HAProxy's stats socket in `haproxy` of the agent beside it.") \
-    X(HELD, "outcomes-held", WARNING, "nobody saw their outcome, and nobody may run them", \
-      "oncectl list --state held; look into the backend's books; oncectl resolve.") \
+    X(HELD, "outcomes-held", WARNING, "nobody saw their outcome; those that were resolved since then are counted too", \
+      "oncectl list --state held says which still wait; look into the backend's books; oncectl resolve.") \
     X(NOT_STORED, "outcomes-dropped", ERROR, "answers were not stored: their retries get 409", \
       "Give Redis memory, or the agent a larger completion.max_entries and completion.max_bytes.") \
     X(CONNECTIONS, "connections-refused", WARNING, "HAProxy's messages had to wait for another connection, or failed", \

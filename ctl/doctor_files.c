@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* HAProxy's files, by the program that knows them: spoa-once -c -f AGENT'S --haproxy FILE.., with the environment that the agent has. The
- * files are those that are given, else those that the running HAProxy was started with. Each line that is said is a finding. */
+/* HAProxy's files, by the program that knows them: spoa-once -c -f AGENT'S --haproxy FILE.., with the environment, the user
+ * and the groups that the agent has: it may have been taken over, and what it may not read it cannot check either. The files are those that are given, else those that the running HAProxy was started with. Each line that is said is a finding. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ctl/doctor.h"
+#include "ctl/peer.h"
 
 enum { ARGS_MOST = 128, PROC_BYTES = 1 << 17, PROC_MOST = 1024, LINE_BYTES = 4096 };
 
@@ -48,21 +49,40 @@ static size_t list_of(long pid, const char *name, char bytes[PROC_BYTES], char *
     return n;
 }
 
-/* The program as it is run: ARGS_MOST words at the most; the last is NULL. What the configuration names as ${NAME} stands in the agent's
- * environment; without a right to see it, ours must do. */
+/* What the configuration names as ${NAME} stands in the agent's environment; without a right to see it, ours must do. With root's rights
+ * whatever is loaded by it (LD_PRELOAD) would be root's: those are gone behind this. */
+static void take_place(const struct doctor *d)
+{
+    static char bytes[PROC_BYTES], *list[PROC_MOST];
+    struct peer agent;
+    const char *failed = NULL;
+    if (!peer_of(d->c->socket, &agent))
+        failed = d->c->socket;
+    else if (peer_stands(&agent) && list_of(agent.pid, "environ", bytes, list) > 0)
+        environ = list;
+    if (!failed)
+        failed = peer_become(&agent);
+    if (!failed)
+        return;
+    dprintf(STDERR_FILENO,
+            "oncectl: HAProxy's files are not checked, the agent's user is not taken on: %s: %s\n", failed,
+            strerror(errno));
+    _exit(127);
+}
+
+/* The program as it is run: ARGS_MOST words at the most; the last is NULL. */
 static void run_check(const struct doctor *d, int out, const char *program, char *const *files)
 {
-    static char bytes[PROC_BYTES], *list[PROC_MOST], *argv[ARGS_MOST];
+    static char *argv[ARGS_MOST];
     const char *head[] = {"spoa-once", "-c", "-q", "-f", json_string_value(json_object_get(d->site, "file")),
                           "--haproxy"};
     size_t n = sizeof head / sizeof *head;
     memcpy(argv, head, sizeof head); /* execvp() changes none of them */
     while (*files && n < ARGS_MOST - 1)
         argv[n++] = *files++;
-    if (list_of((long)json_integer_value(json_object_get(d->site, "pid")), "environ", bytes, list) > 0)
-        environ = list;
     dup2(out, STDOUT_FILENO);
     dup2(out, STDERR_FILENO);
+    take_place(d);
     execvp(program, argv);
     fprintf(stderr, "%s: %s\n", program, strerror(errno));
     _exit(127);

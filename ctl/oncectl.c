@@ -30,6 +30,8 @@ enum option_bit {
     TAKES_SITE = 512, /* what attach asks of a site */
     TAKES_RULES = 1024,
     TAKES_ALL = 2048,
+    TAKES_CACHED = 4096, /* what is purged of the cache */
+    TAKES_HEADER = 8192,
     TAKES_NAME = TAKES_POLICY | TAKES_PRINCIPAL | TAKES_PLACE,
     TAKES_ALWAYS = 0,
 };
@@ -41,30 +43,37 @@ static const struct {
     unsigned bit;
 } switches[] = {
     {'s', "socket",    "PATH",  "the agent's admin socket; else ONCE_ADMIN, else /run/spoa-once/admin.sock",
-     TAKES_ALWAYS                                                                                                        },
-    {'j', "json",      NULL,    "print the agent's answer as JSON",                                          TAKES_ALWAYS},
-    {'p', "policy",    "NAME",  "the policy that the key belongs to",                                        TAKES_POLICY},
+     TAKES_ALWAYS                                                                                                         },
+    {'j', "json",      NULL,    "print the agent's answer as JSON",                                           TAKES_ALWAYS},
+    {'p', "policy",    "NAME",  "the policy that the key belongs to",                                         TAKES_POLICY},
     {'w', "principal", "TEXT",  "whose key it is, where the policy has a principal (an address for \"ip\")",
-     TAKES_PRINCIPAL                                                                                                     },
-    {'H', "host",      "NAME",  "where the policy's scope is host or path",                                  TAKES_PLACE },
-    {'P', "path",      "PATH",  "where the policy's scope is path",                                          TAKES_PLACE },
+     TAKES_PRINCIPAL                                                                                                      },
+    {'H', "host",      "NAME",  "where the policy's scope is host or path",                                   TAKES_PLACE },
+    {'P', "path",      "PATH",  "where the policy's scope is path",                                           TAKES_PLACE },
     {'t', "state",     "WORDS", "only these: free, running, answered, held, done, tomb; parted by commas",
-     TAKES_STATE                                                                                                         },
-    {'n', "limit",     "N",     "how many are shown (50)",                                                   TAKES_LIMIT },
+     TAKES_STATE                                                                                                          },
+    {'n', "limit",     "N",     "how many are shown (50)",                                                    TAKES_LIMIT },
     {'S', "status",    "N",     "with completed: the status that retries are told, where none was seen",
-     TAKES_STATUS                                                                                                        },
-    {'b', "body",      NULL,    "print the body of the stored answer, and nothing else",                     TAKES_BODY  },
-    {'A', "all",       NULL,    "with purge: the whole policy, whoever its records belong to",               TAKES_ALL   },
-    {'f', "force",     NULL,    "also while it runs: it may run twice then",                                 TAKES_FORCE },
-    {'y', "yes",       NULL,    "do not ask",                                                                TAKES_YES   },
-    {'r', "runtime",   "PATH",  "HAProxy's runtime socket; else /run/haproxy/admin.sock",                    TAKES_SITE  },
-    {'d', "run",       "DIR",   "where the sockets shall lie; else /run/spoa-once",                          TAKES_SITE  },
-    {'a', "agents",    "N",     "how many agents shall stand beside HAProxy (1)",                            TAKES_SITE  },
-    {'m', "smallest",  NULL,    "without notices and without the hop",                                       TAKES_SITE  },
-    {'e', "spoe",      NULL,    "print once.spoe.cfg, and nothing else",                                     TAKES_SITE  },
-    {'R', "rules",     NULL,    "print what doctor looks for, as Markdown",                                  TAKES_RULES },
-    {'v', "version",   NULL,    "print the version",                                                         TAKES_ALWAYS},
-    {'h', "help",      NULL,    "print this",                                                                TAKES_ALWAYS},
+     TAKES_STATUS                                                                                                         },
+    {'b', "body",      NULL,    "print the body of the stored answer, and nothing else",                      TAKES_BODY  },
+    {'A', "all",       NULL,    "with purge, cache purge: the whole policy, whoever it belongs to",           TAKES_ALL   },
+    {'u', "url",       "URL",   "cache purge: all that is cached of this URL, as clients say it",             TAKES_CACHED},
+    {'T', "tag",       "TAG",   "cache purge: all answers with this tag (the policy's cache.tags)",           TAKES_CACHED},
+    {'X', "prefix",    "PLACE", "cache purge: host/path and all below it; host/path* and all that begins so",
+     TAKES_CACHED                                                                                                         },
+    {'k', "header",    "LINE",  "cache show: a header of the request, 'name: value'; once for each",
+     TAKES_HEADER                                                                                                         },
+    {'f', "force",     NULL,    "also while it runs: it may run twice then",                                  TAKES_FORCE },
+    {'y', "yes",       NULL,    "do not ask",                                                                 TAKES_YES   },
+    {'r', "runtime",   "PATH",  "HAProxy's runtime socket; else /run/haproxy/admin.sock",                     TAKES_SITE  },
+    {'d', "run",       "DIR",   "where the sockets shall lie; else /run/spoa-once",                           TAKES_SITE  },
+    {'a', "agents",    "N",     "how many agents shall stand beside HAProxy (1)",                             TAKES_SITE  },
+    {'m', "smallest",  NULL,    "without notices and without the hop",                                        TAKES_SITE  },
+    {'c', "cache",     NULL,    "with the lines of the response cache",                                       TAKES_SITE  },
+    {'e', "spoe",      NULL,    "print once.spoe.cfg, and nothing else",                                      TAKES_SITE  },
+    {'R', "rules",     NULL,    "print what doctor looks for, as Markdown",                                   TAKES_RULES },
+    {'v', "version",   NULL,    "print the version",                                                          TAKES_ALWAYS},
+    {'h', "help",      NULL,    "print this",                                                                 TAKES_ALWAYS},
 };
 enum { SWITCHES = sizeof switches / sizeof *switches };
 
@@ -96,6 +105,10 @@ static const struct word {
      0, 0, 0, say_inflight},
     {"go", "", "go on after Redis has lost data (redis.on_data_loss = \"refuse\")",
      0, 0, TAKES_YES, say_go},
+    {"cache purge", "", "what is cached of a --url, --tag or --prefix counts no more; or of a --policy, with --all",
+     0, 0, TAKES_POLICY | TAKES_CACHED | TAKES_ALL | TAKES_YES, say_cache_purge},
+    {"cache show", "URL", "explain what is cached of a URL: age, freshness, tags, Vary; why it is served, or not",
+     1, 1, TAKES_POLICY | TAKES_PRINCIPAL | TAKES_HEADER, say_cache_show},
     {"attach", "FRONTEND BACKEND..", "the lines for the haproxy.cfg of a running HAProxy, each with its reason",
      0, 64, TAKES_POLICY | TAKES_PLACE | TAKES_SITE, say_attach},
     {"doctor", "[FILE..]", "look at agent, HAProxy (its files too) and Redis, say what is wrong and the way out",
@@ -114,7 +127,7 @@ static void print_help(FILE *out)
 {
     fprintf(out, "usage: oncectl [switches] WORD [arguments]\n\n");
     for (size_t i = 0; i < WORDS; i++)
-        fprintf(out, "  %-8s %-24s %s\n", words[i].name, words[i].arguments, words[i].help);
+        fprintf(out, "  %-11s %-24s %s\n", words[i].name, words[i].arguments, words[i].help);
     fprintf(
         out,
         "\nA KEY is what the client sent, with --policy (and what else its name needs); `-` reads it from "
@@ -151,6 +164,17 @@ static unsigned bit_of(int letter)
     return 0;
 }
 
+/* Lines, as the agent reads them; false: they are too many, or one has a line break in it. */
+static bool take_header(struct command *c, const char *line)
+{
+    size_t n = strlen(c->headers);
+    if (!strpbrk(line, "\r\n") &&
+        snprintf(c->headers + n, sizeof c->headers - n, "%s\n", line) < (int)(sizeof c->headers - n))
+        return true;
+    wrong("a header is one line, and all together have some 4000 bytes at most: --header", "");
+    return false;
+}
+
 static bool take_switch(struct command *c, int letter)
 {
     switch (letter) {
@@ -171,8 +195,13 @@ static bool take_switch(struct command *c, int letter)
     case 'd': c->run = optarg; return true;
     case 'a': c->agents = optarg; return true;
     case 'm': return c->smallest = true;
+    case 'c': return c->cache = true;
     case 'e': return c->spoe = true;
     case 'R': return c->rules = true;
+    case 'u': c->url = optarg; return true;
+    case 'T': c->tag = optarg; return true;
+    case 'X': c->prefix = optarg; return true;
+    case 'k': return take_header(c, optarg);
     default: return false;
     }
 }
@@ -187,16 +216,28 @@ static const char *empty_switch(int letter)
     return NULL;
 }
 
+/* How many arguments are a word's name, one or two; 0: they are not. */
+static int is_word(const struct word *w, const struct command *c)
+{
+    size_t first = strcspn(w->name, " ");
+    if (strncmp(w->name, c->args[0], first) != 0 || c->args[0][first] != '\0')
+        return 0;
+    if (w->name[first] == '\0')
+        return 1;
+    return c->nargs > 1 && strcmp(w->name + first + 1, c->args[1]) == 0 ? 2 : 0;
+}
+
 static int run(struct command *c, unsigned given)
 {
     const struct word *w = words;
-    const char *name = c->args[0], *why;
-    while (w < words + WORDS && strcmp(w->name, name) != 0)
+    const char *why;
+    while (w < words + WORDS && !is_word(w, c))
         w++;
     if (w == words + WORDS)
-        return wrong("no such word: ", name);
-    c->args++;
-    c->nargs--;
+        return wrong("no such word: ", c->args[0]);
+    int named = is_word(w, c);
+    c->args += named;
+    c->nargs -= named;
     if (c->nargs < w->least || c->nargs > w->most)
         return wrong("arguments of this word are ", *w->arguments ? w->arguments : "none");
     for (size_t i = 0; i < SWITCHES; i++)

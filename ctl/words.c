@@ -80,13 +80,7 @@ int say_status(const struct command *c)
         {"policies",        "policies",        SHOW_PLAIN},
         {NULL,              NULL,              SHOW_PLAIN},
     };
-    struct reply r = client_ask(c->socket, "GET", "/v1/status", &(struct query){NULL, NULL});
-    int rc = ask_refused(&r);
-    if (rc != EXIT_DONE)
-        return rc;
-    c->json ? show_json(r.json) : show_list(r.json, list);
-    json_decref(r.json);
-    return EXIT_DONE;
+    return ask_list(c, "GET", "/v1/status", &(struct query){NULL, NULL}, list);
 }
 
 int say_list(const struct command *c)

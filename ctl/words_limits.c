@@ -104,11 +104,5 @@ int say_reset(const struct command *c)
     snprintf(text, sizeof text, "reset: what limits have counted of %s is forgotten.", q->value);
     if (!ask_sure(c, text))
         return EXIT_REFUSED;
-    struct reply r = client_ask(c->socket, "POST", "/v1/limits", q);
-    int rc = ask_refused(&r);
-    if (rc != EXIT_DONE)
-        return rc;
-    c->json ? show_json(r.json) : show_list(r.json, list);
-    json_decref(r.json);
-    return EXIT_DONE;
+    return ask_list(c, "POST", "/v1/limits", q, list);
 }

@@ -138,6 +138,7 @@ if raw ~= '' then
 end
 
 -- include lib_room
+-- include lib_plain
 -- include lib_limits
 
 if reply then
@@ -171,6 +172,7 @@ if has_record == 1 then
     in_use = (i > 1 and in_use or '') .. pack('<I4', counts[i] + 1)
   end
 end
+if cell then call('SET', KEYS[1], cell, 'PX', cell_ttl) end
 -- include lib_charge
 
 return 'G' .. stamp .. levels .. in_use .. fence_bytes

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What is written of the limits, as lib_limits has worked it out: behind a grant's first write; for a request that is
 -- not forwarded only the groups with a limit that counts it, and what Redis does not take (OOM) is not counted.
--- Makes `levels`, what the reply says of each limit.
-local levels = ''
+-- Adds to `levels`, what the reply says of each limit.
 for g = 1, groups do
   local cells = grown[g] or ''
   for i = (ends[g - 1] or 0) + 1, ends[g] do

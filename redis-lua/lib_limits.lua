@@ -13,19 +13,20 @@
 -- rates of 70,000/s. A TAT beyond now + most (clock stepped back, smaller capacity configured) is lowered to it, a
 -- broken value counts as a full bucket, never an open one. most: the largest capacity of the limit's tiers.
 -- A group is a cell for each limit: name I4 (hash of the limit's name), TAT d. One is looked for at its limit's place first.
-local CELL = 12
-local tick = (now - 1672531200000000) * 10
+local CELL, LOAN = 12, 36
 local refused, at, n = full, 1, 0
--- Made with room for the first limit: a table that grows from nothing costs twice.
-local names = {0}              -- of each limit
-local used, charged = {0}, {0} -- of each limit: used before and after this request (bucket: ticks, window: requests)
-local waits = {0}              -- of each limit: ticks until it would pass; not positive: it passes
-local ttls, ends, broken = {0}, {0}, {} -- of each group: ttl, number of its last limit, must its value be written?
+local names         -- of each limit
+local used, charged -- of each limit: used before and after this request (bucket: ticks, window: requests)
+local waits         -- of each limit: ticks until it would pass; not positive: it passes
+local ttls, ends, broken -- of each group: ttl, number of its last limit, must its value be written?
 -- What a plain bucket has not. One empty table until it is needed: a table of its own costs each claim 0.1 us.
-local empty = {}
+local empty
+if groups > 0 then -- made with room for the first limit: a table that grows from nothing costs twice
+  names, used, charged, waits, ttls, ends, broken, empty = {0}, {0}, {0}, {0}, {0}, {0}, {}, {}
+end
 local marks, touched = empty, empty -- of limits: kind with marks; of groups: has it a limit that is EACH and charged?
 local backs, wides = empty, empty   -- of windows, in ticks: until the newest request has left; the whole
-local others = empty                -- of groups: cells of limits that this agent does not have
+local others = empty                -- of groups: cells of limits that this agent does not have, and behind them the loans
 local kept, grown = empty, empty    -- of windows' groups: the value if refused, the value if not ('': as it is)
 for g = 1, groups do
   local size
@@ -35,6 +36,10 @@ for g = 1, groups do
   if size == 1 and byte(ARGV[2], at) % 16 == 2 then
     -- include lib_window
   else
+    local loans
+    if value and #value % CELL == 1 then
+      -- include lib_loans
+    end
     if value and (type(value) ~= 'string' or value == '' or #value % CELL ~= 0) then value, broken[g] = nil, true end
     for i = 1, size do
       local kind, name, increment, capacity, most
@@ -51,6 +56,10 @@ for g = 1, groups do
           before, broken[g] = most, true
         elseif before < 0 then
           before = 0
+        end
+        if loans then
+          local lent
+          -- include lib_floor
         end
       elseif broken[g] then
         before = most
@@ -70,6 +79,10 @@ for g = 1, groups do
     if value and #value > CELL * size then
       -- include lib_others
     end
+    if loans then
+      if others == empty then others = {} end
+      others[g] = (others[g] or '') .. loans .. string.char(#loans / LOAN)
+    end
   end
   ends[g] = n
 end
@@ -77,7 +90,7 @@ end
 if refused then
   -- A value that was lowered or broken is written back even now, or the refusals would go on until the clock
   -- has caught up. Nothing is charged by that.
-  for g in pairs(broken) do
+  for g in pairs(broken or {}) do
     local cells = {kept[g]}
     for i = (ends[g - 1] or 0) + 1, kept[g] and 0 or ends[g] do
       cells[#cells + 1] = pack('<I4d', names[i], tick + used[i])

@@ -100,7 +100,7 @@ static int get_data(struct spop_cursor *c, uint8_t head, struct spop_value *v)
     return -1; /* 10 to 15 are reserved: their length is unknown, so nothing behind them can be read */
 }
 
-int spop_get_value(struct spop_cursor *c, struct spop_value *out)
+int spop_get_other_value(struct spop_cursor *c, struct spop_value *out)
 {
     const uint8_t *from = c->at;
     if (left(c) == 0)
@@ -110,7 +110,7 @@ int spop_get_value(struct spop_cursor *c, struct spop_value *out)
     out->integer = 0;
     out->bytes.ptr = NULL;
     out->bytes.len = 0;
-    if ((out->type == SPOP_STR ? spop_get_string(c, &out->bytes) : get_data(c, head, out)) == 0)
+    if (get_data(c, head, out) == 0)
         return 0;
     c->at = from;
     return -1;

@@ -73,6 +73,37 @@ static inline int spop_get_string(struct spop_cursor *c, struct spop_slice *out)
     return 0;
 }
 
-int spop_get_value(struct spop_cursor *c, struct spop_value *out);
+/* Long texts and numbers, booleans, addresses, the last byte of a payload, and what is wrong. */
+int spop_get_other_value(struct spop_cursor *c, struct spop_value *out);
+
+/* Nearly all are texts and numbers of one byte of length or value, or nothing. */
+static inline int spop_get_value(struct spop_cursor *c, struct spop_value *out)
+{
+    const uint8_t *at = c->at;
+    size_t left = (size_t)(c->end - at);
+    if (left < 2 || at[1] >= SPOP_VARINT_ONE_BYTE)
+        return spop_get_other_value(c, out);
+    enum spop_type type = (enum spop_type)(at[0] & SPOP_TYPE_MASK);
+    size_t n = at[1], taken = 2;
+    out->type = type;
+    out->integer = 0;
+    out->bytes.ptr = NULL;
+    out->bytes.len = 0;
+    if (type == SPOP_STR || type == SPOP_BIN) {
+        if (n > left - 2)
+            return -1;
+        out->bytes.ptr = (const char *)at + 2;
+        out->bytes.len = n;
+        taken += n;
+    } else if (type >= SPOP_INT32 && type <= SPOP_UINT64) {
+        out->integer = (int64_t)n;
+    } else if (type == SPOP_NULL) {
+        taken = 1;
+    } else {
+        return spop_get_other_value(c, out);
+    }
+    c->at = at + taken;
+    return 0;
+}
 
 #endif

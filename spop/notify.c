@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Walking the messages of a NOTIFY and their arguments; the contract is in notify.h. */
+/* Walking the messages of a NOTIFY; the contract is in notify.h. */
 #include "spop/notify.h"
 
 int spop_next_message(struct spop_cursor *payload, struct spop_message *m)
@@ -11,18 +11,5 @@ int spop_next_message(struct spop_cursor *payload, struct spop_message *m)
         return -1;
     m->args_left = *at.at++;
     *payload = at;
-    return 1;
-}
-
-int spop_next_arg(struct spop_cursor *payload, struct spop_message *m, struct spop_arg *arg)
-{
-    const uint8_t *from = payload->at;
-    if (m->args_left == 0)
-        return 0;
-    if (spop_get_string(payload, &arg->name) < 0 || spop_get_value(payload, &arg->value) < 0) {
-        payload->at = from;
-        return -1;
-    }
-    m->args_left--;
     return 1;
 }

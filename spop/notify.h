@@ -23,7 +23,18 @@ struct spop_arg {
  * have been taken with spop_next_arg() first. */
 int spop_next_message(struct spop_cursor *payload, struct spop_message *m);
 
-/* Next argument of a message: 1 found, 0 no more, -1 malformed. */
-int spop_next_arg(struct spop_cursor *payload, struct spop_message *m, struct spop_arg *arg);
+/* Next argument of a message: 1 found, 0 no more, -1 malformed. Stands here as what it calls does (cursor.h). */
+static inline int spop_next_arg(struct spop_cursor *payload, struct spop_message *m, struct spop_arg *arg)
+{
+    const uint8_t *from = payload->at;
+    if (m->args_left == 0)
+        return 0;
+    if (spop_get_string(payload, &arg->name) < 0 || spop_get_value(payload, &arg->value) < 0) {
+        payload->at = from;
+        return -1;
+    }
+    m->args_left--;
+    return 1;
+}
 
 #endif

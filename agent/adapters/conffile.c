@@ -83,7 +83,7 @@ static bool is_section(const struct option *table, const char *path)
 }
 
 typedef void read_below_fn(struct reader *r, config_setting_t *s, void *base);
-static read_below_fn read_haproxy, read_policies, read_idempotency, read_limits, read_tiers;
+static read_below_fn read_haproxy, read_policies, read_idempotency, read_cache, read_limits, read_tiers;
 
 /* The scopes that are no sections of one table. */
 static const struct below {
@@ -93,6 +93,7 @@ static const struct below {
     {"haproxy",               read_haproxy    },
     {"policies",              read_policies   },
     {"policies.idempotency",  read_idempotency},
+    {"policies.cache",        read_cache      },
     {"policies.limits",       read_limits     },
     {"policies.limits.tiers", read_tiers      },
 };
@@ -225,6 +226,15 @@ static void read_idempotency(struct reader *r, config_setting_t *s, void *base)
         read_scope(r, &(struct scope){"policies.idempotency", "idempotency.", &p->idempotency}, s);
 }
 
+static void read_cache(struct reader *r, config_setting_t *s, void *base)
+{
+    struct policy *p = base;
+    p->cache.enabled = true;
+    option_defaults(option_table_of("policies.cache"), &p->cache);
+    if (want_group(r, s, "cache"))
+        read_scope(r, &(struct scope){"policies.cache", "cache.", &p->cache}, s);
+}
+
 static void read_limit(struct reader *r, config_setting_t *e, struct limit *l)
 {
     unsigned before = r->mistakes;
@@ -328,14 +338,14 @@ static void on_rule(void *arg, const struct config_place *at, const char *text)
 }
 
 /* The address has a default, so only the file shows that both were meant. */
-static void check_address(struct reader *r)
+static void check_address(struct reader *r, const char *path, const struct redis_settings *redis)
 {
-    config_setting_t *s = config_setting_lookup(r->root, "redis.address");
-    if (s && r->config->redis.sentinels.n > 0)
+    config_setting_t *s = config_setting_lookup(r->root, path);
+    if (s && redis->sentinels.n > 0)
         conffile_mistake(
             r, s,
-            "option 'redis.address': only one of address and sentinels is possible: the Sentinels say "
-            "where Redis is");
+            "option '%s': only one of address and sentinels is possible: the Sentinels say where Redis is",
+            path);
 }
 
 static void read_tree(struct reader *r, config_t *tree)
@@ -347,7 +357,8 @@ static void read_tree(struct reader *r, config_t *tree)
     }
     read_scope(r, &(struct scope){"", "", r->config}, r->root);
     conffile_secrets(r);
-    check_address(r);
+    check_address(r, "redis.address", &r->config->redis);
+    check_address(r, "cache.redis.address", &r->config->cache.redis);
     config_check(r->config, on_rule, r);
 }
 

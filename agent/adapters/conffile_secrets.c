@@ -13,11 +13,12 @@
 
 static const char keys_path[] = "replay.seal_keys";
 
-/* name: of the secret; the option of its file is called NAME_file. */
-static void read_password(struct reader *r, const char *name, config_text secret, const char *file)
+/* section, name: of the secret; the option of its file is called NAME_file. */
+static void read_password(struct reader *r, const char *section, const char *name, config_text secret,
+                          const char *file)
 {
     char err[256], word[SHOWN_MAX], path[64];
-    snprintf(path, sizeof path, "redis.%s_file", name);
+    snprintf(path, sizeof path, "%s.%s_file", section, name);
     config_setting_t *s = conffile_deepest(r->root, path);
     if (!*file)
         return;
@@ -26,6 +27,12 @@ static void read_password(struct reader *r, const char *name, config_text secret
     else if (conftext_secret(file, secret, err, sizeof err))
         conffile_mistake(r, s, "option '%s': value '%s': the file %s", path, conffile_shown(NULL, file, word),
                          err);
+}
+
+static void read_passwords(struct reader *r, const char *section, struct redis_settings *s)
+{
+    read_password(r, section, "password", s->password, s->password_file);
+    read_password(r, section, "sentinel_password", s->sentinel_password, s->sentinel_password_file);
 }
 
 /* The line of the i-th file; a list may have a line for each. */
@@ -105,8 +112,8 @@ static void check_crash_file(struct reader *r)
 void conffile_secrets(struct reader *r)
 {
     struct config *c = r->config;
-    read_password(r, "password", c->redis.password, c->redis.password_file);
-    read_password(r, "sentinel_password", c->redis.sentinel_password, c->redis.sentinel_password_file);
+    read_passwords(r, "redis", &c->redis);
+    read_passwords(r, "cache.redis", &c->cache.redis);
     read_keys(r);
     check_crash_file(r);
 }

@@ -157,6 +157,25 @@ const char *httpd_header(struct httpd_request *q, const char *name)
     return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
 }
 
+struct each_header {
+    httpd_header_fn *fn;
+    void *arg;
+};
+
+static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t value_len)
+{
+    const struct each_header *each = arg;
+    (void)kind;
+    each->fn(each->arg, (struct spop_slice){name, name_len}, (struct spop_slice){value, value_len});
+    return MHD_YES;
+}
+
+void httpd_each_header(struct httpd_request *q, httpd_header_fn *fn, void *arg)
+{
+    MHD_get_connection_values_n(q->connection, MHD_HEADER_KIND, on_header, &(struct each_header){fn, arg});
+}
+
 const char *httpd_argument(struct httpd_request *q, const char *name)
 {
     return MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, name);

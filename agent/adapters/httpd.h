@@ -34,6 +34,10 @@ void httpd_free(struct httpd *h);
 /* Header of the request, NULL if there is none. */
 const char *httpd_header(struct httpd_request *q, const char *name);
 
+/* Calls fn for each header line of the request. Both are borrowed. */
+typedef void httpd_header_fn(void *arg, struct spop_slice name, struct spop_slice value);
+void httpd_each_header(struct httpd_request *q, httpd_header_fn *fn, void *arg);
+
 /* Argument of the request's query, decoded; NULL if there is none. */
 const char *httpd_argument(struct httpd_request *q, const char *name);
 /* Calls fn for each argument of the query, decoded, until it says false. Both are borrowed. */

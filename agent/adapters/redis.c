@@ -243,22 +243,23 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 }
 
 /* True if another connection must be made. */
-static bool take_config(struct redis *r, const struct config *c)
+static bool take_config(struct redis *r, const struct redis_settings *s)
 {
-    bool moved = redis_primary_configure(r, c);
-    bool same = !moved && strcmp(r->username, c->redis.username) == 0 &&
-                strcmp(r->password, c->redis.password) == 0 && r->db == c->redis.db;
-    memcpy(r->username, c->redis.username, sizeof r->username);
-    memcpy(r->password, c->redis.password, sizeof r->password);
-    r->db = c->redis.db;
-    r->reconnect_ms = c->redis.reconnect_ms;
-    r->max_pending = c->redis.max_pending;
-    r->ack_replicas = c->redis.ack_replicas;
+    bool moved = redis_primary_configure(r, s);
+    bool same = !moved && strcmp(r->username, s->username) == 0 && strcmp(r->password, s->password) == 0 &&
+                r->db == s->db;
+    memcpy(r->username, s->username, sizeof r->username);
+    memcpy(r->password, s->password, sizeof r->password);
+    r->db = s->db;
+    r->reconnect_ms = s->reconnect_ms;
+    r->max_pending = s->max_pending;
+    r->ack_replicas = s->ack_replicas;
+    r->holds = s->holds;
     return !same;
 }
 
-struct redis *redis_new(struct ev_loop *loop, const struct config *c, const struct redis_events *events,
-                        void *arg, struct metrics *metrics)
+struct redis *redis_new(struct ev_loop *loop, const struct redis_settings *s,
+                        const struct redis_events *events, void *arg, struct metrics *metrics)
 {
     struct redis *r = calloc(1, sizeof *r);
     if (!r)
@@ -268,8 +269,8 @@ struct redis *redis_new(struct ev_loop *loop, const struct config *c, const stru
     ev_timer_init(&r->timer, on_timer, 0., 0.);
     r->timer.data = r;
     ev_set_priority(&r->timer, EV_MINPRI); /* what has come is read before it is missed */
-    take_config(r, c);
-    if (c->redis.sentinels.n > 0 && !r->sentinel) {
+    take_config(r, s);
+    if (s->sentinels.n > 0 && !r->sentinel) {
         redis_free(r);
         return NULL;
     }
@@ -277,9 +278,9 @@ struct redis *redis_new(struct ev_loop *loop, const struct config *c, const stru
     return r;
 }
 
-void redis_reconfigure(struct redis *r, const struct config *c)
+void redis_reconfigure(struct redis *r, const struct redis_settings *s)
 {
-    if (!take_config(r, c))
+    if (!take_config(r, s))
         return;
     redis_link_leave(r, "the configuration has changed");
 }

@@ -24,6 +24,7 @@ struct redis_call;
 enum redis_status {
     REDIS_BYTES, /* bulk or simple string */
     REDIS_INT,
+    REDIS_ITEMS, /* array of bulk strings: redis_item() */
     REDIS_NIL,
     REDIS_ERROR, /* bytes: the error's text */
     REDIS_LATE,  /* deadline passed; the command may still run */
@@ -34,7 +35,11 @@ struct redis_reply {
     enum redis_status status;
     struct spop_slice bytes; /* until the callback returns */
     int64_t integer;
+    unsigned nitems;   /* REDIS_ITEMS */
+    const void *items; /* opaque */
 };
+/* The i-th text of an array, until the callback returns; ptr NULL: nil, no text, or there is none. */
+struct spop_slice redis_item(const struct redis_reply *reply, unsigned i);
 typedef void redis_reply_fn(void *arg, const struct redis_reply *reply);
 
 struct redis_events {
@@ -43,12 +48,12 @@ struct redis_events {
         void *arg); /* was ready and is no more; all calls have completed with LOST; NULL: not told */
 };
 
-/* c is read at creation and by redis_reconfigure() only. NULL: out of memory. Connecting begins at once and
+/* s is read at creation and by redis_reconfigure() only. NULL: out of memory. Connecting begins at once and
  * goes on for ever. */
-struct redis *redis_new(struct ev_loop *loop, const struct config *c, const struct redis_events *events,
-                        void *arg, struct metrics *metrics);
+struct redis *redis_new(struct ev_loop *loop, const struct redis_settings *s,
+                        const struct redis_events *events, void *arg, struct metrics *metrics);
 /* Address, user, password or db changed: the connection is made anew. */
-void redis_reconfigure(struct redis *r, const struct config *c);
+void redis_reconfigure(struct redis *r, const struct redis_settings *s);
 /* All calls complete with LOST first; lost() is not called. Allowed inside every callback of this header. */
 void redis_free(struct redis *r);
 
@@ -64,20 +69,23 @@ struct redis_site redis_site(const struct redis *r);
  * out outcomes, nor either of them the words about what runs. Reaching the bound is counted. */
 enum redis_rank { REDIS_CLAIMS = 6, REDIS_OUTCOMES = 7, REDIS_HEARTBEATS = 8 };
 bool redis_room(const struct redis *r, enum redis_rank rank);
-/* Sends RESP of exactly one command. deadline: ev_now()-style seconds, 0 none. fn NULL: the reply is only
+/* Sends RESP of exactly one command. within: seconds from now until it is LATE, 0 none. fn NULL: the reply is only
  * counted. NULL, and fn is not called: not ready, or redis.max_pending calls are on their way already
  * (counted). A call that was told LATE is on its way until its reply has come. */
-struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp deadline,
+struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp within,
                                 redis_reply_fn *fn, void *arg);
 /* The caller goes away: fn will not be called. Only before the call has completed. */
 void redis_detach(struct redis_call *call);
 
 /* Redis' clock in µs as of now (last time seen plus monotonic time since); 0 if it was never seen. */
 uint64_t redis_clock_us(const struct redis *r);
+/* The same as of a moment that has been read already: seconds of CLOCK_MONOTONIC. Reading it costs as much as 200 instructions. */
+uint64_t redis_clock_at(const struct redis *r, double moment);
 /* A reply carried Redis' time. */
 void redis_saw_clock(struct redis *r, uint64_t us);
 /* Redis time since which this agent has been served without a break of a second (PROTOCOL, claim); 0: not
  * served now: no claim may be sent, for it would take over what others had no chance to extend. */
 uint64_t redis_contact_us(const struct redis *r);
+uint64_t redis_contact_at(const struct redis *r, double moment);
 
 #endif

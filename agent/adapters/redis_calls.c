@@ -16,8 +16,9 @@ enum { HEALS_MAX = 3 };
 
 static const enum metric status_metrics[] = {
     [REDIS_BYTES] = METRIC_REDIS_COMMANDS, [REDIS_INT] = METRIC_REDIS_COMMANDS,
-    [REDIS_NIL] = METRIC_REDIS_COMMANDS,   [REDIS_ERROR] = METRIC_REDIS_ERRORS,
-    [REDIS_LATE] = METRIC_REDIS_LATE,      [REDIS_LOST] = METRIC_REDIS_LOST,
+    [REDIS_ITEMS] = METRIC_REDIS_COMMANDS, [REDIS_NIL] = METRIC_REDIS_COMMANDS,
+    [REDIS_ERROR] = METRIC_REDIS_ERRORS,   [REDIS_LATE] = METRIC_REDIS_LATE,
+    [REDIS_LOST] = METRIC_REDIS_LOST,
 };
 
 static void queue_init(struct redis_queue *q)
@@ -142,8 +143,19 @@ static struct redis_reply reply_of(const redisReply *from)
     case REDIS_REPLY_ERROR: reply.status = REDIS_ERROR; return reply;
     case REDIS_REPLY_INTEGER: return (struct redis_reply){.status = REDIS_INT, .integer = from->integer};
     case REDIS_REPLY_NIL: return (struct redis_reply){.status = REDIS_NIL};
+    case REDIS_REPLY_ARRAY:
+        return (struct redis_reply){
+            .status = REDIS_ITEMS, .nitems = (unsigned)from->elements, .items = from->element};
     default: return error_reply("a reply of a type that no command of ours has");
     }
+}
+
+struct spop_slice redis_item(const struct redis_reply *reply, unsigned i)
+{
+    redisReply *const *items = reply->items;
+    if (reply->status != REDIS_ITEMS || i >= reply->nitems || items[i]->type != REDIS_REPLY_STRING)
+        return (struct spop_slice){0};
+    return (struct spop_slice){items[i]->str, (size_t)items[i]->len};
 }
 
 static bool is_evalsha(const char *resp, size_t len)
@@ -302,7 +314,7 @@ bool redis_room(const struct redis *r, enum redis_rank rank)
     return false;
 }
 
-struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp deadline,
+struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp within,
                                 redis_reply_fn *fn, void *arg)
 {
     if (r->link != LINK_READY || !redis_room(r, REDIS_HEARTBEATS))
@@ -319,10 +331,9 @@ struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, e
     call->arg = arg;
     if (is_evalsha(resp, len))
         buf_put(&call->copy, resp, len);
-    if (deadline > 0) {
-        double left = deadline - ev_time();
+    if (within != 0) {
         call->timed = true;
-        due_add(r, call, call->sent_us + (left > 0 ? (uint64_t)(left * 1e6) : 0));
+        due_add(r, call, call->sent_us + (within > 0 ? (uint64_t)(within * 1e6) : 0));
     }
     return call;
 }

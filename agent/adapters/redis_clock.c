@@ -56,7 +56,7 @@ void redis_clock_reply(struct redis *r, uint64_t sent_us, uint64_t now_us)
 
 void redis_clock_saw(struct redis *r, uint64_t us, uint64_t sent_us)
 {
-    uint64_t now_us = redis_now_us();
+    uint64_t now_us = r->clock.answered_us ? r->clock.reply_us : redis_now_us();
     int64_t step = step_of(r, us, sent_us, now_us);
     if (step != 0) {
         LOG(LOG_WARNING, "redis-clock-stepped", log_int("by_ms", step / 1000));
@@ -73,14 +73,30 @@ uint64_t redis_clock_us(const struct redis *r)
     return r->clock.seen_us ? (uint64_t)expected(r, redis_now_us()) : 0;
 }
 
+uint64_t redis_clock_at(const struct redis *r, double moment)
+{
+    return r->clock.seen_us ? (uint64_t)expected(r, (uint64_t)(moment * 1e6)) : 0;
+}
+
 void redis_saw_clock(struct redis *r, uint64_t us)
 {
     if (us != 0)
         redis_clock_saw(r, us, r->clock.answered_us ? r->clock.answered_us : redis_now_us());
 }
 
+/* The moment may lie before the last reply. */
+static uint64_t contact(const struct redis *r, uint64_t at_us)
+{
+    bool served = r->link == LINK_READY && (int64_t)(at_us - r->clock.reply_us) <= GAP_US;
+    return served ? r->clock.contact_us : 0;
+}
+
 uint64_t redis_contact_us(const struct redis *r)
 {
-    bool served = r->link == LINK_READY && redis_now_us() - r->clock.reply_us <= GAP_US;
-    return served ? r->clock.contact_us : 0;
+    return contact(r, redis_now_us());
+}
+
+uint64_t redis_contact_at(const struct redis *r, double moment)
+{
+    return contact(r, (uint64_t)(moment * 1e6));
 }

@@ -27,13 +27,16 @@ struct redis_step {
 
 /* Settings under which records can be lost (facts: settings users must have). */
 static const struct advice {
+    unsigned holds; /* of a Redis that holds all of these */
     const char *section, *field, *wanted, *setting, *why;
     enum log_level level;
 } advices[] = {
-    {"memory",      "\nmaxmemory_policy:", "noeviction", "maxmemory-policy noeviction",
-     "locks and records can be evicted: a key may run twice",   LOG_WARNING},
-    {"persistence", "\naof_enabled:",      "1",          "appendonly yes",
-     "a restart of Redis forgets records: a key may run twice", LOG_NOTICE },
+    {REDIS_HOLDS_RECORDS,                       "memory",      "\nmaxmemory_policy:", "noeviction", "maxmemory-policy noeviction",
+     "locks and records can be evicted: a key may run twice",                        LOG_WARNING},
+    {REDIS_HOLDS_RECORDS,                       "persistence", "\naof_enabled:",      "1",          "appendonly yes",
+     "a restart of Redis forgets records: a key may run twice",                      LOG_NOTICE },
+    {REDIS_HOLDS_RECORDS | REDIS_HOLDS_ANSWERS, "memory",      "\nmaxmemory:",        "0",          "a cache.redis of its own",
+     "cached answers can fill this Redis, and then it takes no lock, or evicts one", LOG_WARNING},
 };
 enum { ADVICES = sizeof advices / sizeof *advices };
 
@@ -140,8 +143,9 @@ static bool accept_info(struct redis *r, unsigned item, const redisReply *reply)
 {
     const struct advice *a = &advices[item];
     const char *value;
+    if ((r->holds & a->holds) != a->holds)
+        return true;
     size_t len = field_of(reply->type == REDIS_REPLY_ERROR ? NULL : reply->str, a->field, &value);
-    (void)r;
     if (len == 0)
         LOG(LOG_NOTICE, "redis-setting-unknown", log_text("wanted", a->setting),
             log_text("why", reply->type == REDIS_REPLY_ERROR ? reply->str : "INFO does not say"));
@@ -174,7 +178,7 @@ static void write_selftest(struct redis *r, unsigned item)
 {
     (void)item;
     buf_reset(&r->out);
-    script_selftest(&r->out);
+    script_selftest(&r->out, r->holds);
 }
 
 static bool accept_selftest(struct redis *r, unsigned item, const redisReply *reply)
@@ -186,7 +190,7 @@ static bool accept_selftest(struct redis *r, unsigned item, const redisReply *re
 
 static bool wants_acks(const struct redis *r)
 {
-    return r->ack_replicas > 0;
+    return r->ack_replicas > 0 && r->holds & REDIS_HOLDS_RECORDS;
 }
 
 /* No script may do these. */

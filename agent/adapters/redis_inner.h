@@ -56,6 +56,7 @@ struct redis {
     config_text address; /* where it connects to; empty: the Sentinels have not said yet */
     config_text username, password;
     uint32_t db, reconnect_ms, max_pending, ack_replicas;
+    unsigned holds;            /* REDIS_HOLDS_.. */
     struct sentinel *sentinel; /* NULL: the address is the configuration's */
     config_text sentinel_name, sentinel_username, sentinel_password;
     struct address_list sentinels; /* what `sentinel` was made from */
@@ -113,7 +114,7 @@ void redis_link_leave(struct redis *r, const char *why);
 
 /* redis_primary.c */
 /* Takes address or Sentinels from the configuration; true if they have changed. */
-bool redis_primary_configure(struct redis *r, const struct config *c);
+bool redis_primary_configure(struct redis *r, const struct redis_settings *s);
 /* The connection could not be made or has failed, or it is no primary. */
 void redis_primary_doubt(struct redis *r);
 /* The reply of ROLE; NULL: go on, else why not. */

@@ -21,45 +21,45 @@ static void on_primary(void *arg, const char *address)
     redis_link_leave(r, "the Sentinels name another primary");
 }
 
-static bool same_sentinels(const struct redis *r, const struct config *c)
+static bool same_sentinels(const struct redis *r, const struct redis_settings *s)
 {
-    if (r->sentinels.n != c->redis.sentinels.n)
+    if (r->sentinels.n != s->sentinels.n)
         return false;
     for (unsigned i = 0; i < r->sentinels.n; i++)
-        if (strcmp(r->sentinels.item[i], c->redis.sentinels.item[i]) != 0)
+        if (strcmp(r->sentinels.item[i], s->sentinels.item[i]) != 0)
             return false;
-    return strcmp(r->sentinel_name, c->redis.sentinel_name) == 0 &&
-           strcmp(r->sentinel_username, c->redis.sentinel_username) == 0 &&
-           strcmp(r->sentinel_password, c->redis.sentinel_password) == 0;
+    return strcmp(r->sentinel_name, s->sentinel_name) == 0 &&
+           strcmp(r->sentinel_username, s->sentinel_username) == 0 &&
+           strcmp(r->sentinel_password, s->sentinel_password) == 0;
 }
 
 /* Without memory for it `sentinel` stays NULL, and the next reload tries again. */
-static void renew_sentinel(struct redis *r, const struct config *c)
+static void renew_sentinel(struct redis *r, const struct redis_settings *s)
 {
     sentinel_free(r->sentinel);
     r->address[0] = '\0';
-    r->sentinel = sentinel_new(r->loop, c, on_primary, r, r->metrics);
+    r->sentinel = sentinel_new(r->loop, s, on_primary, r, r->metrics);
     r->sentinels.n = 0;
     if (!r->sentinel)
         return;
-    r->sentinels = c->redis.sentinels;
-    memcpy(r->sentinel_name, c->redis.sentinel_name, sizeof r->sentinel_name);
-    memcpy(r->sentinel_username, c->redis.sentinel_username, sizeof r->sentinel_username);
-    memcpy(r->sentinel_password, c->redis.sentinel_password, sizeof r->sentinel_password);
+    r->sentinels = s->sentinels;
+    memcpy(r->sentinel_name, s->sentinel_name, sizeof r->sentinel_name);
+    memcpy(r->sentinel_username, s->sentinel_username, sizeof r->sentinel_username);
+    memcpy(r->sentinel_password, s->sentinel_password, sizeof r->sentinel_password);
 }
 
-bool redis_primary_configure(struct redis *r, const struct config *c)
+bool redis_primary_configure(struct redis *r, const struct redis_settings *s)
 {
-    if (c->redis.sentinels.n > 0) {
-        bool same = r->sentinel && same_sentinels(r, c);
+    if (s->sentinels.n > 0) {
+        bool same = r->sentinel && same_sentinels(r, s);
         if (!same)
-            renew_sentinel(r, c);
+            renew_sentinel(r, s);
         return !same;
     }
-    bool same = !r->sentinel && strcmp(r->address, c->redis.address) == 0;
+    bool same = !r->sentinel && strcmp(r->address, s->address) == 0;
     sentinel_free(r->sentinel);
     r->sentinel = NULL;
-    memcpy(r->address, c->redis.address, sizeof r->address);
+    memcpy(r->address, s->address, sizeof r->address);
     return !same;
 }
 

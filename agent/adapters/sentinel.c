@@ -152,21 +152,21 @@ static void on_heard(void *arg)
     judge_at(s, 0.);
 }
 
-struct sentinel *sentinel_new(struct ev_loop *loop, const struct config *c, sentinel_primary_fn *fn,
-                              void *arg, struct metrics *metrics)
+struct sentinel *sentinel_new(struct ev_loop *loop, const struct redis_settings *redis,
+                              sentinel_primary_fn *fn, void *arg, struct metrics *metrics)
 {
     struct sentinel *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     *s = (struct sentinel){.loop = loop, .fn = fn, .arg = arg, .metrics = metrics, .began = ev_time()};
-    memcpy(s->site.name, c->redis.sentinel_name, sizeof s->site.name);
-    memcpy(s->site.username, c->redis.sentinel_username, sizeof s->site.username);
-    memcpy(s->site.password, c->redis.sentinel_password, sizeof s->site.password);
+    memcpy(s->site.name, redis->sentinel_name, sizeof s->site.name);
+    memcpy(s->site.username, redis->sentinel_username, sizeof s->site.username);
+    memcpy(s->site.password, redis->sentinel_password, sizeof s->site.password);
     s->site.hurry = true;
     ev_timer_init(&s->judge, on_judge, 0., 0.);
     s->judge.data = s;
-    for (; s->n < c->redis.sentinels.n; s->n++) {
-        s->seats[s->n].watch = sentinel_watch_new(loop, c->redis.sentinels.item[s->n], &s->site, on_heard, s);
+    for (; s->n < redis->sentinels.n; s->n++) {
+        s->seats[s->n].watch = sentinel_watch_new(loop, redis->sentinels.item[s->n], &s->site, on_heard, s);
         if (!s->seats[s->n].watch) {
             sentinel_free(s);
             return NULL;

@@ -23,9 +23,9 @@ struct sentinel;
  */
 typedef void sentinel_primary_fn(void *arg, const char *address);
 
-/* c is read at creation only: c->redis.sentinels and what belongs to them. NULL: out of memory. */
-struct sentinel *sentinel_new(struct ev_loop *loop, const struct config *c, sentinel_primary_fn *fn,
-                              void *arg, struct metrics *metrics);
+/* redis is read at creation only: its sentinels and what belongs to them. NULL: out of memory. */
+struct sentinel *sentinel_new(struct ev_loop *loop, const struct redis_settings *redis,
+                              sentinel_primary_fn *fn, void *arg, struct metrics *metrics);
 void sentinel_free(struct sentinel *s); /* NULL is allowed */
 
 /* This address could not be reached, or is no primary: the Sentinels are asked again, more often, and another

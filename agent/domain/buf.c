@@ -62,8 +62,10 @@ void buf_le(struct buf *b, uint64_t v, unsigned bytes)
 void buf_f64(struct buf *b, double v)
 {
     uint64_t bits;
+    uint8_t out[8];
     memcpy(&bits, &v, sizeof bits);
-    buf_le(b, bits, 8);
+    le_put_8(out, bits);
+    buf_put(b, out, sizeof out);
 }
 
 void buf_dec(struct buf *b, uint64_t v)

@@ -13,6 +13,8 @@ struct config *config_new(void)
     if (!c)
         return NULL;
     c->refs = 1;
+    c->redis.holds = REDIS_HOLDS_RECORDS;
+    c->cache.redis.holds = REDIS_HOLDS_ANSWERS;
     option_defaults(option_table_of(""), c);
     return c;
 }

@@ -4,6 +4,7 @@
  *   config ─┬─ log, spop, replay, http, notices, redis, breaker, ..   one struct for each section
  *           ├─ haproxy[]    runtime sockets
  *           └─ policies[] ─┬─ idempotency
+ *                          ├─ cache
  *                          └─ limits[] ── tiers[]
  *
  * One configuration lives as long as somebody holds it: a transaction that began under the old one ends under
@@ -14,6 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "domain/token.h"
+#include "domain/vary.h"
 
 enum {
     CONFIG_NAME_MAX = 63,
@@ -55,6 +59,8 @@ enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
 enum algorithm { ALGORITHM_BUCKET, ALGORITHM_WINDOW };
 enum limit_charge { CHARGE_FORWARDED, CHARGE_ALL };
 enum limit_fields { FIELDS_IETF, FIELDS_X, FIELDS_BOTH, FIELDS_NONE };
+enum cache_query { CACHE_QUERY_SORTED, CACHE_QUERY_ONLY, CACHE_QUERY_IGNORE };
+enum cache_per { CACHE_PER_PUBLIC, CACHE_PER_PRINCIPAL };
 enum log_format { LOG_TEXT, LOG_JSON };
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 
@@ -79,6 +85,31 @@ struct idempotency {
     uint32_t wait_ms;    /* how long a duplicate waits for the original's outcome; 0: 409 at once */
 };
 
+/* Answers to GET that all agents share (RFC 9111). */
+struct cache_policy {
+    bool enabled;                      /* the section is there */
+    uint32_t ttl_s;                    /* of answers that do not say how long they are fresh; 0: not stored */
+    uint32_t stale_if_error_s;         /* RFC 5861, of answers that do not say it themselves */
+    uint32_t stale_while_revalidate_s; /* the same */
+    struct text_list vary;             /* headers in lower case */
+    struct vary_names varies;          /* compiled from vary */
+    struct text_list query;            /* "sorted", "ignore", or the names of the parameters that count */
+    enum cache_query query_mode;       /* compiled from query; ONLY: the names in query count */
+    enum cache_per per;
+    config_name principal; /* with CACHE_PER_PRINCIPAL: name of the message argument that says whose it is */
+    config_name tags;      /* header with an answer's tags, compiled to lower case; empty: none */
+    uint32_t max_size;     /* bytes of body */
+    config_text store;     /* statuses */
+    struct status_set stored; /* compiled from store */
+    uint32_t fill_ms;         /* how long one request may be waited for that fetches the answer */
+    uint32_t not_storable_ms; /* how long it is remembered that an answer could not be stored */
+    uint32_t local_ttl_ms;    /* in HAProxy's own cache; for the check of its configuration only */
+    unsigned counter;         /* its row (domain/cache_counts) */
+};
+/* Of a limit's `lease`. */
+#define LEASE_OFF  UINT32_C(0)
+#define LEASE_AUTO UINT32_MAX
+
 /* How many requests in which time. Units of increment and capacity: a token bucket's are ticks of 100 ns,
  * whole, rounded up (docs/wire.md); a sliding window's are requests, 1 and the quota. */
 struct pace {
@@ -88,6 +119,7 @@ struct pace {
     uint32_t window_s; /* the rate's time */
     double increment;  /* of one request of cost 1 */
     double capacity;   /* burst * increment */
+    uint32_t lent;     /* tokens of one loan at most; 0: none is made */
 };
 
 struct tier {
@@ -107,6 +139,7 @@ struct limit {
     bool fail_open;      /* passes when Redis cannot decide */
     bool shadow;         /* counts, and never refuses */
     enum limit_charge charge;
+    uint32_t lease; /* tokens of one loan at most, LEASE_OFF, LEASE_AUTO */
     enum limit_fields fields;
     uint32_t ipv4_prefix, ipv6_prefix; /* bits of an address that count */
     unsigned ntiers;
@@ -114,6 +147,8 @@ struct limit {
     double most; /* largest capacity of all tiers */
     unsigned nterms;
     config_name terms[CONFIG_TERMS_MAX]; /* compiled from key */
+    bool has_subject;                    /* its subject is the same for all requests, and this: */
+    struct record_id subject;            /* subject_limit() */
     unsigned counter;                    /* its row (domain/limit_counts) */
 };
 
@@ -122,9 +157,30 @@ struct policy {
     uint32_t hash;    /* policy_hash(name) */
     uint32_t lease_s; /* of slots where there is no idempotency */
     struct idempotency idempotency;
+    struct cache_policy cache;
     bool counts_all; /* one of its limits says charge = "all" */
     unsigned nlimits;
     struct limit limits[CONFIG_LIMITS_MAX];
+};
+
+/* What a Redis holds: locks and records, cached answers, or both. */
+enum { REDIS_HOLDS_RECORDS = 1, REDIS_HOLDS_ANSWERS = 2 };
+
+/* One Redis, and how it is asked. */
+struct redis_settings {
+    config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels */
+    config_text username, password, password_file;
+    struct address_list sentinels;
+    config_text sentinel_name; /* what the Sentinels call this Redis */
+    config_text sentinel_username, sentinel_password, sentinel_password_file;
+    uint32_t db;
+    uint32_t deadline_ms;  /* of a decision */
+    uint32_t reconnect_ms; /* longest pause between two attempts */
+    uint32_t max_pending;  /* commands on their way */
+    uint32_t ack_replicas; /* that must have a grant or an outcome before it counts; 0: none */
+    uint32_t ack_timeout_ms;
+    enum on_data_loss on_data_loss;
+    unsigned holds; /* REDIS_HOLDS_..; by config_check() */
 };
 
 struct config {
@@ -167,20 +223,14 @@ struct config {
         config_text listen; /* datagram socket for a gateway's access log; empty: none */
         uint32_t mode;
     } traffic;
+    struct redis_settings redis;
     struct {
-        config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels */
-        config_text username, password, password_file;
-        struct address_list sentinels;
-        config_text sentinel_name; /* what the Sentinels call this Redis */
-        config_text sentinel_username, sentinel_password, sentinel_password_file;
-        uint32_t db;
-        uint32_t deadline_ms;  /* of a decision */
-        uint32_t reconnect_ms; /* longest pause between two attempts */
-        uint32_t max_pending;  /* commands on their way */
-        uint32_t ack_replicas; /* that must have a grant or an outcome before it counts; 0: none */
-        uint32_t ack_timeout_ms;
-        enum on_data_loss on_data_loss;
-    } redis;
+        uint32_t deadline_ms;        /* of one question; later is a miss */
+        uint32_t max_resources;      /* URLs whose Vary and tags are remembered */
+        uint64_t keep_ms;            /* longest life of an entry; compiled */
+        bool used;                   /* some policy has a cache; compiled */
+        struct redis_settings redis; /* neither address nor sentinels: that of the records */
+    } cache;
     struct {
         uint32_t failures; /* in a row, that open it */
         uint32_t probe_ms; /* while it is open */
@@ -205,6 +255,10 @@ struct config {
         uint32_t max_entries; /* states of limits that are remembered; 0: every request asks Redis */
         uint32_t max_shared;  /* requests that wait for another one's question; 0: each asks itself */
     } shield;
+    struct {
+        uint32_t time_ms;     /* how long a loan lasts */
+        uint32_t max_entries; /* buckets of which something is on loan */
+    } loans;
     struct {
         uint32_t drain_ms; /* at SIGTERM */
     } stop;

@@ -9,7 +9,7 @@
  *   2 * ack_timeout < redis.deadline             only with ack_replicas: two groups, one after another
  *   sentinels <=> sentinel_name                  whom to ask, and for what
  *
- * Those of limits are in config_limits.c. */
+ * Those of limits are in config_limits.c, those of the cache in config_cache.c. */
 #include "domain/config_inner.h"
 
 #include <string.h>
@@ -148,23 +148,31 @@ static void check_lease(struct check *k, struct policy *p)
             "haproxy = ( { socket = \"/run/spoa-once/haproxy.sock\"; } );");
 }
 
-/* Each of these means nothing without another one. */
-static void check_redis(struct check *k)
+/* Each of these means nothing without another one. section: "redis." or "cache.redis." */
+static void check_redis(struct check *k, const char *section, const struct redis_settings *s)
 {
-    const struct config *c = k->config;
-    bool asked = c->redis.sentinels.n > 0;
-    if (asked && !*c->redis.sentinel_name)
-        check_say(
-            k, "redis.sentinel_name",
-            "is wanted with redis.sentinels: what the Sentinels call this Redis (sentinel monitor NAME ..)");
-    if (!asked && *c->redis.sentinel_name)
-        check_say(k, "redis.sentinel_name", "means nothing without redis.sentinels");
-    if (!asked && *c->redis.sentinel_password)
-        check_say(k, "redis.sentinel_password", "means nothing without redis.sentinels");
-    if (*c->redis.sentinel_username && !*c->redis.sentinel_password)
-        check_say(k, "redis.sentinel_username", "a user needs redis.sentinel_password or its file");
-    if (*c->redis.username && !*c->redis.password)
-        check_say(k, "redis.username", "a user needs redis.password or its file");
+    bool asked = s->sentinels.n > 0;
+    const struct {
+        bool wrong;
+        const char *option, *text;
+    } rules[] = {
+        {asked && !*s->sentinel_name,                     "sentinel_name",
+         "is wanted with redis.sentinels: what the Sentinels call this Redis (sentinel monitor NAME ..)"                },
+        {!asked && *s->sentinel_name,                     "sentinel_name",     "means nothing without redis.sentinels"  },
+        {!asked && *s->sentinel_password,                 "sentinel_password", "means nothing without redis.sentinels"  },
+        {*s->sentinel_username && !*s->sentinel_password, "sentinel_username",
+         "a user needs redis.sentinel_password or its file"                                                             },
+        {*s->username && !*s->password,                   "username",          "a user needs redis.password or its file"},
+    };
+    char path[64];
+    struct text t;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        text_init(&t, path, sizeof path);
+        text_str(&t, section);
+        text_str(&t, rules[i].option);
+        if (rules[i].wrong)
+            check_say(k, path, rules[i].text);
+    }
 }
 
 /* Tokens name a policy by its hash, so two names must not share one. */
@@ -195,8 +203,10 @@ static void check_policy(struct check *k, unsigned n)
     if (p->idempotency.enabled)
         check_idempotency(k, &p->idempotency);
     check_lease(k, p);
-    if (*p->name && !p->idempotency.enabled && p->nlimits == 0)
-        check_say(k, NULL, "has neither idempotency nor limits: it would do nothing");
+    if (p->cache.enabled)
+        check_cache_policy(k, p);
+    if (*p->name && !p->idempotency.enabled && p->nlimits == 0 && !p->cache.enabled)
+        check_say(k, NULL, "has neither idempotency nor limits nor a cache: it would do nothing");
     for (unsigned i = 0; i < p->nlimits; i++) {
         k->at.limit = (int)i;
         check_limit(k, n, i);
@@ -282,7 +292,9 @@ unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
     check_haproxy(&k);
     check_listen(&k);
     check_admin(&k);
-    check_redis(&k);
+    check_redis(&k, "redis.", &c->redis);
+    check_redis(&k, "cache.redis.", &c->cache.redis);
+    check_cache(&k);
     if (c->npolicies == 0)
         check_say(&k, "policies", "at least one policy is wanted");
     for (unsigned i = 0; i < c->npolicies; i++)

@@ -24,4 +24,9 @@ void check_say(struct check *k, const char *option, const char *text);
 /* One limit of one policy, by their numbers; at names them. Compiles it too. All before it are compiled. */
 void check_limit(struct check *k, unsigned policy, unsigned limit);
 
+/* A policy's cache; compiles it. */
+void check_cache_policy(struct check *k, struct policy *p);
+/* The section cache; compiles what follows from all policies. Before check_cache_policy(). */
+void check_cache(struct check *k);
+
 #endif

@@ -16,6 +16,7 @@
 #include "domain/units.h"
 
 enum { TICKS_PER_SECOND = 10000000 };
+enum { LEASE_WORTH = 64, LEASE_SHARE = 16 }; /* of "auto", in tokens of the burst */
 
 static void compile_terms(struct limit *l)
 {
@@ -43,6 +44,16 @@ static bool compile_pace(struct pace *p, enum algorithm algorithm)
     return true;
 }
 
+/* Small limits are not worth a loan: the requests that they let pass may as well ask. */
+static uint32_t tokens_of_a_loan(const struct limit *l, const struct pace *p)
+{
+    if (l->lease == LEASE_OFF || l->shadow || l->algorithm != ALGORITHM_BUCKET)
+        return 0;
+    if (l->lease == LEASE_AUTO)
+        return p->burst >= LEASE_WORTH ? p->burst / LEASE_SHARE : 0;
+    return l->lease < p->burst / 2 ? l->lease : p->burst / 2;
+}
+
 static void check_pace(struct check *k, struct limit *l, struct pace *p)
 {
     bool windowed = l->algorithm == ALGORITHM_WINDOW;
@@ -51,6 +62,7 @@ static void check_pace(struct check *k, struct limit *l, struct pace *p)
                   "means nothing with algorithm = \"sliding-window\": the rate's number is all there is");
     if (!compile_pace(p, l->algorithm))
         return;
+    p->lent = tokens_of_a_loan(l, p);
     if (p->capacity > l->most)
         l->most = p->capacity;
     if (windowed && p->window_s != l->pace.window_s && l->pace.window_s > 0)
@@ -95,6 +107,8 @@ static void check_concurrent(struct check *k, const struct limit *l)
         check_say(k, "cost", not_here);
     if (l->charge == CHARGE_ALL)
         check_say(k, "charge", not_here);
+    if (l->lease != LEASE_OFF)
+        check_say(k, "lease", not_here);
 }
 
 static bool has_term(const struct limit *l, const char *term)
@@ -125,6 +139,8 @@ static void check_kind(struct check *k, struct limit *l)
         check_concurrent(k, l);
         return;
     }
+    if (l->algorithm == ALGORITHM_WINDOW && l->lease != LEASE_OFF && l->lease != LEASE_AUTO)
+        check_say(k, "lease", "a sliding window cannot be lent: only a token bucket can");
     check_pace(k, l, &l->pace);
     check_tiers(k, l);
 }
@@ -206,5 +222,6 @@ void check_limit(struct check *k, unsigned policy, unsigned limit)
     p->limits[limit].hash = limit_hash(p->limits[limit].name);
     check_limit_name(k, p, limit);
     check_kind(k, &p->limits[limit]);
+    subject_compile(p, &p->limits[limit]);
     check_shared(k, policy, &p->limits[limit]);
 }

@@ -11,38 +11,72 @@
 #include "domain/le.h"
 #include "domain/text.h"
 
+static void spill(struct digest *d)
+{
+    if (!d->spilled)
+        crypto_generichash_init(&d->state, NULL, 0, d->size);
+    crypto_generichash_update(&d->state, d->aside, d->len);
+    d->spilled = true;
+    d->len = 0;
+}
+
+static void put(struct digest *d, const void *bytes, size_t len)
+{
+    if (len > sizeof d->aside - d->len)
+        spill(d);
+    if (len > sizeof d->aside) {
+        crypto_generichash_update(&d->state, bytes, len);
+    } else if (len > 0) {
+        memcpy(d->aside + d->len, bytes, len);
+        d->len += len;
+    }
+}
+
+static void put_len(struct digest *d, size_t len)
+{
+    uint8_t prefix[8];
+    le_put_8(prefix, len);
+    put(d, prefix, sizeof prefix);
+}
+
 void digest_begin(struct digest *d, size_t size, const char *domain)
 {
     d->size = size;
-    crypto_generichash_init(&d->state, NULL, 0, size);
+    d->len = 0;
+    d->spilled = false;
     digest_field(d, domain, strlen(domain));
+}
+
+void digest_more(struct digest *d, const void *bytes, size_t len)
+{
+    put(d, bytes, len);
 }
 
 void digest_field(struct digest *d, const void *bytes, size_t len)
 {
-    uint8_t prefix[8];
-    le_put(prefix, len, sizeof prefix);
-    crypto_generichash_update(&d->state, prefix, sizeof prefix);
-    if (len > 0)
-        crypto_generichash_update(&d->state, bytes, len);
+    put_len(d, len);
+    put(d, bytes, len);
 }
 
 void digest_field_lower(struct digest *d, const char *text, size_t len)
 {
-    uint8_t prefix[8];
     char lower[64];
-    le_put(prefix, len, sizeof prefix);
-    crypto_generichash_update(&d->state, prefix, sizeof prefix);
+    put_len(d, len);
     for (size_t n; len > 0; text += n, len -= n) {
         n = len < sizeof lower ? len : sizeof lower;
         for (size_t i = 0; i < n; i++)
             lower[i] = text_lower(text[i]);
-        crypto_generichash_update(&d->state, (const uint8_t *)lower, n);
+        put(d, lower, n);
     }
 }
 
 void digest_end(struct digest *d, uint8_t *out)
 {
+    if (!d->spilled) {
+        crypto_generichash(out, d->size, d->aside, d->len, NULL, 0);
+        return;
+    }
+    spill(d);
     crypto_generichash_final(&d->state, out, d->size);
 }
 

@@ -5,18 +5,25 @@
 #define DIGEST_H
 
 #include <sodium.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+enum { DIGEST_ASIDE = 256 }; /* bytes of a usual digest's fields: they are hashed in one piece */
+
 struct digest {
+    size_t size, len;
+    bool spilled; /* there are more: what came before is in the state */
+    uint8_t aside[DIGEST_ASIDE];
     crypto_generichash_state state;
-    size_t size;
 };
 
 /* size: 16 to 64 bytes come out. domain names the use ("record", "fingerprint", ..) and is part of the
  * digest. */
 void digest_begin(struct digest *d, size_t size, const char *domain);
 void digest_field(struct digest *d, const void *bytes, size_t len);
+/* Bytes without a length before them: what comes last may come in pieces, and nothing may follow it. */
+void digest_more(struct digest *d, const void *bytes, size_t len);
 /* ASCII letters count as lower case: host names (RFC 9110, section 4.2.3). */
 void digest_field_lower(struct digest *d, const char *text, size_t len);
 void digest_end(struct digest *d, uint8_t *out);

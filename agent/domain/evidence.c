@@ -22,7 +22,7 @@ static bool has_no_body(const struct response_facts *f)
 }
 
 /* The length is proof, waited or not; but only of a body that is in the message. */
-static bool is_whole(const struct response_facts *f)
+bool evidence_is_whole(const struct response_facts *f)
 {
     if (has_no_body(f))
         return f->body.len == 0;
@@ -44,6 +44,12 @@ static bool is_chunked(const struct response_facts *f)
     return true;
 }
 
+bool evidence_chunks_are_whole(const struct response_facts *f)
+{
+    return f->whole && f->content_length < 0 && f->body_len >= 0 && f->body.len == (size_t)f->body_len &&
+           is_chunked(f);
+}
+
 /* HAProxy waited, and did not stop because its buffer was full: the backend has said its last word, be it
  * cut. */
 static bool has_ended(const struct response_facts *f, size_t buffer_limit)
@@ -58,19 +64,20 @@ enum response_word evidence_of_response(const struct policy *p, const struct tok
     *keep = false;
     /* Its slot is free when the answer has ended; nothing of it is stored. */
     if (t->flags & TOKEN_BARE)
-        return f->status >= FINAL_MIN && (is_whole(f) || has_ended(f, buffer_limit)) ? RESPONSE_UNSTORABLE
-                                                                                     : RESPONSE_ANSWERED;
+        return f->status >= FINAL_MIN && (evidence_is_whole(f) || has_ended(f, buffer_limit))
+                   ? RESPONSE_UNSTORABLE
+                   : RESPONSE_ANSWERED;
     /* 101: a tunnel runs on for as long as it likes, its key is not free before its end. */
     if (!p || f->status < FINAL_MIN || f->status > FINAL_MAX)
         return RESPONSE_ANSWERED;
     /* While the body still comes the backend still works: a key that is freed now would run beside it. */
     bool ended = has_ended(f, buffer_limit);
     if (policy_class(&p->idempotency, (unsigned)f->status) != STATUS_STORABLE)
-        return is_whole(f) || ended ? RESPONSE_UNSTORABLE : RESPONSE_ANSWERED;
+        return evidence_is_whole(f) || ended ? RESPONSE_UNSTORABLE : RESPONSE_ANSWERED;
     /* Even an answer without headers has the two bytes that end the list. */
     if (f->headers.len == 0 || f->body.len > p->idempotency.max_stored)
         return RESPONSE_ANSWERED;
-    if (is_whole(f))
+    if (evidence_is_whole(f))
         return RESPONSE_COMPLETE;
     *keep = ended && is_chunked(f); /* to be committed once a notice says that the end was clean */
     return RESPONSE_ANSWERED;

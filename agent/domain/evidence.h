@@ -34,6 +34,11 @@ enum response_word {
 enum response_word evidence_of_response(const struct policy *p, const struct token *t,
                                         const struct response_facts *f, size_t buffer_limit, bool *keep);
 
+/* Is the whole body in the message, by proof: its Content-Length, or an answer that has none by rule? */
+bool evidence_is_whole(const struct response_facts *f);
+/* The same of chunks, which have an end of their own, if HAProxy says that it has seen it and all of them are in the message. */
+bool evidence_chunks_are_whole(const struct response_facts *f);
+
 /* What a status means for a key, as the letter of `unstorable` and `resolve`: 'T', 'F' or 'H'. hold: the
  * token's flag, for the policy at the time of the claim decides. Status 0 (none seen): 'F', 'H' under hold.
  * policy NULL: 'T' for any status. */

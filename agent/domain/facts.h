@@ -9,27 +9,42 @@
 
 enum { FACTS_EXTRA_MAX = 16 };
 
-enum message_kind { MESSAGE_REQUEST, MESSAGE_RESPONSE, MESSAGE_REFUSED, MESSAGE_CHARGE, MESSAGE_UNKNOWN };
+enum message_kind {
+    MESSAGE_REQUEST,
+    MESSAGE_RESPONSE,
+    MESSAGE_REFUSED,
+    MESSAGE_CHARGE,
+    MESSAGE_CACHE,  /* request_facts */
+    MESSAGE_FILL,   /* response_facts */
+    MESSAGE_UNSAFE, /* request_facts */
+    MESSAGE_UNKNOWN
+};
 enum message_kind message_kind(struct spop_slice name);
 const char *message_name(enum message_kind kind); /* not of MESSAGE_UNKNOWN */
 
 struct request_facts {
     struct spop_slice policy, rid, lost, process, method, host, path, query, type;
     struct spop_slice key, key2, sha, body;
+    struct spop_slice correlation;              /* for the log */
     int64_t keys, keys2;                        /* missing: 0 */
     int64_t sent, timeout;                      /* missing: 0 */
     int64_t body_len, content_length, head_len; /* missing: -1 */
     int64_t err;                                /* missing: 0 */
-    struct spop_value src;                      /* SPOP_IPV4, SPOP_IPV6 or SPOP_NULL */
-    unsigned nextra;                            /* arguments that the table does not name */
+    struct spop_slice scheme, headers;          /* of the cache's messages */
+    struct spop_slice location, content_location;
+    int64_t status; /* missing: 0 */
+    bool wait;
+    struct spop_value src; /* SPOP_IPV4, SPOP_IPV6 or SPOP_NULL */
+    unsigned nextra;       /* arguments that the table does not name */
     struct spop_arg extra[FACTS_EXTRA_MAX];
 };
 
 struct response_facts {
-    struct spop_slice token, method, headers, body;
+    struct spop_slice token, method, headers, body, correlation;
     int64_t status;
     int64_t body_len, content_length; /* missing: -1 */
     bool waited;
+    bool whole; /* once-fill: HAProxy has seen the end of the message */
 };
 
 enum facts_result {
@@ -46,7 +61,7 @@ enum facts_result facts_read_request(struct spop_cursor *payload, struct spop_me
                                      struct request_facts *f, struct facts_error *bad);
 enum facts_result facts_read_response(struct spop_cursor *payload, struct spop_message *m,
                                       struct response_facts *f, struct facts_error *bad);
-/* Name of the i-th argument of such a message; NULL: it has no more. */
+/* Name of the i-th argument that such a message has to have as shipped; NULL: no more. */
 const char *facts_argument(enum message_kind kind, unsigned i);
 /* Passes over a message. 0, or -1 malformed. */
 int facts_skip(struct spop_cursor *payload, struct spop_message *m);

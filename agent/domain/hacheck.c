@@ -133,6 +133,15 @@ static void add(struct hacheck_list *list, const struct haconf_section *s)
         list->at[list->n++] = s;
 }
 
+static bool leads_back(const char *backend)
+{
+    static const char *const names[] = {"once_hop", "once_fill", "once_stale", "once_cold"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(backend, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
 /* Where one use_backend or default_backend leads. */
 static void add_backend(struct hacheck *k, const struct haconf_line *l)
 {
@@ -140,7 +149,7 @@ static void add_backend(struct hacheck *k, const struct haconf_line *l)
     s = s ? s : haconf_section(k->site, "listen", l->word[1]);
     if (!s || strcmp(s->name, "once_replay") == 0 || hacheck_excludes_gated(l))
         return;
-    add(strncmp(s->name, "once_hop", 8) == 0 ? &k->hops : &k->backends, s);
+    add(leads_back(s->name) ? &k->hops : &k->backends, s);
 }
 
 static void add_backends(struct hacheck *k, const struct haconf_section *gate)

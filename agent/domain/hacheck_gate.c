@@ -39,9 +39,9 @@ static const struct step {
                     STEP_ASK                                                                                                                                  },
     [STEP_ANSWER_WAIT] = {"http-response wait-for-body",                                                NULL,                    NULL,                STEP_ANSWER   },
     [STEP_ANSWER] = {"http-response send-spoe-group once-response once-response",                  "once_go",               NULL,                -1            },
-    [STEP_ANSWER_AGAIN] = {"http-response send-spoe-group once-response once-response",                  "once_go once_untold",
-                    NULL,                                                                                                                       STEP_ANSWER   },
-    [STEP_SETTLED] = {"http-response sc-set-gpt0(2) 1000",                                          "once_go once_settled",  NULL,                STEP_ANSWER   },
+    [STEP_ANSWER_AGAIN] = {"http-response send-spoe-group once-response once-response",                  "once_untold",           NULL,
+                    STEP_ANSWER                                                                                                                               },
+    [STEP_SETTLED] = {"http-response sc-set-gpt0(2) 1000",                                          "once_settled",          NULL,                STEP_ANSWER   },
     [STEP_UNSETTLED] = {"http-response track-sc1 var(txn.once.token) table once_unsettled",
                     "once_go !{ var(txn.once.recorded) -m bool }",                                                         NULL,                STEP_ANSWER   },
     [STEP_UNSETTLED_STATUS] = {"http-response sc-set-gpt0(1) status",                                        NULL,                    NULL,                STEP_UNSETTLED},
@@ -101,7 +101,7 @@ static bool is_step(const struct haconf_line *l, const struct step *s)
 {
     if (!haconf_matches(l, s->words) && !(s->words2 && haconf_matches(l, s->words2)))
         return false;
-    return !s->condition || hacheck_condition_is(l, s->condition);
+    return s->condition ? hacheck_condition_is(l, s->condition) : !hacheck_has_word(l, "once_fills");
 }
 
 const struct haconf_line *hacheck_find_step(const struct hacheck *k, const struct haconf_section *gate,
@@ -213,6 +213,7 @@ static void late_fact(struct hacheck *k, const struct haconf_line *l)
 {
     if (haconf_matches(l, "http-request set-var(txn.once_policy*") ||
         haconf_matches(l, "http-request set-var(txn.once_principal*") ||
+        haconf_matches(l, "http-request set-var(txn.once_cache)") ||
         haconf_matches(l, "http-request set-var(txn.once_json*"))
         hacheck_say(k, l, "'%s' stands behind the question to the agent", l->word[1]);
 }
@@ -293,7 +294,8 @@ void hacheck_slot2(struct hacheck *k)
 {
     static const char *const ours[] = {"http-request track-sc2 var(txn.once.token) table once_inflight",
                                        "http-response sc-set-gpt0(2) status",
-                                       "http-response sc-set-gpt0(2) 1000 if once_go once_settled", NULL};
+                                       "http-response sc-set-gpt0(2) 1000 if once_settled",
+                                       "http-response track-sc2 var(txn.once_page) table once_hot", NULL};
     foreign_slot(k, &k->gates, '2', ours);
     foreign_slot(k, &k->backends, '2', ours);
 }
@@ -304,6 +306,16 @@ void hacheck_slot1(struct hacheck *k)
                                        "http-response sc-set-gpt0(1) status", NULL};
     foreign_slot(k, &k->gates, '1', ours);
     foreign_slot(k, &k->backends, '1', ours);
+}
+
+/* Routes of the hop and of the cache: no gated request goes there. */
+static bool leads_aside(const struct haconf_line *l)
+{
+    return haconf_matches(l, "use_backend once_hop*") || haconf_matches(l, "use_backend once_cold*") ||
+           (haconf_matches(l, "use_backend once_replay") &&
+            hacheck_condition_is(l, "once_cached once_replay")) ||
+           ((haconf_matches(l, "use_backend once_fill*") || haconf_matches(l, "use_backend once_stale*")) &&
+            hacheck_has_word(l, "once_refills"));
 }
 
 void hacheck_replay_route(struct hacheck *k)
@@ -317,13 +329,12 @@ void hacheck_replay_route(struct hacheck *k)
                 continue;
             if (haconf_matches(l, "use_backend once_replay") && hacheck_condition_is(l, "once_replay"))
                 break;
-            if (!other && !hacheck_excludes_gated(l) && !haconf_matches(l, "use_backend once_hop*"))
+            if (!other && !hacheck_excludes_gated(l) && !leads_aside(l))
                 other = l;
         }
         if (!l)
             hacheck_say(k, haconf_head(k->site, gate),
-                        "%s '%s' lacks 'use_backend once_replay if once_gated once_replay'", gate->type,
-                        gate->name);
+                        "%s '%s' lacks 'use_backend once_replay if once_replay'", gate->type, gate->name);
         else if (other)
             hacheck_say(k, other, "'use_backend %s' stands above 'use_backend once_replay' of line %u",
                         other->n > 1 ? other->word[1] : "", l->number);

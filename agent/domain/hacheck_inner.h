@@ -3,7 +3,7 @@
  *
  *   gates      frontends (and listen) that ask the agent
  *   backends   where a protected request may be sent to: named by a gate, but for once_replay and the hop
- *   hops       backends of hop-backend.cfg
+ *   hops       backends of hop-backend.cfg, and those of cache-tables.cfg: they lead back to a gate
  */
 #ifndef HACHECK_INNER_H
 #define HACHECK_INNER_H
@@ -70,6 +70,10 @@ const char *hacheck_path(const char *address);
 bool hacheck_leads_to(const struct hacheck *k, const char *path, const char *socket);
 /* Does the frontend send notices? */
 bool hacheck_has_notices(const struct hacheck *k, const struct haconf_section *gate);
+/* Can a line's condition hold for requests of this policy, which that variable names ("once_policy", "once_cache")? What is not
+ * understood may. */
+bool hacheck_concerns(const struct hacheck *k, const struct haconf_line *l, const char *variable,
+                      const char *policy);
 
 /* The functions of the rules, by file. */
 typedef void hacheck_fn(struct hacheck *k);
@@ -89,11 +93,16 @@ hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, h
     hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
     hacheck_socket_many;
 hacheck_fn hacheck_wait_engine, hacheck_wait_processing, hacheck_wait_idle, hacheck_wait_connections;
+hacheck_fn hacheck_cache_lines, hacheck_cache_order, hacheck_cache_stale, hacheck_cache_wait,
+    hacheck_cache_local, hacheck_cache_policy;
 hacheck_fn hacheck_unknown_policy, hacheck_no_policy, hacheck_principal, hacheck_limit_cost,
     hacheck_limit_tier, hacheck_json, hacheck_hold, hacheck_hop, hacheck_fail_open, hacheck_fail_closed;
 
 /* Lines that tell somebody something (hacheck_told.c), the `which` of hacheck_told. */
 enum hacheck_told { TOLD_STATUS, TOLD_FIELDS, TOLD_BACKEND };
+
+/* Lines of the cache (hacheck_cache.c), the `which` of hacheck_cache_lines. */
+enum hacheck_cache { CACHE_GATE, CACHE_LINE };
 
 /* Steps of the gate (hacheck_gate.c), the `which` of hacheck_step. */
 enum hacheck_gate_step {

@@ -4,6 +4,7 @@
  * the path) may be any policy's. */
 #include "domain/hacheck_inner.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "domain/facts.h"
@@ -128,7 +129,9 @@ static void names_of(struct hacheck *k, const struct haconf_section *gate, const
 
 static bool names_policy(const struct haconf_line *l)
 {
-    return haconf_matches(l, "http-request set-var(txn.once_policy* *") && l->n > 2;
+    return (haconf_matches(l, "http-request set-var(txn.once_policy* *") ||
+            haconf_matches(l, "http-request set-var(txn.once_cache) *")) &&
+           l->n > 2;
 }
 
 static void all_names(struct hacheck *k, each_name *fn)
@@ -159,7 +162,8 @@ void hacheck_unknown_policy(struct hacheck *k)
 void hacheck_no_policy(struct hacheck *k)
 {
     for (unsigned i = 0; i < k->gates.n; i++)
-        if (!haconf_first(k->site, k->gates.at[i], "http-request set-var(txn.once_policy*"))
+        if (!haconf_first(k->site, k->gates.at[i], "http-request set-var(txn.once_policy*") &&
+            !haconf_first(k->site, k->gates.at[i], "http-request set-var(txn.once_cache)"))
             hacheck_say(k, haconf_head(k->site, k->gates.at[i]), "%s '%s' never sets txn.once_policy",
                         k->gates.at[i]->type, k->gates.at[i]->name);
 }
@@ -322,12 +326,11 @@ static bool fails_open(const struct policy *p)
     return open;
 }
 
-static const char policy_map[] = "var(txn.once_policy),map(";
-
-static bool sets_open(const struct haconf_line *l)
+static bool sets_open(const struct haconf_line *l, const char *variable)
 {
-    return haconf_matches(l, "http-request set-var(txn.once_open* *") && l->n > 2 &&
-           strcmp(l->word[2], "bool(false)") != 0;
+    char pattern[64];
+    snprintf(pattern, sizeof pattern, "http-request set-var(txn.%s) *", variable);
+    return haconf_matches(l, pattern) && l->n > 2 && strcmp(l->word[2], "bool(false)") != 0;
 }
 
 static bool listed(const struct haconf_line *l, unsigned at, const char *name)
@@ -351,20 +354,23 @@ static bool is_key(const struct hacheck *k, const char *open, const char *name)
     return false;
 }
 
-/* Does a line of txn.once_open let requests of this policy pass? Two conditions are understood, any other may hold for all of them:
+/* Two conditions are understood, any other may hold for all of them:
  *     if { var(txn.once_policy) -m str NAME .. }     if { var(txn.once_policy),map(FILE) -m found } */
-static bool opens(const struct hacheck *k, const struct haconf_line *l, const char *name)
+bool hacheck_concerns(const struct hacheck *k, const struct haconf_line *l, const char *variable,
+                      const char *name)
 {
+    char sample[64];
     unsigned at = haconf_condition(l) + 1;
     if (at + 4 >= l->n || strcmp(l->word[at - 1], "if") != 0 || strcmp(l->word[at], "{") != 0 ||
         hacheck_has_word(l, "||") || hacheck_has_word(l, "or") || strcmp(l->word[at + 2], "-m") != 0)
         return true;
-    if (strcmp(l->word[at + 1], "var(txn.once_policy)") == 0 && strcmp(l->word[at + 3], "str") == 0 &&
-        *l->word[at + 4] != '-')
+    int len = snprintf(sample, sizeof sample, "var(txn.%s)", variable);
+    const char *word = l->word[at + 1];
+    if (strcmp(word, sample) == 0 && strcmp(l->word[at + 3], "str") == 0 && *l->word[at + 4] != '-')
         return listed(l, at + 4, name);
-    if (strncmp(l->word[at + 1], policy_map, sizeof policy_map - 1) == 0 &&
+    if (strncmp(word, sample, (size_t)len) == 0 && strncmp(word + len, ",map(", 5) == 0 &&
         strcmp(l->word[at + 3], "found") == 0)
-        return is_key(k, l->word[at + 1] + sizeof policy_map - 2, name);
+        return is_key(k, word + len + 4, name);
     return true;
 }
 
@@ -374,9 +380,13 @@ static void let_pass(struct hacheck *k, const struct haconf_line *l)
         !hacheck_condition_is(l, "once_open !once_verdict once_nobody"))
         hacheck_say(k, l, "'%s' has another condition than 'once_open !once_verdict once_nobody'",
                     l->word[1]);
-    for (unsigned n = 0; k->in->policies_known && sets_open(l) && n < k->agent->npolicies; n++)
-        if (!fails_open(&k->agent->policies[n]) && opens(k, l, k->agent->policies[n].name))
-            hacheck_say(k, l, "policy '%s' is let pass", k->agent->policies[n].name);
+    bool open = sets_open(l, "once_open"), cached = sets_open(l, "once_cache_open");
+    for (unsigned n = 0; k->in->policies_known && (open || cached) && n < k->agent->npolicies; n++) {
+        const struct policy *p = &k->agent->policies[n];
+        if (!fails_open(p) && (open || p->cache.enabled) &&
+            hacheck_concerns(k, l, open ? "once_policy" : "once_cache", p->name))
+            hacheck_say(k, l, "policy '%s' is let pass", p->name);
+    }
 }
 
 void hacheck_fail_open(struct hacheck *k)
@@ -388,19 +398,36 @@ void hacheck_fail_open(struct hacheck *k)
     }
 }
 
+static void cache_policy(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
+                         const char *name)
+{
+    const struct policy *p = name ? known(k, name) : NULL;
+    bool cached = haconf_matches(l, "http-request set-var(txn.once_cache)");
+    (void)gate;
+    if (cached && p && !p->cache.enabled)
+        hacheck_say(k, l, "policy '%s' has no cache", name);
+}
+
+void hacheck_cache_policy(struct hacheck *k)
+{
+    all_names(k, cache_policy);
+}
+
 /* A policy with a lock is left to its owner: without an agent its keys are not even looked at. */
 static void closed(struct hacheck *k, const struct haconf_section *gate, const struct haconf_line *l,
                    const char *name)
 {
     const struct policy *p = name ? known(k, name) : NULL;
     struct haconf_walk w = haconf_walk(k->site, gate);
-    if (!p || p->idempotency.enabled || p->nlimits == 0 || !fails_open(p))
+    bool cached = haconf_matches(l, "http-request set-var(txn.once_cache)");
+    const char *opens = cached ? "once_cache_open" : "once_open";
+    if (!p || p->idempotency.enabled || (p->nlimits == 0 && !p->cache.enabled) || !fails_open(p))
         return;
     for (const struct haconf_line *open; (open = haconf_next(&w));)
-        if (sets_open(open) && opens(k, open, name))
+        if (sets_open(open, opens) && hacheck_concerns(k, open, cached ? "once_cache" : "once_policy", name))
             return;
-    hacheck_say(k, l, "policy '%s' says fail_open in all its limits, and txn.once_open is not set for it",
-                name);
+    hacheck_say(k, l, "policy '%s' %s, and txn.%s is not set for it", name,
+                p->nlimits == 0 ? "has a cache and no limits" : "says fail_open in all its limits", opens);
 }
 
 void hacheck_fail_closed(struct hacheck *k)

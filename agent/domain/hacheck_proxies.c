@@ -88,7 +88,9 @@ static void retries(struct hacheck *k, const struct hacheck_list *list, const ch
 {
     for (unsigned i = 0; i < list->n; i++) {
         const struct haconf_line *l = dangerous_retry(k, list->at[i]);
-        if (l && !gates_forbid_retry(k, condition) && !forbids_retry(k, list->at[i], has_token))
+        /* Only what the agent lets fetch comes here, and the second try goes to the stored answer. */
+        bool fetches = strncmp(list->at[i]->name, "once_stale", 10) == 0;
+        if (l && !fetches && !gates_forbid_retry(k, condition) && !forbids_retry(k, list->at[i], has_token))
             hacheck_say(k, l, "'retry-on %s' holds for backend '%s', without 'http-request disable-l7-retry'",
                         l->word[1], list->at[i]->name);
     }
@@ -184,7 +186,8 @@ void hacheck_dynamic(struct hacheck *k)
 /* A rule of the response that no execution reaches, in a frontend's words or a backend's. */
 static bool spares_executions(const struct haconf_line *l)
 {
-    return hacheck_excludes_gated(l) || hacheck_condition_is(l, "!{ var(txn.once.token) -m found }");
+    return hacheck_excludes_gated(l) || hacheck_condition_is(l, "!{ var(txn.once.token) -m found }") ||
+           hacheck_condition_is(l, "{ var(txn.once_cut) -m bool }");
 }
 
 /* Rules of the response that end before the agent is told. */

@@ -10,7 +10,7 @@
 #define STATUS(n)                                                                                            \
     {                                                                                                        \
         TOLD_STATUS, #n, "http-request return status " #n, "http-request deny status " #n,                   \
-            "once_deny { var(txn.once.status) -m int eq " #n " }"                                            \
+            "{ var(txn.once.status) -m int eq " #n " } once_deny"                                            \
     }
 #define FIELD(header, name)                                                                                  \
     {                                                                                                        \
@@ -40,8 +40,8 @@ static const struct told {
     FIELD("X-RateLimit-Limit", "x_limit"),
     FIELD("X-RateLimit-Remaining", "x_remaining"),
     FIELD("X-RateLimit-Reset", "x_reset"),
-    HEADER("Once-Key", "key", "once_go once_keyed"),
-    HEADER("Once-Fence", "fence", "once_go once_keyed"),
+    HEADER("Once-Key", "key", "once_keyed"),
+    HEADER("Once-Fence", "fence", "once_keyed"),
     HEADER("Once-Execution", "execution", "once_go"),
 };
 

@@ -144,6 +144,8 @@ void metrics_write(const struct metrics *m, struct buf *out)
     put_spop_errors(out, m);
     if (m->limits)
         limit_counts_write(m->limits, out);
+    if (m->caches)
+        cache_counts_write(m->caches, out);
     if (m->traffic)
         traffic_write(m->traffic, out);
     put_latency(out, m);

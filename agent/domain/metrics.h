@@ -5,6 +5,7 @@
 #ifndef METRICS_H
 #define METRICS_H
 
+#include "domain/cache_counts.h"
 #include "domain/limit_counts.h"
 #include "domain/traffic.h"
 #include "spop/status.h"
@@ -36,6 +37,20 @@
     X(SHARED_WAITING, gauge, "spoa_once_shared_waiting", "", "Requests that wait for that.")                 \
     X(SHARED_FULL, counter, "spoa_once_shared_full_total", "",                                               \
       "Requests that asked Redis themselves: shield.max_shared waited.")                                     \
+    X(LOANS_ALONE, counter, "spoa_once_loans_alone_total", "",                                               \
+      "Requests that passed by loans alone, without Redis.")                                                 \
+    X(LOANS_ASKED, counter, "spoa_once_loans_questions_total", "",                                           \
+      "Questions to Redis for loans, or to take them back.")                                                 \
+    X(LOANS_LENT, counter, "spoa_once_loans_tokens_total", "what=\"lent\"",                                  \
+      "Tokens on loan, by what became of them.")                                                             \
+    X(LOANS_TAKEN, counter, "spoa_once_loans_tokens_total", "what=\"taken\"", "")                            \
+    X(LOANS_PUT_BACK, counter, "spoa_once_loans_tokens_total", "what=\"put_back\"", "")                      \
+    X(LOANS_RETURNED, counter, "spoa_once_loans_tokens_total", "what=\"returned\"", "")                      \
+    X(LOANS_LEFT, gauge, "spoa_once_loans_left", "", "Tokens on loan here that can be spent.")               \
+    X(LOANS_ENTRIES, gauge, "spoa_once_loans_entries", "",                                                   \
+      "Buckets of which something is on loan here, or may be.")                                              \
+    X(LOANS_FULL, counter, "spoa_once_loans_full_total", "",                                                 \
+      "Requests whose bucket found no place among loans.max_entries.")                                       \
     X(REQUEST_AGAIN, counter, "spoa_once_asked_again_total", "",                                             \
       "Claims asked for a second time: the first message's connection was lost.")                            \
     X(REQUEST_UNPOLLED, counter, "spoa_once_unpolled_total", "",                                             \
@@ -144,6 +159,31 @@
     X(REPLAY_BYTES, gauge, "spoa_once_replay_bytes", "", "Bytes of answers kept for the replay listener.")   \
     X(REPLAY_EVICTED, counter, "spoa_once_replay_evicted_total", "",                                         \
       "Answers dropped early because memory was full.")                                                      \
+    X(CACHE_LOOKUPS, counter, "spoa_once_cache_lookups_total", "",                                           \
+      "Questions to Redis about cached answers.")                                                            \
+    X(CACHE_CORRUPT, counter, "spoa_once_cache_corrupt_total", "",                                           \
+      "Cached answers that could not be read: misses.")                                                      \
+    X(CACHE_LEASES, counter, "spoa_once_cache_leases_total", "",                                             \
+      "Requests that were forwarded to fetch an answer for the cache.")                                      \
+    X(CACHE_PURGED, counter, "spoa_once_cache_purges_total", "by=\"unsafe\"",                                \
+      "Purges, by what asked for them.")                                                                     \
+    X(CACHE_PURGED_URL, counter, "spoa_once_cache_purges_total", "by=\"url\"", "")                           \
+    X(CACHE_PURGED_TAG, counter, "spoa_once_cache_purges_total", "by=\"tag\"", "")                           \
+    X(CACHE_PURGED_PREFIX, counter, "spoa_once_cache_purges_total", "by=\"prefix\"", "")                     \
+    X(CACHE_PURGED_POLICY, counter, "spoa_once_cache_purges_total", "by=\"policy\"", "")                     \
+    X(CACHE_PURGE_FAILED, counter, "spoa_once_cache_purges_failed_total", "",                                \
+      "Purges that Redis has not confirmed.")                                                                \
+    X(CACHE_FILL_FAILED, counter, "spoa_once_cache_fills_unconfirmed_total", "",                             \
+      "Answers of which Redis has not said in time that it has them.")                                       \
+    X(CACHE_RESOURCES, gauge, "spoa_once_cache_resources", "",                                               \
+      "URLs of which it is remembered what their answers vary on, and their tags.")                          \
+    X(CACHE_FORGOTTEN, counter, "spoa_once_cache_resources_forgotten_total", "",                             \
+      "URLs forgotten because cache.max_resources was reached.")                                             \
+    X(CACHE_REDIS_UP, gauge, "spoa_once_cache_redis_up", "", "1 while the Redis of the cache is connected.") \
+    X(CACHE_BREAKER_OPEN, gauge, "spoa_once_cache_breaker_open", "",                                         \
+      "1 while the cache is passed by because its Redis does not answer in time.")                           \
+    X(CACHE_PARKED, gauge, "spoa_once_cache_parked", "",                                                     \
+      "Requests that wait for another one's answer, where the cache has a Redis of its own.")                \
     X(SEALED, counter, "spoa_once_sealed_total", "",                                                         \
       "Answers and Locations sealed before they were stored.")                                               \
     X(SEAL_OPENED, counter, "spoa_once_seals_opened_total", "",                                              \
@@ -174,7 +214,8 @@
     X(OPERATOR_RESET, counter, "spoa_once_operator_words_total", "word=\"reset\"", "")                       \
     X(CRASHES, counter, "spoa_once_crashes_total", "", "Crashes that crash.file has counted.")               \
     X(RELOADS, counter, "spoa_once_reloads_total", "result=\"ok\"", "Reloads of the configuration.")         \
-    X(RELOADS_BAD, counter, "spoa_once_reloads_total", "result=\"bad\"", "")
+    X(RELOADS_BAD, counter, "spoa_once_reloads_total", "result=\"bad\"", "")                                 \
+    X(RELOAD_REFUSED, gauge, "spoa_once_reload_refused", "", "1: the last reload was refused.")
 
 enum metric {
 #define X(symbol, kind, name, labels, help) METRIC_##symbol,
@@ -193,6 +234,7 @@ struct metrics {
     uint64_t spop_errors[SPOP_UNKNOWN + 1]; /* by status: SPOP connections that the agent has ended */
     struct limit_counts *limits;            /* NULL: none */
     struct traffic *traffic;                /* NULL: none */
+    struct cache_counts *caches;            /* NULL: none */
 };
 
 static inline void metrics_add(struct metrics *m, enum metric id)

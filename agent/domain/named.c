@@ -59,7 +59,7 @@ bool named_find(const struct config *c, const struct naming *n, struct named *ou
         *why = "a key or a principal means nothing without its policy";
         return !n->key && !n->principal;
     }
-    *why = "the agent has no such policy with idempotency";
+    *why = "the agent has no such policy with idempotency; oncectl status lists them";
     if (!out->policy || !out->policy->idempotency.enabled)
         return false;
     const struct idempotency *i = &out->policy->idempotency;

@@ -24,6 +24,7 @@ struct kind {
     unsigned forms;    /* besides a text in quotes */
 };
 
+enum { LEASE_MOST = 1000000 };
 enum { TAKES_NUMBER = 1 << FORM_NUMBER, TAKES_BOOL = 1 << FORM_BOOL, TAKES_LIST = 1 << FORM_LIST };
 
 static const char digits[] = "0123456789";
@@ -172,6 +173,19 @@ static int put_methods(const struct option *o, void *field, const char *value, s
     return put_text(o, field, value, bad);
 }
 
+static int put_lease(const struct option *o, void *field, const char *value, struct spop_slice *bad)
+{
+    uint64_t v = LEASE_OFF;
+    (void)o;
+    (void)bad;
+    if (strcmp(value, "auto") == 0)
+        v = LEASE_AUTO;
+    else if (strcmp(value, "off") != 0 && (unit_count(value, &v) || v < 1 || v > LEASE_MOST))
+        return -1;
+    *(uint32_t *)field = (uint32_t)v;
+    return 0;
+}
+
 static bool is_scope(struct spop_slice s)
 {
     return slice_is(s, "global") || slice_is(s, "policy");
@@ -260,6 +274,21 @@ static int put_fields(const struct option *o, void *field, const char *value, st
     return put_list(o, field, value, bad, is_field_path);
 }
 
+/* Names of parameters as they stand in a URL. */
+static bool is_parameter(struct spop_slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.ptr[i] <= ' ' || s.ptr[i] == 127 || is_one_of(s.ptr[i], "&=#"))
+            return false;
+    }
+    return s.len > 0 && s.len <= CONFIG_TEXT_MAX;
+}
+
+static int put_query(const struct option *o, void *field, const char *value, struct spop_slice *bad)
+{
+    return put_list(o, field, value, bad, is_parameter);
+}
+
 /* host:port or [v6]:port; names: a host name will do, else numbers only. Whether such an address exists is
  * seen when it is used. */
 static bool is_host_port(struct spop_slice s, bool names)
@@ -336,43 +365,48 @@ static int put_addresses(const struct option *o, void *field, const char *value,
 
 static const struct kind kinds[] = {
     [OPT_TEXT] = {"a text in quotes is wanted, at most 255 characters, none of them a control character",
-                  put_text,                                                                                                 NULL,       0           },
-    [OPT_NAME] = {"a name in quotes is wanted: letters, digits, '-', '_' and '.', at most 63",               put_name,      NULL,
-                  0                                                                                                                                 },
-    [OPT_BOOL] = {"true or false is wanted",                                                                 put_bool,      NULL,       TAKES_BOOL  },
-    [OPT_COUNT] = {"a whole number is wanted",                                                                put_number,    unit_count, TAKES_NUMBER},
-    [OPT_MODE] = {"permissions in octal digits are wanted, in quotes: \"0660\"",                             put_number,    unit_mode,  0           },
-    [OPT_SIZE] = {"a size is wanted, such as 4096, \"12k\", \"64m\"",                                        put_number,    unit_size,  TAKES_NUMBER},
-    [OPT_MSEC] = {"a time is wanted, such as \"250ms\", \"30s\", \"5m\"",                                    put_number,    unit_msec,  0           },
-    [OPT_SEC] = {"a time in whole seconds is wanted, such as \"30s\", \"24h\", \"7d\"",                     put_number,    unit_sec,
-                  0                                                                                                                                 },
-    [OPT_ENUM] = {"one of these words is wanted:",                                                           put_enum,      NULL,       0           },
-    [OPT_PATH] = {"an absolute path is wanted",                                                              put_path,      NULL,       0           },
-    [OPT_URI] = {"a URI reference is wanted, such as \"/docs/problems#\"",                                  put_uri,       NULL,       0           },
+                  put_text,                                                                                                           NULL,       0           },
+    [OPT_NAME] = {"a name in quotes is wanted: letters, digits, '-', '_' and '.', at most 63",                         put_name,      NULL,
+                  0                                                                                                                                           },
+    [OPT_BOOL] = {"true or false is wanted",                                                                           put_bool,      NULL,       TAKES_BOOL  },
+    [OPT_COUNT] = {"a whole number is wanted",                                                                          put_number,    unit_count, TAKES_NUMBER},
+    [OPT_MODE] = {"permissions in octal digits are wanted, in quotes: \"0660\"",                                       put_number,    unit_mode,  0           },
+    [OPT_SIZE] = {"a size is wanted, such as 4096, \"12k\", \"64m\"",                                                  put_number,    unit_size,  TAKES_NUMBER},
+    [OPT_MSEC] = {"a time is wanted, such as \"250ms\", \"30s\", \"5m\"",                                              put_number,    unit_msec,  0           },
+    [OPT_SEC] = {"a time in whole seconds is wanted, such as \"30s\", \"24h\", \"7d\"",                               put_number,    unit_sec,
+                  0                                                                                                                                           },
+    [OPT_ENUM] = {"one of these words is wanted:",                                                                     put_enum,      NULL,       0           },
+    [OPT_PATH] = {"an absolute path is wanted",                                                                        put_path,      NULL,       0           },
+    [OPT_URI] = {"a URI reference is wanted, such as \"/docs/problems#\"",                                            put_uri,       NULL,       0           },
     [OPT_STREAM] = {"an address is wanted, such as \"unix@/run/NAME.sock\", \"127.0.0.1:9000\", "
-                    "\"[::1]:9000\"",                                                      put_address,   NULL,       0           },
+                    "\"[::1]:9000\"",                                                                put_address,   NULL,       0           },
     [OPT_DATAGRAM] = {"an address for datagrams is wanted, such as \"unix@/run/NAME.sock\", "
-                      "\"udp@127.0.0.1:9001\"",                                            put_address,   NULL,       0           },
+                      "\"udp@127.0.0.1:9001\"",                                                      put_address,   NULL,       0           },
     [OPT_SERVER] = {"an address is wanted, such as \"127.0.0.1:6379\", \"unix@/run/redis/redis.sock\", "
-                    "\"redis:6379\"",                                                      put_address,   NULL,       0           },
+                    "\"redis:6379\"",                                                                put_address,   NULL,       0           },
     [OPT_RATE] = {"a rate is wanted, such as \"100/min\", \"5/s\", \"10/30s\": at most 1000000 in at most 30 "
-                  "days",                                                                  put_rate,      NULL,       0           },
+                  "days",                                                                            put_rate,      NULL,       0           },
     [OPT_STATUSES] = {"statuses are wanted: \"default\", \"stripe\", or a list such as \"2xx, 3xx, 404\"",
-                  put_statuses,                                                                                             NULL,       0           },
-    [OPT_METHODS] = {"\"any\" is wanted, or methods in capitals, such as \"POST, PATCH\"",                      put_methods,   NULL,
-                  0                                                                                                                                 },
+                  put_statuses,                                                                                                       NULL,       0           },
+    [OPT_METHODS] = {"\"any\" is wanted, or methods in capitals, such as \"POST, PATCH\"",                                put_methods,   NULL,
+                  0                                                                                                                                           },
     [OPT_TERMS] = {"what is counted apart is wanted: \"global\" or \"policy\", \"ip\", names of message "
-                   "arguments; at most four, each once, such as \"ip, user\"",             put_terms,     NULL,       0           },
+                   "arguments; at most four, each once, such as \"ip, user\"",                       put_terms,     NULL,       0           },
+    [OPT_LEASE] = {"\"off\" or \"auto\" is wanted, or how many tokens one loan has at most: a whole number "
+                   "up to 1000000",                                                                  put_lease,     NULL,       TAKES_NUMBER},
     [OPT_HEADERS] = {"names of headers are wanted, at most 64, such as [\"set-cookie\", \"x-b3-*\"]",
-                  put_headers,                                                                                              NULL,       TAKES_LIST  },
+                  put_headers,                                                                                                        NULL,       TAKES_LIST  },
+    [OPT_QUERY] =
+        {"\"sorted\" or \"ignore\" is wanted, or names of parameters, at most 64, such as [\"page\", \"q\"]",
+                  put_query,                                                                                                          NULL,       TAKES_LIST  },
     [OPT_FIELDS] = {"paths of fields are wanted, at most 64, such as [\"timestamp\", \"meta.sent_at\"]",
-                  put_fields,                                                                                               NULL,       TAKES_LIST  },
+                  put_fields,                                                                                                         NULL,       TAKES_LIST  },
     [OPT_LISTEN] = {"addresses are wanted, at most eight, such as [\"unix@/run/NAME.sock\", "
-                    "\"127.0.0.1:9000\"]",                                                 put_addresses, NULL,       TAKES_LIST  },
+                    "\"127.0.0.1:9000\"]",                                                           put_addresses, NULL,       TAKES_LIST  },
     [OPT_SERVERS] = {"addresses are wanted, at most eight, such as [\"10.0.0.1:26379\", \"10.0.0.2:26379\"]",
-                  put_addresses,                                                                                            NULL,       TAKES_LIST  },
+                  put_addresses,                                                                                                      NULL,       TAKES_LIST  },
     [OPT_PATHS] = {"absolute paths are wanted, at most eight, such as [\"/etc/NAME.key\", \"/etc/OLD.key\"]",
-                  put_addresses,                                                                                            NULL,       TAKES_LIST  },
+                  put_addresses,                                                                                                      NULL,       TAKES_LIST  },
 };
 
 static number_fn *number_of(const struct option *o)

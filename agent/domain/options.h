@@ -32,8 +32,10 @@ enum option_type {
     OPT_RATE,     /* config_text: "100/min" */
     OPT_STATUSES, /* config_text: "default", "stripe", "2xx, 404" */
     OPT_METHODS,  /* config_text: "any", or "POST, PATCH" */
+    OPT_LEASE,    /* uint32_t: "off" (LEASE_OFF), "auto" (LEASE_AUTO), or a number of tokens */
     OPT_TERMS,    /* config_text: what a limit counts by, "ip, user" */
     OPT_HEADERS,  /* struct text_list: names of headers, kept in lower case; `*` at the end: a prefix */
+    OPT_QUERY,    /* struct text_list: "sorted", "ignore", or names of parameters */
     OPT_FIELDS,   /* struct text_list: paths of JSON fields, names parted by dots */
     OPT_LISTEN,   /* struct address_list: addresses as OPT_STREAM */
     OPT_SERVERS,  /* struct address_list: addresses as OPT_SERVER */

@@ -65,8 +65,10 @@ bool option_same(const struct option *o, const void *a, const void *b)
     case OPT_SIZE:
     case OPT_MSEC:
     case OPT_SEC:
+    case OPT_LEASE:
     case OPT_ENUM: return memcmp(x, y, sizeof(uint32_t)) == 0;
     case OPT_HEADERS:
+    case OPT_QUERY:
     case OPT_FIELDS: return same_list(x, y);
     case OPT_PATHS:
     case OPT_LISTEN:

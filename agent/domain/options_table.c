@@ -7,6 +7,7 @@
  *   haproxy = ( { socket = "/run/..."; } );         haproxy     one element of config.haproxy
  *   policies = ( { name = "payments";               policies    struct policy
  *       idempotency = { lock = "30s"; };            idempotency struct idempotency
+ *       cache = { ttl = "30s"; };                   cache       struct cache_policy
  *       limits = ( { rate = "6/min";                limits      struct limit
  *           tiers = ( { rate = "9/min"; } ); } ); } );   tiers  struct tier
  */
@@ -40,6 +41,7 @@ static const char *const on_data_losses[] = {"continue", "refuse", NULL};
 static const char *const algorithms[] = {"token-bucket", "sliding-window", NULL};
 static const char *const charges[] = {"forwarded", "all", NULL};
 static const char *const limit_fields[] = {"ietf", "x-ratelimit", "both", "none", NULL};
+static const char *const cache_pers[] = {"public", "principal", NULL};
 static const char *const inflight_modes[] = {"poll", "lease", NULL};
 
 /* ACCEPTANCE I5: what belongs to one connection, one moment or one try, and what would hand one client's
@@ -139,6 +141,35 @@ static const struct option config_options[] = {
            "When Redis has forgotten records: only said and counted, or protected requests are refused until "
            "an operator says go."),
 
+    RANGE("cache.deadline", MSEC, cache.deadline_ms, "50ms", "1ms", "10s", RELOAD,
+          "For one question about a cached answer; later is a miss, never a refusal."),
+    RANGE("cache.max_resources", COUNT, cache.max_resources, "10000", "16", "10000000", RELOAD,
+          "URLs of which an agent remembers what their answers vary on; of others it asks Redis twice."),
+    PLAIN("cache.redis.address", SERVER, cache.redis.address, "", OPTIONAL | RELOAD,
+          "A Redis for cached answers alone, which may evict them; empty, and no sentinels: the one of the "
+          "records."),
+    PLAIN("cache.redis.username", TEXT, cache.redis.username, "", OPTIONAL | RELOAD,
+          "User of its ACL; empty: the default user."),
+    PLAIN("cache.redis.password", TEXT, cache.redis.password, "", OPTIONAL | SECRET | RELOAD,
+          "Better from ${ENV} or a file."),
+    PLAIN("cache.redis.password_file", PATH, cache.redis.password_file, "", OPTIONAL | RELOAD,
+          "File with the password, as redis.password_file."),
+    PLAIN("cache.redis.sentinels", SERVERS, cache.redis.sentinels, "", OPTIONAL | RELOAD,
+          "Its Sentinels, as redis.sentinels."),
+    PLAIN("cache.redis.sentinel_name", TEXT, cache.redis.sentinel_name, "", OPTIONAL | RELOAD,
+          "What they call it."),
+    PLAIN("cache.redis.sentinel_username", TEXT, cache.redis.sentinel_username, "", OPTIONAL | RELOAD,
+          "User of the Sentinels' ACL; empty: their default user."),
+    PLAIN("cache.redis.sentinel_password", TEXT, cache.redis.sentinel_password, "",
+          OPTIONAL | SECRET | RELOAD, "The Sentinels' own; better from ${ENV} or a file."),
+    PLAIN("cache.redis.sentinel_password_file", PATH, cache.redis.sentinel_password_file, "",
+          OPTIONAL | RELOAD, "File with it, not readable by everybody."),
+    RANGE("cache.redis.db", COUNT, cache.redis.db, "0", "0", "65535", RELOAD, "Number of its database."),
+    RANGE("cache.redis.reconnect", MSEC, cache.redis.reconnect_ms, "500ms", "10ms", "1m", RELOAD,
+          "Longest pause between two attempts to connect to it."),
+    RANGE("cache.redis.max_pending", COUNT, cache.redis.max_pending, "10000", "1", "1000000", RELOAD,
+          "Commands on their way to it; beyond that requests are misses."),
+
     RANGE("breaker.failures", COUNT, breaker.failures, "5", "1", "1000", RELOAD,
           "Decisions in a row without an answer within redis.deadline, after which requests are refused at "
           "once."),
@@ -172,6 +203,13 @@ static const struct option config_options[] = {
     RANGE("shield.max_shared", COUNT, shield.max_shared, "10000", "0", "1000000", RELOAD,
           "Requests that wait at one time for what Redis says to another one of the same key; more ask "
           "themselves. 0: each does."),
+
+    RANGE("loans.time", MSEC, loans.time_ms, "2s", "500ms", "30s", RELOAD,
+          "How long what an agent has taken of a limit (its lease) is kept for it: so long it may spend "
+          "without Redis, and so long what an "
+          "agent had that died counts as used."),
+    RANGE("loans.max_entries", COUNT, loans.max_entries, "4096", "8", "1000000", START,
+          "Buckets of which an agent may have something at one time; of others each request asks Redis."),
 
     RANGE("stop.drain", MSEC, stop.drain_ms, "30s", "0s", "1h", RELOAD,
           "How long the agent goes on serving after SIGTERM."),
@@ -242,6 +280,43 @@ static const struct option idempotency_options[] = {
 };
 
 #undef BASE
+#define BASE struct cache_policy
+static const struct option cache_options[] = {
+    RANGE("ttl", SEC, ttl_s, "30s", "0s", "365d", RELOAD,
+          "How long an answer is fresh that does not say it itself (Cache-Control, Expires); 0s: such an "
+          "answer is not stored."),
+    RANGE("stale_if_error", SEC, stale_if_error_s, "0s", "0s", "30d", RELOAD,
+          "How long beyond that it may be served while the backend fails (RFC 5861)."),
+    RANGE("stale_while_revalidate", SEC, stale_while_revalidate_s, "0s", "0s", "30d", RELOAD,
+          "How long beyond that it may be served while one request fetches a new one (RFC 5861)."),
+    PLAIN("vary", HEADERS, vary, "accept, accept-encoding", OPTIONAL | RELOAD,
+          "Request headers that answers may vary on, at most eight; one that varies on another is not "
+          "stored."),
+    PLAIN("query", QUERY, query, "sorted", RELOAD,
+          "Parameters of the URL that count: \"sorted\" (all, in any order), \"ignore\" (none), or a list "
+          "of their names."),
+    CHOICE("per", per, "public", cache_pers, RELOAD,
+           "Whose an answer is: everybody's who may ask, or that principal's alone."),
+    PLAIN("principal", NAME, principal, "", OPTIONAL | RELOAD,
+          "Under \"principal\": the message argument that says who it is; a request without it is not "
+          "cached."),
+    PLAIN("tags", NAME, tags, "", OPTIONAL | RELOAD,
+          "Header of answers with tags to purge them by, such as \"Surrogate-Key\"; empty: none."),
+    RANGE("max_size", SIZE, max_size, "12k", "0", "1m", RELOAD,
+          "Largest body that is stored; it must fit into a frame (spop.max_frame, HAProxy's tune.bufsize)."),
+    PLAIN("store", STATUSES, store, "200, 203, 301, 308", RELOAD,
+          "Statuses that are stored, never 206, 304 or 5xx."),
+    RANGE("fill", MSEC, fill_ms, "5s", "100ms", "10m", RELOAD,
+          "How long others wait for the one request that fetches an answer."),
+    RANGE("not_storable", MSEC, not_storable_ms, "2s", "0s", "1h", RELOAD,
+          "How long it is remembered that an answer could not be stored: nobody waits for the next one."),
+    RANGE("local_ttl", MSEC, local_ttl_ms, "0s", "0s", "1m", RELOAD,
+          "How long HAProxy's own cache may serve it: a purge takes as long. Only said here; HAProxy's "
+          "configuration does it."),
+    {.path = NULL},
+};
+
+#undef BASE
 #define BASE struct limit
 static const struct option limit_options[] = {
     PLAIN("name", NAME, name, NULL, REQUIRED | RELOAD, "Shown in RateLimit-Policy and in problems."),
@@ -272,6 +347,11 @@ static const struct option limit_options[] = {
            "over the limit none of them is answered; only a 429 and a 503 count nothing."),
     PLAIN("shadow", BOOL, shadow, "false", RELOAD,
           "Counts and reports (metrics), never refuses, shows no field."),
+    PLAIN("lease", LEASE, lease, "off", RELOAD,
+          "Tokens that an agent takes at once and spends without asking Redis; the bound stays exact. A "
+          "number: so many at most, and half of the "
+          "burst. \"auto\": a sixteenth of the burst, where it is 64 or more and there is use for them. "
+          "Token buckets only; a shadow lends nothing."),
     CHOICE("fields", fields, "ietf", limit_fields, RELOAD,
            "What answers show: RateLimit and RateLimit-Policy, X-RateLimit-*, both, or none of them."),
     PLAIN("fail_open", BOOL, fail_open, "false", RELOAD,
@@ -301,11 +381,14 @@ const struct option_table option_tables[] = {
     {.scope = "policies.idempotency",
      .about = "A group in a policy: `idempotency = { principal = \"none\"; };`",
      .options = idempotency_options},
+    {.scope = "policies.cache",
+     .about = "A group in a policy: `cache = { ttl = \"30s\"; };`",
+     .options = cache_options},
     {.scope = "policies.limits",
      .about = "A list in a policy: `limits = ( { name = \"client\"; rate = \"6/min\"; key = \"ip\"; } );`",
      .options = limit_options},
     {.scope = "policies.limits.tiers",
      .about = "A list in a limit: `tier = \"plan\"; tiers = ( { name = \"gold\"; rate = \"1000/min\"; } );`",
      .options = tier_options},
-    {.scope = NULL},
+    {.scope = NULL },
 };

@@ -229,6 +229,13 @@ void plan_charge(const struct config *c, const struct request_facts *f, struct p
     }
 }
 
+void plan_cache(const struct config *c, const struct request_facts *f, bool again, struct plan *out)
+{
+    if (plan_begin(c, f, out) && !again && plan_limits(out, f) && out->nlimits > 0)
+        out->kind = PLAN_CLAIM;
+    out->nslots = 0; /* config_check() has none beside a cache */
+}
+
 bool plan_never_passes(const struct plan_limit *l)
 {
     return l->cost * l->pace->increment > l->pace->capacity;

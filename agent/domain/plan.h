@@ -75,6 +75,9 @@ void plan_request(const struct config *c, const struct request_facts *f, size_t 
                   struct plan *out);
 /* A request that HAProxy refuses itself (once-charge): CLAIM and count_only, or PASS: nothing counts it. */
 void plan_charge(const struct config *c, const struct request_facts *f, struct plan *out);
+/* A request whose answer may be cached (once-cache): CLAIM, its limits are asked; PASS, there are none; or DENY. again: its limits
+ * have counted it already. */
+void plan_cache(const struct config *c, const struct request_facts *f, bool again, struct plan *out);
 /* The request costs more than this limit ever lets through. */
 bool plan_never_passes(const struct plan_limit *l);
 

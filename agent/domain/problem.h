@@ -25,6 +25,7 @@
     X(OUTCOME_UNKNOWN, 409, "outcome-unknown", "The outcome of the request is unknown")                      \
     X(LIMITED, 429, "rate-limited", "Too many requests")                                                     \
     X(UNAVAILABLE, 503, "unavailable", "The request cannot be protected now")                                \
+    X(NOT_CACHED, 504, "not-cached", "Nothing is cached that answers this request")                          \
     X(DATA_LOST, 503, "data-lost", "Records of earlier requests are gone")
 
 enum problem {

@@ -63,9 +63,14 @@ int record_open(const void *bytes, size_t len, struct record *r)
 }
 
 /* RFC 9110, section 7.6.1, and Content-Length: they belong to one connection or one message. */
-static const char *const never[] = {
-    "connection", "content-length",    "keep-alive", "proxy-connection",  "te",
-    "trailer",    "transfer-encoding", "upgrade",    "proxy-authenticate"};
+#define NAME(text)                                                                                           \
+    {                                                                                                        \
+        text, sizeof(text) - 1                                                                               \
+    }
+static const struct spop_slice never[] = {
+    NAME("connection"), NAME("content-length"),    NAME("keep-alive"), NAME("proxy-connection"),  NAME("te"),
+    NAME("trailer"),    NAME("transfer-encoding"), NAME("upgrade"),    NAME("proxy-authenticate")};
+#undef NAME
 
 static bool name_is(struct spop_slice name, const char *want, size_t len)
 {
@@ -103,28 +108,12 @@ static bool listed(struct spop_slice list, struct spop_slice name)
     return false;
 }
 
-/* Next header of res.hdrs_bin: 1 found, 0 the two empty strings at the end, -1 malformed. */
-static int next_header(struct spop_cursor *c, struct spop_slice *name, struct spop_slice *value)
-{
-    if (spop_get_string(c, name) < 0 || spop_get_string(c, value) < 0)
-        return -1;
-    if (name->len > 0)
-        return 1;
-    return value->len == 0 && c->at == c->end ? 0 : -1;
-}
-
-static struct spop_cursor headers_cursor(struct spop_slice hdrs_bin)
-{
-    const uint8_t *at = (const uint8_t *)hdrs_bin.ptr;
-    return (struct spop_cursor){at, at + hdrs_bin.len};
-}
-
 /* Does any Connection line name this header? */
 static bool connection_names(struct spop_slice hdrs_bin, struct spop_slice header)
 {
     struct spop_slice name, value;
-    struct spop_cursor c = headers_cursor(hdrs_bin);
-    while (next_header(&c, &name, &value) == 1)
+    struct spop_cursor c = headers_walk(hdrs_bin);
+    while (headers_next(&c, &name, &value) == 1)
         if (name_is(name, "connection", 10) && listed(value, header))
             return true;
     return false;
@@ -141,7 +130,7 @@ struct filter {
 static bool kept(const struct filter *f, struct spop_slice name)
 {
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
-        if (name_is(name, never[i], strlen(never[i])))
+        if (name_is(name, never[i].ptr, never[i].len))
             return false;
     for (size_t i = 0; i < f->ndrop; i++)
         if (name_matches(name, f->drop[i]))
@@ -166,11 +155,11 @@ static void pack_bin(msgpack_packer *pk, struct spop_slice s)
 static int walk_headers(struct filter *f, msgpack_packer *pk, size_t *count)
 {
     struct spop_slice name, value;
-    struct spop_cursor c = headers_cursor(f->hdrs_bin);
+    struct spop_cursor c = headers_walk(f->hdrs_bin);
     uint64_t bit = 1;
     int found;
     *count = 0;
-    for (; (found = next_header(&c, &name, &value)) == 1; bit <<= 1) {
+    for (; (found = headers_next(&c, &name, &value)) == 1; bit <<= 1) {
         bool keep = pk && bit ? f->kept & bit : kept(f, name);
         f->kept |= keep ? bit : 0;
         if (!keep)
@@ -184,14 +173,15 @@ static int walk_headers(struct filter *f, msgpack_packer *pk, size_t *count)
     return found;
 }
 
-int record_pack_done(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop)
+/* head: goes in front, if the headers are whole. */
+static int pack_response(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop,
+                         struct spop_slice head)
 {
-    static const uint8_t head[RECORD_HEAD + 1] = {RECORD_VERSION, RECORD_DONE};
     struct filter f = {r->headers, drop, ndrop, headers_find(r->headers, "connection").len > 0, 0};
     size_t count;
     if (walk_headers(&f, NULL, &count) < 0)
         return -1;
-    buf_put(out, head, sizeof head);
+    buf_put(out, head.ptr, head.len);
     msgpack_packer pk;
     msgpack_packer_init(&pk, out, to_buf);
     msgpack_pack_array(&pk, 3);
@@ -200,6 +190,17 @@ int record_pack_done(struct buf *out, const struct response *r, const char *cons
     walk_headers(&f, &pk, &count);
     pack_bin(&pk, r->body);
     return 0;
+}
+
+int stored_pack(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop)
+{
+    return pack_response(out, r, drop, ndrop, (struct spop_slice){0});
+}
+
+int record_pack_done(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop)
+{
+    static const char head[RECORD_HEAD + 1] = {RECORD_VERSION, RECORD_DONE};
+    return pack_response(out, r, drop, ndrop, (struct spop_slice){head, sizeof head});
 }
 
 /* A length of `bytes` bytes, big-endian as all of msgpack. */
@@ -257,7 +258,7 @@ static int take_bin(struct spop_cursor *c, struct spop_slice *out)
 
 int stored_open(struct spop_slice payload, struct stored *s)
 {
-    struct spop_cursor c = headers_cursor(payload);
+    struct spop_cursor c = headers_walk(payload);
     struct spop_slice skipped;
     uint64_t three, status, strings;
     if (take_number(&c, PACK_ARRAY, &three) < 0 || three != 3 || take_number(&c, PACK_UINT, &status) < 0 ||
@@ -278,22 +279,11 @@ int stored_open(struct spop_slice payload, struct stored *s)
 
 int stored_header(struct spop_slice *at, struct spop_slice *name, struct spop_slice *value)
 {
-    struct spop_cursor c = headers_cursor(*at);
+    struct spop_cursor c = headers_walk(*at);
     if (c.at == c.end)
         return 0;
     if (take_bin(&c, name) < 0 || take_bin(&c, value) < 0)
         return -1;
     *at = (struct spop_slice){(const char *)c.at, (size_t)(c.end - c.at)};
     return 1;
-}
-
-struct spop_slice headers_find(struct spop_slice hdrs_bin, const char *name)
-{
-    struct spop_slice found, value;
-    struct spop_cursor c = headers_cursor(hdrs_bin);
-    size_t len = strlen(name);
-    while (next_header(&c, &found, &value) == 1)
-        if (name_is(found, name, len))
-            return value;
-    return (struct spop_slice){NULL, 0};
 }

@@ -5,6 +5,7 @@
 #define RECORD_H
 
 #include "domain/buf.h"
+#include "domain/headers.h"
 #include "spop/cursor.h"
 #include "version.h"
 
@@ -55,6 +56,8 @@ struct response {
     struct spop_slice body;
 };
 
+/* Appends the response as msgpack. 0, or -1 if headers are malformed, and nothing was written. */
+int stored_pack(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop);
 /* Appends the RECORD_HEAD + 1 bytes of an empty DONE head and the response as msgpack. 0, or -1 if headers are malformed.
  */
 int record_pack_done(struct buf *out, const struct response *r, const char *const *drop, size_t ndrop);
@@ -71,8 +74,5 @@ struct stored {
 int stored_open(struct spop_slice payload, struct stored *s);
 /* Next header; *at begins as s->headers. 1 found, 0 no more, -1 malformed. */
 int stored_header(struct spop_slice *at, struct spop_slice *name, struct spop_slice *value);
-
-/* Value of a header in res.hdrs_bin (name in lower case), empty slice if there is none. */
-struct spop_slice headers_find(struct spop_slice hdrs_bin, const char *name);
 
 #endif

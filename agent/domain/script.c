@@ -313,14 +313,15 @@ void script_mark(struct buf *out, const struct mark *seen, bool may_begin)
 }
 
 /* Keys that no principal and no key ever get: theirs are digests. */
-void script_selftest(struct buf *out)
+void script_selftest(struct buf *out, unsigned holds)
 {
     static const struct record_id nobody;
-    buf_str(out, "*7" EVALSHA(selftest) "4\r\n");
+    buf_str(out, "*8" EVALSHA(selftest) "4\r\n");
     resp_put_key(out, &nobody, 'r');
     resp_put_pending_key(out, &nobody, 0);
     resp_put_key(out, &nobody, 'c');
     buf_str(out, MARK_KEY);
+    resp_put_number(out, holds);
 }
 
 /* WAIT compares replicas with the offset of its own connection's last write. PUBLISH, which is replicated, is

@@ -24,7 +24,11 @@
     X(MARK, mark)                                                                                            \
     X(SELFTEST, selftest)                                                                                    \
     X(OPERATOR, operator)                                                                                    \
-    X(LOOK, look)
+    X(LOOK, look)                                                                                            \
+    X(LEASE, lease)                                                                                          \
+    X(FILLED, filled)                                                                                        \
+    X(PURGE, purge)                                                                                          \
+    X(LEND, lend)
 
 enum script_id {
 #define X(symbol, file) SCRIPT_##symbol,
@@ -50,6 +54,8 @@ void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, u
  * it. */
 enum { SCRIPT_LOCATION_MAX = 2048 };
 
+enum { CORRELATION_BYTES = 65 }; /* its NUL included */
+
 struct word {
     enum script_id script; /* ANSWERED .. RELEASE_RID */
     struct token token;    /* RELEASE_RID: only id and rid */
@@ -57,6 +63,7 @@ struct word {
     char letter;                /* UNSTORABLE 'H'/'F'; RELEASE 'c'/'n'/'o'; RESOLVE 'T'/'F'/'H' */
     uint32_t ttl_s;             /* record TTL for a record that must be rebuilt */
     struct spop_slice location; /* ANSWERED, COMPLETE */
+    const char *correlation;    /* of the request that it comes from, for the log; NULL: of none */
     struct spop_slice
         pending; /* ANSWERED, COMPLETE: what record_pack_done() wrote, is SET first; empty: nothing to SET */
 };
@@ -75,9 +82,9 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
 /* The question whether Redis has forgotten (domain/mark.h). may_begin: a lost mark is begun anew. */
 void script_mark(struct buf *out, const struct mark *seen, bool may_begin);
 
-/* The question whether Redis' user may do all that the other commands will do. Reply: `OK`, or the command that
+/* The question whether Redis' user may do all that the other commands will do. holds: REDIS_HOLDS_... Reply: `OK`, or the command that
  * is refused, a blank, Redis' words. */
-void script_selftest(struct buf *out);
+void script_selftest(struct buf *out, unsigned holds);
 
 /* Asks how many replicas have all that was written until now, through whichever connection: two commands. The
  * first one has as many bytes as are returned; the second one's reply is the number. */

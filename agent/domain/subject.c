@@ -167,8 +167,8 @@ static const char *label_of(const struct limit *l)
     return l->algorithm == ALGORITHM_WINDOW ? "window" : "bucket";
 }
 
-void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
-                   struct record_id *id)
+static void digest_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
+                         struct record_id *id)
 {
     bool global = is_global(l);
     const char *name = global ? l->name : p->name;
@@ -188,6 +188,25 @@ void subject_limit(const struct policy *p, const struct limit *l, const struct r
         field(&d, slice_of(l->name));
     digest_end(&d, id->digest);
     tag(id, tagged ? text_of(f, l, tagged, scratch) : slice_of(name));
+}
+
+void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
+                   struct record_id *id)
+{
+    if (l->has_subject)
+        *id = l->subject;
+    else
+        digest_limit(p, l, f, id);
+}
+
+void subject_compile(const struct policy *p, struct limit *l)
+{
+    static const struct request_facts nothing;
+    l->has_subject = true;
+    for (unsigned i = 0; i < l->nterms; i++)
+        l->has_subject = l->has_subject && (same(l->terms[i], "global") || same(l->terms[i], "policy"));
+    if (l->has_subject)
+        digest_limit(p, l, &nothing, &l->subject);
 }
 
 void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id)

@@ -39,6 +39,9 @@ const char *subject_lacks(const struct limit *l, const struct request_facts *f);
 void subject_limit(const struct policy *p, const struct limit *l, const struct request_facts *f,
                    struct record_id *id);
 
+/* Works out now what depends on no request: a digest less for each. */
+void subject_compile(const struct policy *p, struct limit *l);
+
 /* The record of an execution without a key. */
 void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id);
 

@@ -7,6 +7,13 @@
 
 #include <string.h>
 
+#define HEX_ROW(h)                                                                                           \
+    h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h "e" h "f"
+const char text_hex_pairs[] = HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4") HEX_ROW("5")
+    HEX_ROW("6") HEX_ROW("7") HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b") HEX_ROW("c") HEX_ROW("d")
+        HEX_ROW("e") HEX_ROW("f");
+#undef HEX_ROW
+
 void text_init(struct text *t, char *memory, size_t cap)
 {
     *t = (struct text){.at = memory, .cap = cap};

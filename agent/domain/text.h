@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
     char *at;
@@ -24,6 +25,8 @@ void text_str(struct text *t, const char *s);
 void text_dec(struct text *t, int64_t v);
 /* Lower-case hex digits, two for each byte. */
 void text_hex(struct text *t, const uint8_t *bytes, size_t len);
+/* "00" to "ff", behind each other. */
+extern const char text_hex_pairs[];
 /* The digit of the lowest four bits. */
 static inline char text_hex_digit(unsigned v)
 {
@@ -32,10 +35,8 @@ static inline char text_hex_digit(unsigned v)
 /* 2 * len of them, without a NUL. */
 static inline void hex_write(const uint8_t *bytes, size_t len, char *out)
 {
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = text_hex_digit(bytes[i] >> 4);
-        out[2 * i + 1] = text_hex_digit(bytes[i]);
-    }
+    for (size_t i = 0; i < len; i++)
+        memcpy(out + 2 * i, text_hex_pairs + 2 * bytes[i], 2);
 }
 /* ASCII only, whatever the locale: what the wire calls case-insensitive. */
 static inline char text_lower(char c)

@@ -55,11 +55,17 @@ struct histogram {
     uint64_t sum;
 };
 
+struct code {
+    unsigned status; /* 0: none */
+    uint64_t n;
+};
+
 struct traffic_row {
     const char *method; /* of methods, "other"; NULL: no labels */
     unsigned status;    /* class */
     char route[TRAFFIC_ROUTE], service[TRAFFIC_WORD];
     struct histogram time, in, out;
+    struct code code[TRAFFIC_CODES + 1]; /* the last: all others */
 };
 
 struct traffic_pair {
@@ -205,6 +211,17 @@ static bool count_pair(struct traffic_pairs *p, struct spop_slice first, struct 
     return true;
 }
 
+static void count_code(struct traffic_row *r, unsigned status)
+{
+    unsigned i = 0;
+    if (!r->method || r->status == 0)
+        status = 0;
+    while (i < TRAFFIC_CODES && r->code[i].n > 0 && r->code[i].status != status)
+        i++;
+    r->code[i].status = status;
+    r->code[i].n++;
+}
+
 static void fill(struct histogram *h, const struct bound *bounds, uint64_t value)
 {
     unsigned i = 0;
@@ -218,6 +235,7 @@ bool traffic_count(struct traffic *t, const struct traffic_line *l)
 {
     struct traffic_row *r = row_of(t, l);
     bool room = r->method != NULL;
+    count_code(r, l->status);
     fill(&r->time, times, l->ms);
     fill(&r->in, sizes, l->in);
     fill(&r->out, sizes, l->out);
@@ -310,6 +328,25 @@ static void put_histogram(struct buf *out, const char *name, const struct traffi
     put_value(out, total);
 }
 
+static void put_requests(struct buf *out, const struct traffic_row *r)
+{
+    for (unsigned i = 0; i <= TRAFFIC_CODES; i++) {
+        if (r->code[i].n == 0)
+            continue;
+        buf_str(out, REQUESTS_NAME);
+        put_row_labels(out, r);
+        buf_str(out, ",code=\"");
+        if (i == TRAFFIC_CODES)
+            buf_str(out, "other");
+        else if (r->code[i].status > 0)
+            buf_dec(out, r->code[i].status);
+        else if (r->method)
+            buf_str(out, "none");
+        buf_str(out, "\"");
+        put_value(out, r->code[i].n);
+    }
+}
+
 static uint64_t requests_of(const struct traffic_row *r)
 {
     uint64_t total = 0;
@@ -339,12 +376,9 @@ void traffic_write(const struct traffic *t, struct buf *out)
     unsigned last = requests_of(&t->row[TRAFFIC_ROWS]) > 0 ? TRAFFIC_ROWS + 1 : t->n;
     if (last == 0) /* a name without samples is none */
         return;
-    put_header(out, REQUESTS_NAME, "counter", "Requests by method, route, service and class of status.");
-    for (unsigned i = 0; i < last; i++) {
-        buf_str(out, REQUESTS_NAME);
-        put_row_labels(out, &t->row[i]);
-        put_value(out, requests_of(&t->row[i]));
-    }
+    put_header(out, REQUESTS_NAME, "counter", "Requests by method, route, service and status.");
+    for (unsigned i = 0; i < last; i++)
+        put_requests(out, &t->row[i]);
 #define X(field, name, help)                                                                                 \
     put_header(out, name, "histogram", help);                                                                \
     for (unsigned i = 0; i < last; i++)                                                                      \

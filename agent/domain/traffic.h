@@ -16,6 +16,7 @@ enum {
     TRAFFIC_WORD = 32,   /* longest label, its end included */
     TRAFFIC_ROUTE = 96,  /* longest route, the same */
     TRAFFIC_ROWS = 1024, /* method, route, class of status */
+    TRAFFIC_CODES = 15,  /* statuses of one class in a row; the others share `other` */
     TRAFFIC_PAIRS = 256, /* service and kind of error; kind of credential and what became of it */
     TRAFFIC_TIMES = 12,  /* buckets; the last is +Inf */
     TRAFFIC_SIZES = 7,

@@ -7,7 +7,7 @@
 #include "domain/le.h"
 #include "domain/script.h"
 
-enum { HEAD = 12, ENTRY = 12, COUNT_AT = 8, TAT_AT = 4 };
+enum { HEAD = 12, ENTRY = 12, WINDOW = HEAD + 61 * ENTRY, COUNT_AT = 8, TAT_AT = 4 };
 
 static const double TICKS_PER_US = 10, TICKS_PER_S = 1e7, EPOCH_US = 1672531200e6,
                     TICKS_END = 9007199254740992.0;
@@ -35,7 +35,7 @@ static bool is_window(struct spop_slice value, double *newest)
 {
     double first, last;
     uint64_t sum = 0;
-    if (value.len < HEAD + ENTRY || value.len > USAGE_BYTES || (value.len - HEAD) % ENTRY != 0 ||
+    if (value.len < HEAD + ENTRY || value.len > WINDOW || (value.len - HEAD) % ENTRY != 0 ||
         !read_ticks(value.ptr, &first))
         return false;
     *newest = 0;
@@ -61,6 +61,16 @@ bool usage_window(struct spop_slice value, uint64_t now_us, uint64_t ttl_ms, str
         if (read_ticks(value.ptr + at, &last) && last + out->width_s * TICKS_PER_S > now)
             out->requests += read_count(value.ptr + at);
     return true;
+}
+
+size_t usage_cells(struct spop_slice value, unsigned *loans)
+{
+    *loans = value.len % USAGE_CELL == 1 ? (uint8_t)value.ptr[value.len - 1] : 0;
+    size_t behind = *loans > 0 ? *loans * (size_t)USAGE_LOAN + 1 : 0;
+    if (behind <= value.len)
+        return value.len - behind;
+    *loans = 0;
+    return value.len;
 }
 
 bool usage_bucket(const char *cell, uint64_t now_us, double *seconds)

@@ -236,6 +236,28 @@ void verdict_outcome(struct spop_writer *w, const char *base, const struct plan 
         set_ratelimit(w, p, o);
 }
 
+void verdict_cache(struct spop_writer *w, const struct plan *p, const struct outcome *o,
+                   const struct verdict_cached *v)
+{
+    const struct {
+        enum variable variable;
+        const char *text;
+    } texts[] = {
+        {VARIABLE_REPLAY,       v->replay      },
+        {VARIABLE_FILL,         v->fill        },
+        {VARIABLE_CACHE_STATUS, v->cache_status},
+        {VARIABLE_STALE,        v->stale       },
+    };
+    set_verdict(w, v->verdict, v->reason);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].text)
+            set_text(w, texts[i].variable, texts[i].text);
+    if (v->unprotected)
+        spop_set_bool(w, SPOP_TXN, variables[VARIABLE_UNPROTECTED], true);
+    if (o && o->has_levels && p->nlimits > 0)
+        set_ratelimit(w, p, o);
+}
+
 void verdict_response(struct spop_writer *w, bool settled, bool recorded)
 {
     spop_set_bool(w, SPOP_TXN, variables[VARIABLE_SETTLED], settled);

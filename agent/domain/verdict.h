@@ -33,6 +33,9 @@
     X(X_RESET, "x_reset", integer)                                                                           \
     X(UNPROTECTED, "unprotected", boolean)                                                                   \
     X(REASON, "reason", string)                                                                              \
+    X(FILL, "fill", string)                                                                                  \
+    X(CACHE_STATUS, "cache_status", string)                                                                  \
+    X(STALE, "stale", string)                                                                                \
     X(SETTLED, "settled", boolean)                                                                           \
     X(RECORDED, "recorded", boolean)
 
@@ -47,6 +50,16 @@ void verdict_deny(struct spop_writer *w, const char *base, enum problem p, const
  * limits); REPLAY: `replay` with the replay id; the others `deny`. Rate-limit fields where there are levels.
  */
 void verdict_outcome(struct spop_writer *w, const char *base, const struct plan *p, const struct outcome *o);
+/* What the cache has said of a request that its limits let pass. Texts are NUL-terminated; NULL: not set. */
+struct verdict_cached {
+    const char *verdict; /* replay, pass or wait */
+    const char *reason;
+    const char *replay, *fill, *cache_status, *stale;
+    bool unprotected; /* its limits could not be asked */
+};
+/* o: what the gate said of its limits; NULL: it was not asked. */
+void verdict_cache(struct spop_writer *w, const struct plan *p, const struct outcome *o,
+                   const struct verdict_cached *v);
 /* Answer to a response message. */
 void verdict_response(struct spop_writer *w, bool settled, bool recorded);
 

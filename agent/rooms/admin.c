@@ -21,6 +21,7 @@ static void job_free(struct job *j)
 {
     LIST_REMOVE(j, link);
     purge_free(j);
+    free(j->shown);
     json_decref(j->answer);
     free(j);
 }
@@ -41,14 +42,23 @@ void job_refuse(struct job *j, unsigned status, const char *word, const char *de
     job_send(j, status, json_pack("{s:s,s:s}", "error", word, "detail", detail));
 }
 
-void job_ask(struct job *j, redis_reply_fn *fn)
+static void ask(struct job *j, struct redis *r, redis_reply_fn *fn)
 {
     struct admin *a = j->admin;
-    struct redis *r = a->gate->redis;
     if (!a->command.failed && redis_room(r, REDIS_CLAIMS))
-        j->call = redis_submit(r, a->command.data, a->command.len, ev_time() + PATIENCE, fn, j);
+        j->call = redis_submit(r, a->command.data, a->command.len, PATIENCE, fn, j);
     if (!j->call)
         job_refuse(j, 503, "redis-unavailable", "Redis cannot be asked now");
+}
+
+void job_ask(struct job *j, redis_reply_fn *fn)
+{
+    ask(j, j->admin->gate->redis, fn);
+}
+
+void job_ask_cache(struct job *j, redis_reply_fn *fn)
+{
+    ask(j, cache_redis(j->admin->gate->cache), fn);
 }
 
 bool job_heard(struct job *j, const struct redis_reply *reply)
@@ -58,6 +68,7 @@ bool job_heard(struct job *j, const struct redis_reply *reply)
     switch (reply->status) {
     case REDIS_BYTES:
     case REDIS_NIL:
+    case REDIS_ITEMS:
     case REDIS_INT: return true;
     case REDIS_ERROR:
         snprintf(text, sizeof text, "Redis says: %.*s", (int)reply->bytes.len, reply->bytes.ptr);
@@ -143,7 +154,8 @@ static void go(struct job *j)
     job_ask(j, on_go);
 }
 
-enum needs { NEEDS_NOTHING, NEEDS_RECORD, NEEDS_POLICY };
+/* Whether the arguments name a record, and how much of it; of those of the cache its own files know what they mean. */
+enum needs { NEEDS_NOTHING, NEEDS_RECORD, NEEDS_POLICY, NEEDS_CACHE };
 
 static const struct route {
     const char *method, *path;
@@ -162,11 +174,13 @@ static const struct route {
     {"GET",  "/v1/record",   SAYS_RECORD | SAYS_BODY,                                NEEDS_RECORD,  records_show},
     {"POST", "/v1/record",   SAYS_RECORD | SAYS_WORD | SAYS_FORCE | SAYS_STATUS,     NEEDS_RECORD,  word_say},
     {"POST", "/v1/purge",    SAYS_POLICY | SAYS_PRINCIPAL | SAYS_ALL | SAYS_CURSOR,  NEEDS_POLICY,  word_purge},
+    {"GET",  "/v1/cache",    SAYS_URL | SAYS_POLICY | SAYS_PRINCIPAL | SAYS_HEADER,  NEEDS_CACHE,   cached_show},
+    {"POST", "/v1/cache",    SAYS_URL | SAYS_TAG | SAYS_PREFIX | SAYS_POLICY | SAYS_ALL, NEEDS_CACHE, cached_purge},
     {"POST", "/v1/go",       0,                                                      NEEDS_NOTHING, go},
   /* clang-format on */
 };
 
-static void read_address(const char *text, struct spop_value *out, char bytes[16])
+void admin_address(const char *text, struct spop_value *out, char bytes[16])
 {
     out->bytes.ptr = bytes;
     if (text && inet_pton(AF_INET, text, bytes) == 1)
@@ -190,10 +204,12 @@ static bool find_name(struct job *j, enum needs needs)
                        .host = httpd_argument(j->request, "host"),
                        .path = httpd_argument(j->request, "path"),
                        .address = {.type = SPOP_NULL}};
-    read_address(n.principal, &n.address, bytes);
+    admin_address(n.principal, &n.address, bytes);
+    if (needs == NEEDS_CACHE)
+        return true;
     bool right = named_find(j->admin->gate->config, &n, &j->named, &why);
     if (right && id && !j->named.has_id) {
-        why = "an id is 4 hex digits, a colon and 32 hex digits";
+        why = "an id is 4 hex digits, a colon and 32 hex digits; a key wants its policy";
         right = j->named.has_id = look_name_read(id, &j->named.id) == 0;
     }
     if (right && needs == NEEDS_RECORD && !j->named.has_id)

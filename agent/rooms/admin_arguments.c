@@ -30,6 +30,10 @@ static const struct {
     {"force",     SAYS_FORCE,     true },
     {"status",    SAYS_STATUS,    false},
     {"all",       SAYS_ALL,       true },
+    {"url",       SAYS_URL,       false},
+    {"tag",       SAYS_TAG,       false},
+    {"prefix",    SAYS_PREFIX,    false},
+    {"header",    SAYS_HEADER,    false},
 };
 enum { ARGUMENTS = sizeof arguments / sizeof *arguments, SHOWN = 40 };
 

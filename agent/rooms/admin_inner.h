@@ -4,6 +4,7 @@
  *   admin.c         routes, status, inflight, go       admin_arguments.c   what a request may say
  *   admin_records.c list, show                         admin_words.c       words, purge
  *   admin_site.c    site                               admin_limits.c      limits, slots, reset
+ *   admin_cache.c   cached answers: purge       admin_cache_show.c  cached answers: show
  */
 #ifndef ADMIN_INNER_H
 #define ADMIN_INNER_H
@@ -33,6 +34,10 @@ enum says {
     SAYS_FORCE = 1024,
     SAYS_STATUS = 2048,
     SAYS_ALL = 4096,
+    SAYS_URL = 8192,
+    SAYS_TAG = 16384,
+    SAYS_PREFIX = 32768,
+    SAYS_HEADER = 65536,
     SAYS_NAME = SAYS_POLICY | SAYS_PRINCIPAL | SAYS_KEY | SAYS_HOST | SAYS_PATH,
     SAYS_RECORD = SAYS_ID | SAYS_NAME,
 };
@@ -54,6 +59,7 @@ struct job {
     unsigned status;
     json_t *answer; /* while it is put together */
     struct purge *purge;
+    struct cache_show *shown;
     struct acks_waiter waiter;
 };
 
@@ -70,6 +76,8 @@ void job_send(struct job *j, unsigned status, json_t *json);
 void job_refuse(struct job *j, unsigned status, const char *word, const char *detail);
 /* Sends admin->command; the reply comes to fn with j as arg, or j is refused. */
 void job_ask(struct job *j, redis_reply_fn *fn);
+/* The same, of the Redis that has the cached answers. */
+void job_ask_cache(struct job *j, redis_reply_fn *fn);
 /* Is it a reply that can be used? Otherwise j has been refused. */
 bool job_heard(struct job *j, const struct redis_reply *reply);
 
@@ -85,7 +93,12 @@ void records_send(struct job *j, const struct redis_reply *reply, const char *na
 void record_find(struct job *j, job_fn *then);
 const char *record_state_word(uint8_t state);
 
-job_fn records_list, records_show, limits_list, limits_slots, limits_reset, word_say, word_purge, site_show;
+job_fn records_list, records_show, limits_list, limits_slots, limits_reset, word_say, word_purge, site_show,
+    cached_purge, cached_show;
 void purge_free(struct job *j);
+/* An address as it is written, into bytes; out is left alone if it is none. */
+void admin_address(const char *text, struct spop_value *out, char bytes[16]);
+/* The policy that was said, or NULL: none was; false: it has no cache, and j has been refused. */
+bool cache_policy_said(struct job *j, const struct policy **out);
 
 #endif

@@ -11,10 +11,15 @@ static json_t *buckets_json(const struct look_row *row, uint64_t now_us)
 {
     json_t *cells = json_array();
     double seconds;
-    for (size_t at = 0; at + USAGE_CELL <= row->bytes.len; at += USAGE_CELL)
+    unsigned loans;
+    size_t end = usage_cells(row->bytes, &loans);
+    for (size_t at = 0; at + USAGE_CELL <= end; at += USAGE_CELL)
         json_array_append_new(cells, usage_bucket(row->bytes.ptr + at, now_us, &seconds) ? json_real(seconds)
                                                                                          : json_null());
-    return json_pack("{s:s,s:o}", "kind", "buckets", "used_s", cells);
+    json_t *json = json_pack("{s:s,s:o}", "kind", "buckets", "used_s", cells);
+    if (loans > 0)
+        json_object_set_new(json, "loans", json_integer(loans));
+    return json;
 }
 
 static json_t *limit_json(const struct job *j, const struct look_row *row, uint64_t now_us)
@@ -74,6 +79,7 @@ static void on_reset(void *arg, const struct redis_reply *reply)
     const struct gate *g = j->admin->gate;
     char name[LOOK_NAME + 1];
     shield_forget(g->shield, &j->named.id);
+    loans_forget(g->loans, &j->named.id);
     if (!job_heard(j, reply))
         return;
     if (reply->status != REDIS_INT || reply->integer == 0) {

@@ -92,7 +92,7 @@ void site_show(struct job *j)
     struct redis *r = a->gate->redis;
     resp_command(&a->command, info, 1);
     if (!a->command.failed && redis_room(r, REDIS_CLAIMS))
-        j->call = redis_submit(r, a->command.data, a->command.len, ev_time() + patience, on_info, j);
+        j->call = redis_submit(r, a->command.data, a->command.len, patience, on_info, j);
     if (!j->call)
         send_site(j, json_null(), redis_ready(r) ? "Redis cannot be asked now" : redis_why(r));
 }

@@ -39,7 +39,8 @@ static void say(struct log_gate *gate, const struct completion_ticket *t, const 
     text_init(&record, hex, sizeof hex);
     text_hex(&record, t->id.digest, sizeof t->id.digest);
     LOG(LOG_WARNING, event, log_text("word", scripts[t->script].name), log_text("record", hex),
-        log_bytes("why", detail), log_int("left_out", gate->left_out));
+        log_bytes("why", detail), log_text("correlation", *t->correlation ? t->correlation : "-"),
+        log_int("left_out", gate->left_out));
 }
 
 static void say_text(struct log_gate *gate, const struct completion_ticket *t, const char *event,
@@ -200,11 +201,18 @@ static void on_reply(void *arg, const struct redis_reply *reply)
     pump(c);
 }
 
+static void correlate(struct completion_ticket *t, const struct word *w)
+{
+    if (w->correlation)
+        memccpy(t->correlation, w->correlation, '\0', sizeof t->correlation - 1);
+}
+
 static bool write_out(struct completion_ticket *t, const struct word *w)
 {
     const struct completion *c = t->owner;
     t->id = w->token.id;
     t->script = w->script;
+    correlate(t, w);
     t->split = script_front(&t->resp, w);
     script_behind(&t->resp, w);
     return !t->resp.failed && t->resp.len <= c->max_bytes && c->bytes <= c->max_bytes - t->resp.len;
@@ -213,6 +221,7 @@ static bool write_out(struct completion_ticket *t, const struct word *w)
 static void drop(struct completion *c, const struct word *w)
 {
     struct completion_ticket t = {.owner = c, .id = w->token.id, .script = w->script};
+    correlate(&t, w);
     metrics_add(c->metrics, METRIC_COMPLETION_DROPPED);
     say_text(&c->dropped_gate, &t, "completion-dropped",
              "too many words wait for Redis (completion.max_entries, completion.max_bytes): the outcome "

@@ -25,6 +25,7 @@ struct completion_ticket {
     struct redis_call *call;
     struct record_id id;
     enum script_id script;
+    char correlation[CORRELATION_BYTES]; /* empty: of no request */
     struct buf resp;
     size_t split;    /* length of the SET in front; 0: there is none */
     bool front_sent; /* on this connection */

@@ -5,9 +5,11 @@
 
 #include "domain/config.h"
 #include "rooms/acks.h"
+#include "rooms/cache.h"
 #include "rooms/completion.h"
 #include "rooms/guard.h"
 #include "rooms/inflight.h"
+#include "rooms/loans.h"
 #include "rooms/parking.h"
 #include "rooms/replay.h"
 #include "rooms/sealer.h"
@@ -24,6 +26,8 @@ struct gate {
     struct completion *completion;
     struct inflight *inflight;
     struct parking *parking;
+    struct cache *cache;
+    struct loans *loans;
     struct shield *shield;
     struct sharing *sharing;
     struct sealer *sealer;

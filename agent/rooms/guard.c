@@ -26,7 +26,7 @@ struct guard {
     struct mark seen;
     bool verified; /* the mark was as it should be, on this connection */
     bool lost;     /* noticed, and nobody has said go */
-    uint64_t epoch;
+    uint64_t epoch, losses;
     struct buf command;
     struct log_gate strange_gate;
 };
@@ -63,6 +63,7 @@ void guard_heard(struct guard *g, bool in_time)
 static void on_loss(struct guard *g, const char *what, const char *then)
 {
     g->epoch++;
+    g->losses++;
     if (g->lost)
         return;
     metrics_add(g->metrics, METRIC_DATA_LOSS);
@@ -187,6 +188,11 @@ void guard_ready(struct guard *g)
 uint64_t guard_epoch(const struct guard *g)
 {
     return g->epoch;
+}
+
+uint64_t guard_losses(const struct guard *g)
+{
+    return g->losses;
 }
 
 bool guard_admits(const struct guard *g)

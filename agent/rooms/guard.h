@@ -28,6 +28,8 @@ void guard_ready(struct guard *g);
 bool guard_admits(const struct guard *g);
 /* Grows with each connection and each loss of data: what was learned from Redis before may hold no more. */
 uint64_t guard_epoch(const struct guard *g);
+/* How often data was found to be lost; what Redis had given us before is not there any more. */
+uint64_t guard_losses(const struct guard *g);
 /* The mark that Redis must still have when it grants; NULL: it need not (on_data_loss = "continue"). */
 const struct mark *guard_mark(const struct guard *g);
 /* A claim found that it has not: a loss, told and counted now and not at the next question. */

@@ -24,6 +24,7 @@
 
 #include "domain/script.h"
 #include "rooms/monotonic.h"
+#include "rooms/replay_cache.h"
 
 enum {
     REPLAY_IDLE_S = 60,
@@ -43,13 +44,20 @@ struct kept {
 };
 _Static_assert(sizeof(struct kept) <= REPLAY_OVERHEAD, "what is counted must cover what is used");
 
+/* What is asked for: a record's answer, or a cached one. */
+struct wanted {
+    struct record_id id;
+    uint64_t fence; /* of the record */
+    bool cached;
+    struct cacheid cache; /* of the cached one */
+};
+
 struct fetch {
     LIST_ENTRY(fetch) link;
     struct replay *replay;
     struct httpd_request *request;
     struct redis_call *call;
-    struct record_id id;
-    uint64_t fence;
+    struct wanted wanted;
     double asked; /* monotonic_now() */
 };
 
@@ -58,6 +66,7 @@ struct replay {
     struct httpd *httpd;
     struct redis *redis;
     struct sealer *sealer;
+    struct cache *cache;
     struct metrics *metrics;
     struct replay_health health;
     size_t memory, used;
@@ -213,15 +222,16 @@ static bool send_stored(struct httpd_request *q, struct spop_slice payload)
     return true;
 }
 
-enum answered { ANSWERED, NOT_MEANT, NOT_OPENED };
-
 /* Unless ANSWERED, nothing was sent: these bytes are not the finished record that is meant, or it is sealed and
  * cannot be opened. */
 static enum answered answer(struct replay *r, struct httpd_request *q, struct spop_slice bytes,
-                            const struct record_id *id, uint64_t fence)
+                            const struct wanted *w)
 {
-    const struct seal_place at = {SEAL_ANSWER, id, fence};
+    const uint64_t fence = w->fence;
+    const struct seal_place at = {SEAL_ANSWER, &w->id, fence};
     struct record record;
+    if (w->cached)
+        return replay_cache_answer(r->cache, r->sealer, r->metrics, q, bytes, &w->cache);
     if (record_open(bytes.ptr, bytes.len, &record) < 0 || record.state != RECORD_DONE ||
         record.fence != fence)
         return NOT_MEANT;
@@ -274,32 +284,48 @@ static void on_record(void *arg, const struct redis_reply *reply)
     struct spop_slice bytes = reply->bytes;
     enum answered done = NOT_MEANT;
     if (reply->status == REDIS_BYTES)
-        done = answer(r, f->request, bytes, &f->id, f->fence);
+        done = answer(r, f->request, bytes, &f->wanted);
     if (done == ANSWERED) {
         metrics_add(r->metrics, METRIC_REPLAY_FETCHED);
-        replay_keep(r, &f->id, bytes.ptr, bytes.len, f->asked);
+        replay_keep(r, &f->wanted.id, bytes.ptr, bytes.len, f->asked);
     } else {
         refuse_answer(r, f->request, done);
     }
     fetch_free(f);
 }
 
-static bool fetch_start(struct replay *r, struct httpd_request *q, const struct record_id *id, uint64_t fence)
+static bool fetch_start(struct replay *r, struct httpd_request *q, const struct wanted *w)
 {
+    struct redis *redis = w->cached ? cache_redis(r->cache) : r->redis;
     struct fetch *f = malloc(sizeof *f);
     if (!f)
         return false;
-    *f = (struct fetch){.replay = r, .request = q, .id = *id, .fence = fence, .asked = monotonic_now()};
+    *f = (struct fetch){.replay = r, .request = q, .wanted = *w, .asked = monotonic_now()};
     LIST_INSERT_HEAD(&r->fetches, f, link);
     buf_reset(&r->command);
-    script_get(&r->command, id);
+    if (w->cached)
+        cachescript_get(&r->command, &w->id);
+    else
+        script_get(&r->command, &w->id);
     if (!r->command.failed)
-        f->call = redis_submit(r->redis, r->command.data, r->command.len, ev_now(r->loop) + r->deadline,
-                               on_record, f);
+        f->call = redis_submit(redis, r->command.data, r->command.len, r->deadline, on_record, f);
     if (f->call)
         return true;
     fetch_free(f);
     return false;
+}
+
+/* False: the text names no answer. */
+static bool wanted_read(const struct replay *r, const char *text, struct wanted *w)
+{
+    size_t len = strlen(text);
+    *w = (struct wanted){.cached = len == CACHEID_TEXT};
+    if (!w->cached)
+        return replay_id_read(text, len, &w->id, &w->fence) == 0;
+    if (!r->cache || cacheid_read(text, len, &w->cache) < 0)
+        return false;
+    w->id = w->cache.entry;
+    return true;
 }
 
 static void answer_health(const struct replay *r, struct httpd_request *q)
@@ -311,26 +337,30 @@ static void answer_health(const struct replay *r, struct httpd_request *q)
 static void on_request(void *arg, struct httpd_request *q, const char *method, const char *path)
 {
     struct replay *r = arg;
-    struct record_id id;
-    uint64_t fence;
+    struct wanted wanted;
     const char *text = httpd_header(q, "Once-Replay");
     (void)method;
     if (!text && strcmp(path, REPLAY_HEALTH) == 0) {
         answer_health(r, q);
         return;
     }
-    if (!text || replay_id_read(text, strlen(text), &id, &fence) < 0) {
+    if (!text || !wanted_read(r, text, &wanted)) {
         refuse_id(q);
         return;
     }
-    const struct kept *k = kept_find(r, &id);
+    const struct kept *k = kept_find(r, &wanted.id);
     enum answered done = NOT_MEANT;
     if (k)
-        done = answer(r, q, (struct spop_slice){(const char *)k->bytes, k->len}, &id, fence);
+        done = answer(r, q, (struct spop_slice){(const char *)k->bytes, k->len}, &wanted);
     if (done == ANSWERED)
         metrics_add(r->metrics, METRIC_REPLAY_SERVED);
-    else if (done == NOT_OPENED || !fetch_start(r, q, &id, fence))
+    else if (done == NOT_OPENED || !fetch_start(r, q, &wanted))
         refuse_answer(r, q, done);
+}
+
+void replay_set_cache(struct replay *r, struct cache *cache)
+{
+    r->cache = cache;
 }
 
 void replay_reconfigure(struct replay *r, const struct config *c)

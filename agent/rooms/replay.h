@@ -7,6 +7,8 @@
  * problem+json and never forwarded. What is sealed is kept sealed, and opened for each answer. A replay carries
  * `Idempotent-Replayed: true` and `Cache-Control: no-store`, which take the place of what was stored under these names.
  *
+ * A cached answer is asked for by a cache id (domain/cachefill) and served by rooms/replay_cache; its entries are kept in the same memory.
+ *
  * HAProxy's check asks for REPLAY_HEALTH without that header (any status 2xx or 3xx is well: HAProxy's Configuration
  * Manual, `option httpchk`). */
 #ifndef REPLAY_H
@@ -16,6 +18,7 @@
 #include "adapters/redis.h"
 #include "domain/outcome.h"
 #include "domain/record.h"
+#include "rooms/cache.h"
 #include "rooms/sealer.h"
 
 struct replay;
@@ -40,7 +43,10 @@ struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *red
 void replay_free(struct replay *r);
 void replay_reconfigure(struct replay *r, const struct config *c);
 
-/* Keeps a whole DONE record (bytes are copied) until keep_ms have passed since Redis was last asked for it, or memory is
+/* Where cached answers lie; without it none is served. */
+void replay_set_cache(struct replay *r, struct cache *cache);
+
+/* Keeps a whole DONE record, or entry of the cache (bytes are copied) until keep_ms have passed since Redis was last asked for it, or memory is
  * wanted for a newer one. One that is larger than all memory is not kept. asked: monotonic_now(), when the command was sent
  * whose reply this is. */
 void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len, double asked);

@@ -15,6 +15,8 @@ enum { WAYS = 8 };
 static const double US_PER_S = 1e6, TICKS_PER_US = 10;
 /* More than a slow reply makes Redis' clock look late. */
 static const double STEP_US = 1e5;
+/* Seconds: what other agents give back of a limit that is lent can be had at once, so its refusals hold for so long. */
+static const double BELIEVED_LENT = 0.1;
 
 /* One limit of one subject, as a reply has shown it. */
 struct entry {
@@ -26,7 +28,8 @@ struct entry {
     double sent, decided; /* seconds: of the claim; at the latest */
     double redis_us;      /* the reply's time */
     double level, back, wait_us;
-    double over; /* seconds: nothing is left of it then */
+    double believed; /* seconds: until when it may be said */
+    double over;     /* seconds: nothing is left of it then */
 };
 
 struct shield {
@@ -190,6 +193,7 @@ static void remember(struct entry *e, const struct plan *p, unsigned i, const st
         .level = o->level[i],
         .back = o->back[i],
         .wait_us = o->wait_us[i],
+        .believed = o->wait_us[i] > 0 && l->pace->lent > 0 ? read + BELIEVED_LENT : INFINITY,
         .over = sent + o->back[i] / TICKS_PER_US / US_PER_S,
     };
 }
@@ -293,7 +297,7 @@ bool shield_refuses(struct shield *s, const struct plan *p, double at, uint64_t 
     for (unsigned i = 0; i < p->nlimits; i++) {
         const struct plan_limit *l = &p->limits[i];
         const struct entry *e = find(s, &l->subject, cell_of(p, i));
-        if (!e)
+        if (!e || at >= e->believed)
             return false;
         struct elapsed t = elapsed_since(e, at, redis_us);
         if (l->limit->algorithm != ALGORITHM_WINDOW)

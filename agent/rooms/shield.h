@@ -18,6 +18,8 @@
  * known here: until Redis is asked again the wait is the least that it can be, and a limit that only they have used up is
  * not named.
  *
+ * Of a limit with a `lease` a refusal is remembered for 100 ms at most: what another agent gives back can be had at once.
+ *
  * Asked in Redis always: where slots are counted; a key, unless a limit refuses that counts all requests and no
  * other does (a replay, 409 and 422 come before the others). Whoever deletes a limit's keys in Redis by hand (not by `oncectl reset`)
  * reloads the agents as well. Agents with different rates for one limit (in the middle of a change) may refuse by the

@@ -107,7 +107,7 @@ static struct said *say(struct teller *t, const struct buf *command, teller_fn *
         return NULL;
     *s = (struct said){.next = t->first, .prev = &t->first, .teller = t, .fn = fn, .arg = arg};
     s->at = monotonic_now();
-    s->call = redis_submit(t->redis, command->data, command->len, ev_now(t->loop) + PATIENCE, on_reply, s);
+    s->call = redis_submit(t->redis, command->data, command->len, PATIENCE, on_reply, s);
     if (!s->call) {
         free(s);
         return NULL;

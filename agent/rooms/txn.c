@@ -48,7 +48,7 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
     struct txn *t = g->spare;
     if (t)
         g->spare = t->next;
-    else if (!(t = malloc(sizeof *t)))
+    else if (!(t = calloc(1, sizeof *t)))
         return NULL;
     t->gate = g;
     t->config = config_hold(g->config);
@@ -56,7 +56,11 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
     t->full = owner->waiting >= g->config->spop.max_pending;
     t->ticket = NULL;
     t->fence = 0;
+    strcpy(t->correlation, "-");
     t->looked = t->waited = false;
+    t->cache.on = false;
+    t->cache.call = NULL;
+    t->lent.n = 0;
     t->share.asker = NULL;
     t->parked.lot = NULL;
     t->wait_until = 0;
@@ -71,6 +75,8 @@ static void txn_free(struct txn *t)
     struct gate *g = t->gate;
     struct share *behind = sharing_leave(g->sharing, &t->share);
     txn_stop_waiting(t, PARKED_REFUSED);
+    if (t->cache.call)
+        redis_detach(t->cache.call);
     unlink_owner(t);
     ev_timer_stop(g->loop, &t->patience);
     config_drop(t->config);
@@ -92,7 +98,8 @@ static void too_large(const struct txn *t, size_t len)
     static struct log_gate gate;
     if (log_gate_open(&gate, 1, t->began))
         LOG(LOG_WARNING, "ack-too-large", log_int("bytes", (long long)len),
-            log_int("max_frame", t->owner->max_frame), log_int("left_out", gate.left_out));
+            log_int("max_frame", t->owner->max_frame), log_text("correlation", t->correlation),
+            log_int("left_out", gate.left_out));
 }
 
 void txn_end(struct txn *t, const struct grant *grant)
@@ -129,7 +136,8 @@ void txn_deny(struct txn *t, enum problem p, const char *detail, unsigned retry_
 
 void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t rid[8], ev_tstamp not_before)
 {
-    struct word w = {.script = SCRIPT_RELEASE_RID, .ttl_s = CONFIG_RECORD_DEFAULT_S};
+    struct word w = {
+        .script = SCRIPT_RELEASE_RID, .ttl_s = CONFIG_RECORD_DEFAULT_S, .correlation = t->correlation};
     script_token(&t->plan, 0, &w.token);
     w.token.id = *id;
     memcpy(w.token.rid, rid, sizeof w.token.rid);
@@ -143,22 +151,33 @@ size_t txn_buffer(const struct txn *t)
     return bufsize > kept ? bufsize - kept : 0;
 }
 
+static void correlate(struct txn *t, struct spop_slice id)
+{
+    if (id.len == 0)
+        return;
+    size_t len = id.len < sizeof t->correlation ? id.len : sizeof t->correlation - 1;
+    memcpy(t->correlation, id.ptr, len);
+    t->correlation[len] = '\0';
+}
+
 static void bad_message(struct txn *t, struct spop_slice name, const char *why)
 {
     static struct log_gate gate;
     metrics_add(t->gate->metrics, METRIC_SPOP_BAD_MESSAGES);
     if (log_gate_open(&gate, 10, t->began))
         LOG(LOG_WARNING, "message-refused", log_bytes("message", name), log_text("why", why),
-            log_int("left_out", gate.left_out));
+            log_text("correlation", t->correlation), log_int("left_out", gate.left_out));
 }
 
-static enum facts_result take_response(struct txn *t, struct spop_cursor *payload, struct spop_message *m)
+static enum facts_result take_response(struct txn *t, struct spop_cursor *payload, struct spop_message *m,
+                                       void (*take)(struct txn *t, const struct response_facts *f))
 {
     struct response_facts f;
     struct facts_error bad;
     enum facts_result result = facts_read_response(payload, m, &f, &bad);
+    correlate(t, f.correlation);
     if (result == FACTS_READ) {
-        txn_response(t, &f);
+        take(t, &f);
     } else if (result == FACTS_WRONG) {
         bad_message(t, m->name, bad.text);
         txn_end_empty(t);
@@ -172,6 +191,7 @@ static enum facts_result take_request(struct txn *t, struct spop_cursor *payload
     struct request_facts f;
     struct facts_error bad;
     enum facts_result result = facts_read_request(payload, m, &f, &bad);
+    correlate(t, f.correlation);
     if (result == FACTS_READ) {
         take(t, &f);
     } else if (result == FACTS_WRONG) {
@@ -187,7 +207,10 @@ static int dispatch(struct txn *t, struct spop_cursor *payload, struct spop_mess
 {
     enum facts_result result = FACTS_MALFORMED;
     switch (message_kind(m->name)) {
-    case MESSAGE_RESPONSE: result = take_response(t, payload, m); break;
+    case MESSAGE_RESPONSE: result = take_response(t, payload, m, txn_response); break;
+    case MESSAGE_FILL: result = take_response(t, payload, m, txn_fill); break;
+    case MESSAGE_CACHE: result = take_request(t, payload, m, txn_cache); break;
+    case MESSAGE_UNSAFE: result = take_request(t, payload, m, txn_unsafe); break;
     case MESSAGE_REQUEST: result = take_request(t, payload, m, txn_request); break;
     case MESSAGE_REFUSED: result = take_request(t, payload, m, txn_refused); break;
     case MESSAGE_CHARGE: result = take_request(t, payload, m, txn_charge); break;
@@ -201,8 +224,10 @@ static int find_message(struct txn *t, struct spop_cursor *payload, struct spop_
 {
     int rc;
     while ((rc = spop_next_message(payload, m)) == 1 && message_kind(m->name) == MESSAGE_UNKNOWN) {
-        bad_message(t, m->name,
-                    "no such message: once-request, once-response, once-refused and once-charge are known");
+        bad_message(
+            t, m->name,
+            "no such message: once-request, once-response, once-refused, once-charge, once-cache, once-fill "
+            "and once-unsafe are known");
         if (facts_skip(payload, m) < 0)
             return -1;
     }
@@ -243,6 +268,7 @@ void txn_free_spare(struct gate *g)
     while (g->spare) {
         struct txn *t = g->spare;
         g->spare = t->next;
+        buf_free(&t->cache.where);
         free(t);
     }
 }

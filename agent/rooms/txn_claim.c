@@ -37,7 +37,7 @@ void txn_warn(struct txn *t, const char *event, const char *why)
     if (log_gate_open(&gate, 10, t->began))
         LOG(LOG_WARNING, event, log_text("policy", t->plan.policy ? t->plan.policy->name : "-"),
             log_text("argument", t->plan.lacks ? t->plan.lacks : "-"), log_text("why", why),
-            log_int("left_out", gate.left_out));
+            log_text("correlation", t->correlation), log_int("left_out", gate.left_out));
 }
 
 /* Redis has decided and cannot be heard out: nothing is forwarded, and the client may try again at once. */
@@ -59,6 +59,10 @@ static void undecided(struct txn *t, const char *detail)
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
     metrics_add(t->gate->metrics, keyed(&t->plan) ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
     txn_warn(t, "failed-open", detail);
+    if (t->cache.on) {
+        txn_cache_admitted(t, NULL, true);
+        return;
+    }
     verdict_fail_open(txn_ack(t));
     txn_end(t, NULL);
 }
@@ -70,7 +74,8 @@ static void redis_refused(struct txn *t, const struct redis_reply *reply)
     static struct log_gate gate;
     if (log_gate_open(&gate, 10, t->began))
         LOG(LOG_WARNING, "claim-error", log_text("policy", t->plan.policy->name),
-            log_bytes("redis", reply->bytes), log_int("left_out", gate.left_out));
+            log_bytes("redis", reply->bytes), log_text("correlation", t->correlation),
+            log_int("left_out", gate.left_out));
 }
 
 /* The claim may have been granted without our knowing. Its own deadline, by Redis' clock, bounds when. */
@@ -81,17 +86,21 @@ static void release_unknown_grant(struct txn *t)
 }
 
 /* Sends `command`; false: it cannot be sent, or it is too late. */
-static bool ask(struct txn *t, redis_reply_fn *fn)
+static bool ask(struct txn *t, double now, redis_reply_fn *fn)
 {
-    t->asked = monotonic_now();
-    double left = t->deadline - t->asked;
+    t->asked = now;
+    double left = t->deadline - now;
     return left > 0 && !command.failed && redis_room(t->gate->redis, REDIS_CLAIMS) &&
-           redis_submit(t->gate->redis, command.data, command.len, ev_time() + left, fn, t) != NULL;
+           redis_submit(t->gate->redis, command.data, command.len, left, fn, t) != NULL;
 }
 
 static void go(struct txn *t, const struct outcome *o)
 {
     struct grant grant = {.deadline = t->deadline, .ttl_s = record_s(t)};
+    if (t->cache.on) {
+        txn_cache_admitted(t, o, false);
+        return;
+    }
     if (!t->plan.has_record) {
         verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan, o);
         txn_end(t, NULL);
@@ -170,7 +179,7 @@ static void fetch_record(struct txn *t, const struct outcome *o)
     t->fence = r.fence;
     buf_reset(&command);
     script_get(&command, &t->plan.id);
-    if (!ask(t, on_record))
+    if (!ask(t, monotonic_now(), on_record))
         txn_error(t, "The stored answer cannot be read now");
 }
 
@@ -283,9 +292,12 @@ static void on_claim(void *arg, const struct redis_reply *reply)
     struct outcome o;
     if (reply->status != REDIS_LOST)
         guard_heard(t->gate->guard, reply->status != REDIS_LATE);
+    bool read =
+        reply->status == REDIS_BYTES && outcome_read(reply->bytes.ptr, reply->bytes.len, &t->plan, &o) == 0;
+    txn_lent_said(t, read ? &o : NULL);
     switch (reply->status) {
     case REDIS_BYTES:
-        if (outcome_read(reply->bytes.ptr, reply->bytes.len, &t->plan, &o) == 0) {
+        if (read) {
             decide(t, &o);
             return;
         }
@@ -323,45 +335,53 @@ static bool guarded(struct txn *t)
 }
 
 /* Without contact a claim would take over what other agents had no chance to extend (PROTOCOL, claim). */
-static bool is_served(const struct txn *t)
+static bool is_served(const struct txn *t, double now)
 {
     const struct redis *r = t->gate->redis;
-    bool served = redis_ready(r) && redis_clock_us(r) != 0;
+    bool served = redis_ready(r) && redis_clock_at(r, now) != 0;
     if (t->plan.has_record)
-        served = served && redis_contact_us(r) != 0 && inflight_caught_up(t->gate->inflight);
+        served = served && redis_contact_at(r, now) != 0 && inflight_caught_up(t->gate->inflight);
     return served;
 }
 
-bool txn_may_claim(const struct txn *t)
+bool txn_may_claim(const struct txn *t, double now)
 {
     const struct gate *g = t->gate;
-    return guard_trusts(g->guard) == GUARD_TRUSTED && guard_admits(g->guard) && is_served(t) &&
+    return guard_trusts(g->guard) == GUARD_TRUSTED && guard_admits(g->guard) && is_served(t, now) &&
            redis_room(g->redis, REDIS_CLAIMS);
 }
 
 /* A duplicate that waits may come from behind a claim that was lost with the connection: it has asked nothing, and waits on. */
-void txn_ask(struct txn *t)
+static void ask_at(struct txn *t, double now)
 {
     const struct redis *r = t->gate->redis;
-    if (!txn_may_claim(t) && txn_wait_on(t))
+    if (t->parked.lot && !txn_may_claim(t, now) && txn_wait_on(t))
         return;
     if (guarded(t))
         return;
-    double left = t->deadline - monotonic_now();
-    if (is_served(t) && left > 0) {
+    double left = t->deadline - now;
+    if (is_served(t, now) && left > 0) {
         if (txn_waits_behind(t))
             return;
+        txn_lend(t);
         buf_reset(&command);
-        script_claim(&command, &t->plan, redis_clock_us(r) + (uint64_t)(left * 1e6), redis_contact_us(r),
-                     t->parked.lot != NULL, keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
-        if (ask(t, on_claim))
+        script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6),
+                     redis_contact_at(r, now), t->parked.lot != NULL,
+                     keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
+        if (ask(t, now, on_claim))
             return;
+        txn_lent_said(t, NULL);
     }
     txn_failed(t);
+}
+
+void txn_ask(struct txn *t)
+{
+    ask_at(t, monotonic_now());
 }
 
 void txn_claim(struct txn *t)
 {
     t->came = monotonic_now();
-    txn_ask(t);
+    ask_at(t, t->came);
 }

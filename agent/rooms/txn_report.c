@@ -57,7 +57,7 @@ static void pack(struct txn *t, const struct response_facts *f, struct word *w)
         w->pending = (struct spop_slice){(const char *)stored.data, stored.len};
     else
         LOG(LOG_WARNING, "response-unpacked", log_int("status", f->status),
-            log_int("bytes", (long long)f->body.len));
+            log_int("bytes", (long long)f->body.len), log_text("correlation", t->correlation));
 }
 
 /* It goes through the scripts and into tombstones. */
@@ -100,13 +100,14 @@ static void choose_word(struct txn *t, const struct policy *p, const struct resp
 
 void txn_response(struct txn *t, const struct response_facts *f)
 {
-    struct word w = {.script = SCRIPT_ANSWERED};
+    struct word w = {.script = SCRIPT_ANSWERED, .correlation = t->correlation};
     if (token_read(f->token.ptr, f->token.len, &w.token) < 0 || f->status < 100 || f->status > 999) {
         static struct log_gate gate;
         metrics_add(t->gate->metrics, METRIC_SPOP_BAD_MESSAGES);
         if (log_gate_open(&gate, 10, t->began))
             LOG(LOG_WARNING, "response-refused", log_text("why", "no token that we understand, or no status"),
-                log_int("status", f->status), log_int("left_out", gate.left_out));
+                log_int("status", f->status), log_text("correlation", t->correlation),
+                log_int("left_out", gate.left_out));
         txn_end_empty(t);
         return;
     }

@@ -2,7 +2,7 @@
 /* A request message: from the plan to the claim.
  *
  *   plan ─┬─ pass, deny ──► said at once
- *         └─ claim ──► in time? ──► its process known? ─┬─ said without Redis (txn_shield)
+ *         └─ claim ──► in time? ──► its process known? ─┬─ said without Redis (txn_loans, txn_shield)
  *                                                       └─ claimed (txn_claim)
  *
  * Deadlines are times of the monotonic clock: a step of the wall clock must not make an old claim young. */
@@ -31,7 +31,7 @@ static void on_known(void *arg, bool known)
 
 /* The message's own deadlines against ours: false and `why` if the claim must not be made (PROTOCOL, Timing
  * rules). The log says it in full: what of it is the site's mistake is not the client's to read. */
-static bool in_time(struct txn *t, const struct request_facts *f, const char **why)
+static bool in_time(struct txn *t, const struct request_facts *f, double now, const char **why)
 {
     double timeout = (double)f->timeout / 1000;
     double age = f->sent ? ev_time() - (double)f->sent / 1e6 : 0;
@@ -52,16 +52,16 @@ static bool in_time(struct txn *t, const struct request_facts *f, const char **w
                "clocks differ?";
         return false;
     }
-    double left = f->timeout && age > 0 && timeout - age < budget ? timeout - age : budget,
-           now = monotonic_now();
+    double left = f->timeout && age > 0 && timeout - age < budget ? timeout - age : budget;
     t->deadline = now + left;
     txn_wait_until(t, now, age, timeout);
     return true;
 }
 
-static void start_claim(struct txn *t, const struct request_facts *f)
+void txn_start_claim(struct txn *t, const struct request_facts *f)
 {
     const char *why;
+    double now = monotonic_now();
     metrics_add(t->gate->metrics, METRIC_REQUEST_CLAIMED);
     /* Goes ahead of the claim on the same connection, unless it must wait: for room among what is sent, or for an earlier
      * word about that record. Then the claim may be told busy. */
@@ -75,14 +75,17 @@ static void start_claim(struct txn *t, const struct request_facts *f)
         txn_error(t, "Too many decisions are being made");
         return;
     }
-    if (!in_time(t, f, &why)) {
+    if (!in_time(t, f, now, &why)) {
         txn_warn(t, "claim-refused", why);
         txn_unavailable(t, "The decision cannot be made in time");
         return;
     }
     if (!txn_needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
-        if (!txn_shielded(t) && !txn_replayed(t))
-            txn_claim(t);
+        if (txn_lent(t) || txn_shielded(t, now) || txn_replayed(t, now))
+            return;
+        if (t->cache.on)
+            txn_cache_look(t);
+        txn_claim(t);
         return;
     }
     if (!inflight_find(t->gate->inflight, t->plan.process, on_known, t))
@@ -104,7 +107,7 @@ void txn_request(struct txn *t, const struct request_facts *f)
         return;
     case PLAN_DENY:
         if (t->plan.count_only) {
-            start_claim(t, f);
+            txn_start_claim(t, f);
             return;
         }
         metrics_add(t->gate->metrics, METRIC_REQUEST_DENIED);
@@ -112,7 +115,7 @@ void txn_request(struct txn *t, const struct request_facts *f)
             txn_warn(t, "request-refused", t->plan.detail ? t->plan.detail : "the message is incomplete");
         txn_deny(t, t->plan.problem, t->plan.detail, 0);
         return;
-    case PLAN_CLAIM: start_claim(t, f);
+    case PLAN_CLAIM: txn_start_claim(t, f);
     }
 }
 
@@ -123,7 +126,7 @@ void txn_charge(struct txn *t, const struct request_facts *f)
     if (t->plan.kind == PLAN_DENY)
         txn_warn(t, "request-uncounted", t->plan.detail);
     if (t->plan.kind == PLAN_CLAIM)
-        start_claim(t, f);
+        txn_start_claim(t, f);
     else
         txn_end_empty(t);
 }

@@ -11,21 +11,24 @@
 #include "domain/verdict.h"
 #include "rooms/monotonic.h"
 
-static void enter(struct gate *g)
+static void enter(struct gate *g, double now)
 {
-    shield_enter(g->shield, guard_epoch(g->guard), monotonic_now(), redis_clock_us(g->redis));
+    shield_enter(g->shield, guard_epoch(g->guard), now, redis_clock_at(g->redis, now));
 }
 
 void txn_shield_learn(struct txn *t, const struct outcome *o)
 {
     struct gate *g = t->gate;
+    struct outcome copy;
     if (t->config != g->config)
         return;
-    enter(g);
+    double now = monotonic_now();
+    enter(g, now);
+    o = txn_lent_unseen(t, o, &copy);
     if (o->kind == OUTCOME_LIMITED)
-        shield_learn(g->shield, &t->plan, o, t->asked, monotonic_now());
+        shield_learn(g->shield, &t->plan, o, t->asked, now);
     else
-        shield_refresh(g->shield, &t->plan, o, t->asked, monotonic_now());
+        shield_refresh(g->shield, &t->plan, o, t->asked, now);
 }
 
 static void answer(struct txn *t, const struct outcome *o, enum metric counter)
@@ -37,23 +40,23 @@ static void answer(struct txn *t, const struct outcome *o, enum metric counter)
     txn_end(t, NULL);
 }
 
-bool txn_shielded(struct txn *t)
+bool txn_shielded(struct txn *t, double now)
 {
     struct gate *g = t->gate;
     struct outcome o;
-    enter(g);
-    if (!shield_refuses(g->shield, &t->plan, monotonic_now(), redis_clock_us(g->redis), &o) ||
-        !txn_may_claim(t))
+    enter(g, now);
+    if (!shield_refuses(g->shield, &t->plan, now, redis_clock_at(g->redis, now), &o) ||
+        !txn_may_claim(t, now))
         return false;
     answer(t, &o, METRIC_SHIELD_REFUSED);
     return true;
 }
 
-bool txn_replayed(struct txn *t)
+bool txn_replayed(struct txn *t, double now)
 {
     struct gate *g = t->gate;
     const struct plan *p = &t->plan;
-    if (!g->replay || !p->has_record || p->bare || p->counts_all || !txn_may_claim(t))
+    if (!g->replay || !p->has_record || p->bare || p->counts_all || !txn_may_claim(t, now))
         return false;
     struct outcome o = {.kind = OUTCOME_REPLAY, .record = replay_recent(g->replay, &p->id, p->fingerprint)};
     if (!o.record.ptr)

@@ -54,7 +54,7 @@ static void on_ask(struct parked *p)
 {
     struct txn *t = txn_of(p);
     double budget = t->config->redis.deadline_ms / 1000.0, now = monotonic_now();
-    if (!txn_may_claim(t)) {
+    if (!txn_may_claim(t, now)) {
         parking_stay(p, SOON);
         return;
     }

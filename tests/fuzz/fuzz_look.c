@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char name[LOOK_NAME + 1];
     struct usage_window w;
     double seconds;
+    unsigned loans;
     if (look_open((struct spop_slice){(const char *)data, size}, &l) < 0)
         return 0;
     assert(strlen(l.cursor) > 0 && strlen(l.cursor) <= LOOK_CURSOR);
@@ -31,7 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         if (usage_window(row.bytes, l.now_us, row.ttl_ms, &w))
             assert(w.width_s > 0);
-        for (size_t at = 0; at + USAGE_CELL <= row.bytes.len; at += USAGE_CELL)
+        size_t cells = usage_cells(row.bytes, &loans);
+        assert(cells <= row.bytes.len);
+        for (size_t at = 0; at + USAGE_CELL <= cells; at += USAGE_CELL)
             if (usage_bucket(row.bytes.ptr + at, l.now_us, &seconds))
                 assert(seconds >= 0);
     }

@@ -56,9 +56,9 @@ class Meter:
         return sample
 
 
-def wrk(port, seconds, connections, path="/pay", keys=0, body=200):
+def wrk(port, seconds, connections, path="/pay", keys=0, body=200, headers=()):
     text = _run(["wrk", "-t1", "-c%d" % connections, "-d%.0fs" % seconds if seconds >= 1 else "-d1s", "--latency", "-s", HERE / "load.lua",
-                 "http://127.0.0.1:%d%s" % (port, path), "--", keys, body])
+                 *[word for h in headers for word in ("-H", h)], "http://127.0.0.1:%d%s" % (port, path), "--", keys, body])
     found = lambda pattern: re.search(pattern, text, re.M)
     n, took = int(found(r"(\d+) requests in")[1]), _ms(found(r"requests in (\S+),")[1]) / 1000
     refused, errors = found(r"Non-2xx or 3xx responses: (\d+)"), found(r"Socket errors: (.*)")

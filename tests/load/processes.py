@@ -41,19 +41,29 @@ def connects(address):
     return True
 
 
+def _ask(s, address, text, enough):
+    s.settimeout(2)
+    data = b""
+    try:
+        s.connect(address)
+        s.sendall(text)
+        while enough not in data and (more := s.recv(65536)):
+            data += more
+    except OSError:
+        return b""
+    return data
+
+
 def ask(path, text, enough):
     """What a unix socket answers, up to the bytes `enough` or its end; empty if nobody is there."""
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(2)
-        data = b""
-        try:
-            s.connect(str(path))
-            s.sendall(text)
-            while enough not in data and (more := s.recv(65536)):
-                data += more
-        except OSError:
-            return b""
-    return data
+        return _ask(s, str(path), text, enough)
+
+
+def ask_port(port, text, enough=b"\r\n"):
+    """The same of a port of this machine."""
+    with socket.socket() as s:
+        return _ask(s, ("127.0.0.1", port), text, enough)
 
 
 class Process:

@@ -17,11 +17,12 @@ import tempfile
 import threading
 from pathlib import Path
 
-from processes import Missing, Process, ask, connects, free_port, until
+from processes import Missing, Process, ask, ask_port, connects, free_port, until
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ATTACH = ROOT / "haproxy-conf" / "attach"
+GATEWAY = ROOT / "haproxy-conf" / "gateway"
 BUILD = ROOT / "build"
 PROGRAMS = BUILD / "release" / "tests" / "load"
 SIZES = {"": 200, "/1k": 1024, "/12k": 12288, "/empty": 0}
@@ -72,10 +73,10 @@ TABLE_LINES = (r"track-sc", r"sc-set-gpt0", r"once_tracked", r"stick-table", r"b
 
 
 class Front:
-    """What a variant is reached at, and whose CPU counts as which."""
+    """What a variant is reached at, whose CPU counts as which, and headers (`Name: value`) that its requests need."""
 
-    def __init__(self, port, front, agents=()):
-        self.port, self.front, self.agents = port, front, list(agents)
+    def __init__(self, port, front, agents=(), headers=()):
+        self.port, self.front, self.agents, self.headers = port, front, list(agents), list(headers)
 
 
 class World:
@@ -150,6 +151,31 @@ class World:
         hanging = "backend hanging\n%s    server hanging 127.0.0.1:%d\n" % (bare("backend.cfg"), hangs) if hangs else ""
         return ("frontend bench\n    bind 127.0.0.1:@PORT@\n    http-request set-var(txn.once_policy) str(%s)\n" % policy +
                 bare("frontend.cfg") + bare("routing.cfg") + aside + "    default_backend application\n" + hanging + each(bare("tables.cfg")))
+
+    def gateway(self, credential):
+        """haproxy-conf/gateway as it lies there, with keys made for it and limits that nobody reaches; `jwt` or `api-key`."""
+        folder, port = self._folder("gateway-" + credential), free_port()
+        subprocess.run([ROOT / "tools" / "gateway-keys", folder / "keys"], check=True)
+        settings = dict(line.split("=", 1) for line in (GATEWAY / ".env.example").read_text().splitlines() if "=" in line and line[0] != "#")
+        settings.update((name, "1000000/s") for name in settings if name.startswith("GW_RATE_"))
+        settings.update(GW_CONF=GATEWAY, GW_SITE=GATEWAY / "site", GW_KEYS=folder / "keys", GW_DOCS=ROOT / "docs", GW_THREADS=1, GW_MAXCONN=8000,
+                        GW_BIND="127.0.0.1:%d" % port, GW_JWT_RS256_1=folder / "keys" / "rs256-1.pem", GW_JWT_ES256_1=folder / "keys" / "es256-1.pem",
+                        ONCE_RUN=folder, ONCE_SPOE=GATEWAY / "once.spoe.conf", ONCE_HTTP="unix@%s" % (folder / "http.sock"),
+                        ONCE_REDIS="unix@%s" % self.redis_socket)
+        for service in re.findall(r"^backend (\S+) from service$", (GATEWAY / "40-services.cfg").read_text(), re.M):
+            settings.update(("GW_%s_%d" % (service.upper().replace("-", "_"), n), "127.0.0.1:%d" % self.application_port) for n in (1, 2))
+        env = {name: str(value) for name, value in settings.items()}
+        agent = self._start(folder.name + "-agent", [self.agent, "-f", GATEWAY / "spoa-once.conf"], folder / "spop.sock", env)
+        front = self._start(folder.name, ["haproxy", "-db", "-f", GATEWAY], port, env)
+        until(lambda: b" 200 " in ask_port(port, b"GET /health/readiness HTTP/1.0\r\n\r\n") and self._polled(folder), front.name)
+        return Front(port, front, [agent], [self._credential(folder / "keys", credential)])
+
+    @staticmethod
+    def _credential(keys, kind):
+        if kind == "api-key":
+            return "X-API-Key: " + (keys / "issuer" / "api-key-operator").read_text().strip()
+        token = subprocess.run([ROOT / "tools" / "gateway-token", keys, "bench", "operator"], capture_output=True, text=True, check=True)
+        return "Authorization: Bearer " + token.stdout.strip()
 
     def noop_gate(self, table=True):
         """The same lines and a no-op agent that grants; table: with the in-flight table, checks and polling."""

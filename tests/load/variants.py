@@ -38,6 +38,8 @@ VARIANTS = [
     Variant("replay-12k", "replay, 12 KB", lambda w: w.once("gated"), "/pay/12k", 200),
     Variant("busy", "409: in progress", lambda w: w.once("idempotency", backend=_silent(w)), keys=1, refuses=True),
     Variant("refused", "429: refused without Redis", lambda w: w.once("refused"), refuses=True, short=True),
+    Variant("gateway", "the reference gateway: JWT (RS256), role, 4 limits, key", lambda w: w.gateway("jwt"), "/shop/order", short=True),
+    Variant("gateway-api-key", "the same with an API key", lambda w: w.gateway("api-key"), "/shop/order"),
     Variant("go-tuned", "Go agent, rueidis, tuned", lambda w: w.peer_agent("rueidis", GO_TUNED), short=True),
     Variant("go-redis", "Go agent, go-redis", lambda w: w.peer_agent("go-redis")),
     Variant("nginx", "nginx + Lua", World.nginx, short=True),

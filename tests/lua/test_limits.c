@@ -343,6 +343,36 @@ static void consumption_follows_the_name(void **state)
     assert_int_equal(gate_claim(g), 'L');
 }
 
+/* One bucket alone takes a shorter way: another's cell is not its own, a shadow and what is only counted go the longer one. */
+static void one_alone(void **state)
+{
+    struct gate *g = *state;
+    struct plan_limit all[3];
+    only_limits(g);
+    gate_limit(g, 6, 60, 1);
+    gate_limit(g, 2, 60, 1);
+    memcpy(all, g->plan.limits, sizeof all);
+    have(g, all, "a");
+    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(gate_claim(g), 'G');
+    have(g, all, "b");
+    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(remaining(g, 0), 1);
+    have(g, all, "ab");
+    assert_int_equal(gate_claim(g), 'G'); /* a 3, b 2 */
+    expect_left(g, 3, 0);
+    redis_server_do(&g->redis, "FLUSHALL");
+    have(g, all, "a");
+    g->plan.count_only = true;
+    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(remaining(g, 0), 6);
+    assert_true(tat_of(g, 0, 0) < 0);
+    g->plan.count_only = false;
+    g->policy.limits[0].shadow = true;
+    assert_int_equal(gate_claim(g), 'G');
+    assert_int_equal(remaining(g, 0), 5);
+}
+
 /* What others have left in a group is bounded: so many cells, none that is over, none of a time that no limit has. */
 static void others_are_bounded(void **state)
 {
@@ -430,6 +460,7 @@ int main(void)
         T(broken_values),
         T(shorter_group),
         T(consumption_follows_the_name),
+        T(one_alone),
         T(others_are_bounded),
         T(never_passes),
         T(exactly_the_budget),

@@ -92,6 +92,25 @@ static void until_the_moment(void **state)
     assert_int_equal(gate_claim_at(g, T + 10 * SECOND), 'G');
 }
 
+/* What another agent gives back of a lent limit can be had at once: its refusal is believed for 100 ms. One that did not refuse
+ * is known for as long as any. */
+static void a_lent_limit_is_not_believed_for_long(void **state)
+{
+    struct gate *g = *state;
+    struct outcome o;
+    only_limits(g);
+    gate_limit(g, 1, 10, 1);
+    gate_limit(g, 1, 10, 2);
+    g->policy.limits[0].pace.lent = 1;
+    assert_int_equal(claim_and_learn(g, T), 'G');
+    assert_int_equal(claim_and_learn(g, T), 'L');
+    assert_true(refuses(g, T + 99000, &o));
+    assert_false(refuses(g, T + 101000, &o));
+    g->plan.limits[0].cost = 0;
+    assert_int_equal(claim_and_learn(g, T + SECOND), 'L');
+    assert_true(refuses(g, T + 5 * SECOND, &o));
+}
+
 /* Another cost, another tier of the same bucket: its own moment. */
 static void each_cost_has_its_moment(void **state)
 {
@@ -440,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(until_the_moment, begin, end),
+        cmocka_unit_test_setup_teardown(a_lent_limit_is_not_believed_for_long, begin, end),
         cmocka_unit_test_setup_teardown(each_cost_has_its_moment, begin, end),
         cmocka_unit_test_setup_teardown(the_wait_is_the_gates, begin, end),
         cmocka_unit_test_setup_teardown(a_window_is_asked_after_a_grant, begin, end),

@@ -51,7 +51,7 @@ void redis_fixture_connect(struct redis_fixture *f)
 {
     static const struct redis_events events = {on_ready, on_lost};
     ev_now_update(f->loop);
-    f->redis = redis_new(f->loop, f->config, &events, f, &f->metrics);
+    f->redis = redis_new(f->loop, &f->config->redis, &events, f, &f->metrics);
     assert_non_null(f->redis);
 }
 

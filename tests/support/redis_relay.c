@@ -71,7 +71,7 @@ void relay_start(struct room *w)
     ev_io_init(&relay.door, on_accept, fd, EV_READ);
     ev_io_start(w->redis.loop, &relay.door);
     strcpy(w->redis.config->redis.address, relay.address);
-    redis_reconfigure(w->redis.redis, w->redis.config);
+    redis_reconfigure(w->redis.redis, &w->redis.config->redis);
     redis_fixture_until_ready(&w->redis, 2);
 }
 

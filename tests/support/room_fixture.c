@@ -55,6 +55,27 @@ static const char base[] =
     "  { name = \"seats\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; inflight = "
     "\"lease\"; lock = \"30s\"; };\n"
     "    limits = ( { name = \"seat\"; concurrent = 1; key = \"seat\"; } ); },\n"
+    "  { name = \"pages\"; cache = { ttl = \"30s\"; stale_if_error = \"1h\"; stale_while_revalidate = "
+    "\"1h\"; vary = [ "
+    "\"accept\",\n"
+    "      \"accept-encoding\" ]; tags = \"Surrogate-Key\"; fill = \"1s\"; not_storable = \"1s\"; }; },\n"
+    "  { name = \"mine\"; cache = { per = \"principal\"; principal = \"user\"; query = [ \"page\" ]; }; },\n"
+    "  { name = \"metered\"; cache = { ttl = \"30s\"; };\n"
+    "    limits = ( { name = \"few\"; rate = \"3/hour\"; key = \"ip\"; } ); },\n"
+    "  { name = \"lenient\"; cache = { ttl = \"30s\"; };\n"
+    "    limits = ( { name = \"free\"; rate = \"3/hour\"; key = \"global\"; fail_open = true; } ); },\n"
+    "  { name = \"lent\"; limits = ( { name = \"pool\"; rate = \"100/hour\"; key = \"policy\"; lease = 20; } "
+    "); },\n"
+    "  { name = \"lent-open\"; limits = ( { name = \"pool\"; rate = \"100/hour\"; key = \"policy\"; lease = "
+    "20; fail_open = true; } ); },\n"
+    "  { name = \"lent-key\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; inflight = "
+    "\"lease\"; lock = \"30s\"; required = true; };\n"
+    "    limits = ( { name = \"few\"; rate = \"9/hour\"; key = \"ip\"; }, { name = \"pool\"; rate = "
+    "\"100/hour\"; key = \"ip\"; lease = 20; },\n"
+    "      { name = \"every\"; rate = \"90/hour\"; key = \"ip\"; lease = 20; charge = \"all\"; } ); },\n"
+    "  { name = \"lent-sole\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; inflight = "
+    "\"lease\"; lock = \"30s\"; required = true; };\n"
+    "    limits = ( { name = \"pool\"; rate = \"100/hour\"; key = \"policy\"; lease = 20; } ); },\n"
     "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; };\n"
     "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
@@ -73,11 +94,14 @@ struct config *room_config(struct room *r, const char *more)
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fprintf(f, base, r->redis.server.socket, more);
+    if (!strstr(more, "cache = "))
+        fprintf(f, "cache = { deadline = \"400ms\"; };\n"); /* sanitizers, and several tests at a time */
     fclose(f);
     struct config *c = conffile_read(path, fail_config, NULL);
     unlink(path);
     assert_non_null(c);
     limit_counts_attach(&r->limits, c);
+    cache_counts_attach(&r->caches, c);
     return c;
 }
 
@@ -113,6 +137,7 @@ void room_start(struct room *r, const char *more)
     config_drop(r->redis.config);
     r->redis.config = room_config(r, more);
     r->redis.metrics.limits = &r->limits;
+    r->redis.metrics.caches = &r->caches;
     log_setup(LOG_TEXT, LOG_ERROR);
     r->redis.on_ready = on_ready;
     redis_fixture_connect(&r->redis);
@@ -126,15 +151,18 @@ void room_start(struct room *r, const char *more)
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
     static const struct replay_health health = {is_well, NULL};
     g->parking = parking_new(g->loop, g->redis, c, g->metrics);
+    g->cache = cache_new(g->loop, g->redis, g->parking, c, g->metrics);
+    g->loans = loans_new(g->loop, g->redis, g->guard, c, g->metrics);
     g->shield = shield_new(c, g->metrics);
     g->sharing = sharing_new(c, g->metrics);
     g->sealer = sealer_new(g->loop, c, g->metrics);
     g->replay = replay_new(g->loop, listen_on(r->replay_address, r->redis.server.dir, "replay"), g->redis,
                            g->sealer, c, g->metrics, &health);
+    replay_set_cache(g->replay, g->cache);
     int fd = listen_on(r->address, r->redis.server.dir, "spop");
     r->sessions = sessions_new(g, &fd, 1);
-    assert_true(g->guard && g->acks && g->completion && g->inflight && g->parking && g->shield &&
-                g->sharing && g->sealer && g->replay && r->sessions);
+    assert_true(g->guard && g->acks && g->completion && g->inflight && g->parking && g->cache && g->loans &&
+                g->shield && g->sharing && g->sealer && g->replay && r->sessions);
     completion_set_acks(g->completion, g->acks);
     inflight_set_acks(g->inflight, g->acks);
     redis_fixture_until_ready(&r->redis, 1);
@@ -150,6 +178,8 @@ void room_stop(struct room *r)
     inflight_free(r->gate.inflight);
     redis_free(r->gate.redis);
     r->redis.redis = NULL;
+    cache_free(r->gate.cache);
+    loans_free(r->gate.loans);
     parking_free(r->gate.parking);
     guard_free(r->gate.guard);
     completion_free(r->gate.completion);
@@ -185,19 +215,26 @@ static void request(struct peer *p, uint64_t stream, const char *message, const 
     peer_str(p, "key", key);
     peer_int(p, "keys", 1);
     peer_int(p, "content_length", content_length);
-    peer_end(p);
+}
+
+void room_begin(struct peer *p, uint64_t stream, const char *message, const char *policy, const char *key,
+                const char *rid, int64_t content_length)
+{
+    request(p, stream, message, policy, key, rid, NULL, content_length);
 }
 
 void room_request_of(struct peer *p, uint64_t stream, const char *message, const char *policy,
                      const char *key, const char *rid, int64_t content_length)
 {
-    request(p, stream, message, policy, key, rid, NULL, content_length);
+    room_begin(p, stream, message, policy, key, rid, content_length);
+    peer_end(p);
 }
 
 void room_again(struct peer *p, uint64_t stream, const char *message, const char *key, const char *rid,
                 const char *lost)
 {
     request(p, stream, message, "payments", key, rid, lost, 10);
+    peer_end(p);
     peer_send(p);
 }
 

@@ -8,7 +8,10 @@
  * Policies: payments (release), held (hold), both (a key and a limit), each (a key, limits of each kind), quotes (a
  * limit only), slots (one in flight; only a PUT has a key), waits (a duplicate waits for 1 s; two in an hour, four with those that wait; fails
  * open), patient (the same without limits), costly (a key; three in an hour, by the argument cost),
- * seats (a key; one in flight for each argument seat). None asks for a poller. */
+ * lent, lent-open (100 an hour, lent in loans of 20), lent-key (a key; nine in an hour, and two limits that are lent, one counts all), lent-sole (a
+ * key, and one that is lent),
+ * seats (a key; one in flight for each argument seat). None asks for a poller. Caches: pages (public, stale for an hour, tags), mine (for
+ * each user; only the parameter page counts), metered (three in an hour), lenient (the same, fails open). */
 #ifndef ROOM_FIXTURE_H
 #define ROOM_FIXTURE_H
 
@@ -23,6 +26,7 @@ struct room {
     struct redis_fixture redis; /* server, loop, config, metrics, adapter */
     struct gate gate;
     struct limit_counts limits; /* by policy and limit */
+    struct cache_counts caches; /* by policy */
     struct sessions *sessions;
     char address[128];        /* of the sessions' listener, as in a configuration */
     char replay_address[128]; /* of the replay listener */
@@ -40,7 +44,10 @@ void room_stop(struct room *r);
 void room_dial(struct room *r, struct peer *p);
 /* A request as HAProxy's once-request says it; sent. */
 void room_request(struct peer *p, uint64_t stream, const char *policy, const char *key, const char *rid);
-/* The same, made and not yet sent; a length that another payload would have. */
+/* The same up to its arguments: more of them may follow, then peer_end(). content_length: what another payload would have. */
+void room_begin(struct peer *p, uint64_t stream, const char *message, const char *policy, const char *key,
+                const char *rid, int64_t content_length);
+/* The same, made and not yet sent. */
 void room_request_of(struct peer *p, uint64_t stream, const char *message, const char *policy,
                      const char *key, const char *rid, int64_t content_length);
 /* Asked again, by policy payments, since the connection was lost with the message of rid `lost`; sent. */

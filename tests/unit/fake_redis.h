@@ -112,11 +112,11 @@ static void fake_reply(struct ev_loop *loop, ev_timer *t, int revents)
     free(c);
 }
 
-struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp deadline,
+struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp within,
                                 redis_reply_fn *fn, void *arg)
 {
     (void)r;
-    (void)deadline;
+    (void)within;
     if (fake.down)
         return NULL;
     struct redis_call *c = calloc(1, sizeof *c);
@@ -145,6 +145,12 @@ uint64_t redis_contact_us(const struct redis *r)
 {
     (void)r;
     return fake.down ? 0 : 1;
+}
+
+uint64_t redis_contact_at(const struct redis *r, double moment)
+{
+    (void)moment;
+    return redis_contact_us(r);
 }
 
 struct completion_ticket {
@@ -183,8 +189,8 @@ void completion_forget(struct completion_ticket *k)
     free(k);
 }
 
-struct redis *redis_new(struct ev_loop *loop, const struct config *c, const struct redis_events *events,
-                        void *arg, struct metrics *metrics)
+struct redis *redis_new(struct ev_loop *loop, const struct redis_settings *c,
+                        const struct redis_events *events, void *arg, struct metrics *metrics)
 {
     (void)loop;
     (void)c;
@@ -194,7 +200,7 @@ struct redis *redis_new(struct ev_loop *loop, const struct config *c, const stru
     return NULL;
 }
 
-void redis_reconfigure(struct redis *r, const struct config *c)
+void redis_reconfigure(struct redis *r, const struct redis_settings *c)
 {
     (void)r;
     (void)c;
@@ -209,6 +215,12 @@ uint64_t redis_clock_us(const struct redis *r)
 {
     (void)r;
     return 0;
+}
+
+uint64_t redis_clock_at(const struct redis *r, double moment)
+{
+    (void)moment;
+    return redis_clock_us(r);
 }
 
 void redis_saw_clock(struct redis *r, uint64_t us)

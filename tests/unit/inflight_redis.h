@@ -36,7 +36,7 @@ static inline int setup_stopped(void **state)
     redis_server_load(&server);
     redis_socket = server.socket;
     world_open();
-    redis = redis_new(loop, config, &events, NULL, &metrics);
+    redis = redis_new(loop, &config->redis, &events, NULL, &metrics);
     completion = completion_new(loop, redis, config, &metrics);
     loop_until(loop, redis_ready(redis), 2);
     book_open(&book, &server);

@@ -214,7 +214,7 @@ static inline void reconfigure(void (*change)(struct config *))
     struct config *c = make_config(30);
     change(c);
     inflight_reconfigure(agent, c);
-    redis_reconfigure(redis, c);
+    redis_reconfigure(redis, &c->redis);
     completion_reconfigure(completion, c);
     config_drop(config);
     config = c;

@@ -115,6 +115,7 @@ static void asked_wrongly(void **state)
     ask("GET /v1/record?policy=payments", 400, "say policy and key, or id");
     ask("GET /v1/record?key=a", 400, "without its policy");
     ask("GET /v1/record?policy=other&key=a", 400, "no such policy");
+    ask("GET /v1/record?id=order-1", 400, "a key wants its policy");
     ask("GET /v1/record?policy=payments&principal=alice&key=a", 400, "nobody");
     ask("GET /v1/record?id=0", 400, "an id is");
     ask("GET /v1/record?policy=payments&key=%0a", 400, "no client");
@@ -160,6 +161,8 @@ static const struct {
     {"POST /v1/record",  {"id", "policy", "principal", "key", "host", "path", "word", "force"} },
     {"POST /v1/record",  {"id", "policy", "principal", "key", "host", "path", "word", "status"}},
     {"POST /v1/purge",   {"policy", "principal", "all", "cursor"}                              },
+    {"GET /v1/cache",    {"url", "policy", "principal", "header"}                              },
+    {"POST /v1/cache",   {"url", "tag", "prefix", "policy", "all"}                             },
     {"POST /v1/go",      {NULL}                                                                },
 };
 
@@ -173,8 +176,9 @@ static bool is_one_of(const char *const *names, const char *name)
 /* None is passed over: empty ones, unknown ones, those of other routes, those that are there twice. */
 static void no_argument_is_passed_over(void **state)
 {
-    static const char *const all[] = {"id",     "policy", "principal", "key",   "host",   "path", "state",
-                                      "cursor", "body",   "word",      "force", "status", "all"};
+    static const char *const all[] = {"id",    "policy", "principal", "key",    "host",  "path",
+                                      "state", "cursor", "body",      "word",   "force", "status",
+                                      "all",   "url",    "tag",       "prefix", "header"};
     static const char *const empty[] = {"=", "", "=%00", "=a%00b"};
     char line[300], why[100];
     struct record_id kept = plant_done("k");

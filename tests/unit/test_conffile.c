@@ -183,7 +183,7 @@ static void test_example(void **state)
     struct config *c = load(text, &t);
     if (!c)
         fail_msg("%s", t.text);
-    assert_int_equal(c->npolicies, 5);
+    assert_int_equal(c->npolicies, 6);
     config_drop(c);
 }
 
@@ -238,7 +238,8 @@ static void test_unknown_names(void **state)
     BAD(GOOD "reids = { };\n", "3: unknown option 'reids': did you mean 'redis'?");
     BAD(GOOD "level = \"info\";\n",
         "3: unknown option 'level': known here: log, spop, replay, http, admin, notices, traffic, redis, "
-        "breaker, problems, inflight, completion, wait, shield, stop, crash, haproxy, policies\n");
+        "cache, breaker, problems, inflight, completion, wait, shield, loans, stop, crash, haproxy, "
+        "policies\n");
     BAD(HAPROXY POLICY(" locks = \"30s\";"),
         "4: policy 'p': unknown option 'idempotency.locks': did you mean 'lock'?");
     BAD("policies = ( {\n name = \"p\"; limit = ( ); } );\n",
@@ -570,6 +571,38 @@ static void test_limits_of_each_kind(void **state)
     config_drop(c);
 }
 
+/* Tokens of one loan: of the limit's own rate, and of its tier's. */
+static void assert_lent(const char *text, uint32_t own, uint32_t tier)
+{
+    char file[512];
+    snprintf(file, sizeof file,
+             IN_LIMIT("%s tier = \"plan\"; tiers = ( { name = \"gold\"; rate = \"3200/min\"; } );"), text);
+    struct config *c = good(file);
+    assert_int_equal(c->policies[0].limits[0].pace.lent, own);
+    assert_int_equal(c->policies[0].limits[0].tiers[0].pace.lent, tier);
+    config_drop(c);
+}
+
+static void test_lent_limits(void **state)
+{
+    (void)state;
+    assert_lent("rate = \"1000/min\";", 0, 0);
+    assert_lent("rate = \"1000/min\"; lease = \"off\";", 0, 0);
+    assert_lent("rate = \"63/min\"; lease = \"auto\";", 0, 200);
+    assert_lent("rate = \"64/min\"; lease = \"auto\";", 4, 200);
+    assert_lent("rate = \"1000/min\"; burst = 63; lease = \"auto\";", 0, 200);
+    assert_lent("rate = \"1000/min\"; lease = 50;", 50, 50);
+    assert_lent("rate = \"1000/min\"; lease = 2000;", 500, 1600);
+    assert_lent("rate = \"1000/min\"; burst = 1; lease = 50;", 0, 50);
+    assert_lent("rate = \"1000/min\"; lease = 50; shadow = true;", 0, 0);
+    config_drop(good(IN_LIMIT("rate = \"100/s\"; algorithm = \"sliding-window\"; lease = \"auto\";")));
+    BAD(IN_LIMIT("rate = \"100/s\"; algorithm = \"sliding-window\";\n lease = 10;"),
+        "3: policy 'p': limit 'l': option 'lease': a sliding window cannot be lent");
+    BAD(HAPROXY SLOTS("", " concurrent = 1; lease = \"auto\";"),
+        "3: policy 'p': limit 'l': option 'lease': belongs to a rate");
+    BAD(IN_LIMIT("rate = \"100/s\"; lease = 0;"), "2: policy 'p': limit 'l': option 'lease': value '0'");
+}
+
 static void test_limits_that_cannot_be(void **state)
 {
     (void)state;
@@ -816,6 +849,7 @@ int main(void)
         cmocka_unit_test(test_rules_between_values),
         cmocka_unit_test(test_a_limit_comes_back),
         cmocka_unit_test(test_limits_of_each_kind),
+        cmocka_unit_test(test_lent_limits),
         cmocka_unit_test(test_limits_that_cannot_be),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_secret_file),

@@ -130,6 +130,7 @@ static void put_request(struct wire *s)
     put_int(s, "content_length", SPOP_INT64, 1001);
     put_int(s, "head_len", SPOP_INT64, 300);
     put_ip(s, "src", SPOP_IPV4, "\xc0\x00\x02\x07");
+    put_text(s, "correlation", "c-1");
 }
 
 static void assert_request(const struct request_facts *f)
@@ -145,6 +146,7 @@ static void assert_request(const struct request_facts *f)
     assert_text(f->path, "/payments");
     assert_text(f->query, "a=1");
     assert_text(f->type, "application/json");
+    assert_text(f->correlation, "c-1");
     assert_text(f->key, "k1");
     assert_int_equal(f->key2.len, 3);
     assert_memory_equal(f->key2.ptr, "k\0z", 3);
@@ -174,6 +176,18 @@ static void test_request_whole(void **state)
 }
 
 /* The order is HAProxy's configuration's; `err` belongs to the message refused only. */
+/* What the shipped lines carry is said to have to be there; what a site may add is not. */
+static void test_wanted(void **state)
+{
+    const char *name;
+    (void)state;
+    assert_string_equal(facts_argument(MESSAGE_RESPONSE, 0), "token");
+    assert_string_equal(facts_argument(MESSAGE_RESPONSE, 7), "waited");
+    assert_null(facts_argument(MESSAGE_RESPONSE, 8));
+    for (unsigned i = 0; (name = facts_argument(MESSAGE_REFUSED, i)); i++)
+        assert_string_not_equal(name, "correlation");
+}
+
 static void test_refused_and_order(void **state)
 {
     struct wire s;
@@ -431,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_say),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_request_whole),
+        cmocka_unit_test(test_wanted),
         cmocka_unit_test(test_refused_and_order),
         cmocka_unit_test(test_missing),
         cmocka_unit_test(test_wrong_types),

@@ -42,7 +42,7 @@ static int setup(void **state)
     w.config = config_new();
     strcpy(w.config->redis.address, "unix@/nonexistent/redis");
     w.gate = (struct gate){.loop = w.loop, .config = w.config, .metrics = &w.metrics};
-    w.gate.redis = redis_new(w.loop, w.config, &events, NULL, &w.metrics);
+    w.gate.redis = redis_new(w.loop, &w.config->redis, &events, NULL, &w.metrics);
     w.gate.completion = completion_new(w.loop, w.gate.redis, w.config, &w.metrics);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);

@@ -90,7 +90,7 @@ static int setup(void **state)
         return -1;
     backend = open_backend();
     make_config();
-    redis = redis_new(loop, config, &events, NULL, &metrics);
+    redis = redis_new(loop, &config->redis, &events, NULL, &metrics);
     completion = completion_new(loop, redis, config, &metrics);
     agent = inflight_new(loop, redis, completion, config, &metrics);
     for (unsigned i = 0; i < 100 && !(redis_ready(redis) && metrics.value[METRIC_POLLER]); i++)

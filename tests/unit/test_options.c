@@ -14,9 +14,11 @@
 #include "domain/units.h"
 
 /* Room for the largest struct that a table speaks of. */
+enum { BLANK = sizeof(struct config) + sizeof(struct policy) };
+
 static void *blank(void)
 {
-    void *base = calloc(1, sizeof(struct config));
+    void *base = calloc(1, BLANK);
     assert_non_null(base);
     return base;
 }
@@ -34,12 +36,12 @@ static void refused(const struct option *o, void *base, const char *value)
     char wanted[512];
     char err[512] = "";
     void *before = blank();
-    memcpy(before, base, sizeof(struct config));
+    memcpy(before, base, BLANK);
     option_wanted(o, wanted, sizeof wanted);
     if (option_set(o, base, value, err, sizeof err) == 0)
         fail_msg("option %s takes '%s'", o->path, value);
     assert_non_null(strstr(err, wanted));
-    assert_memory_equal(before, base, sizeof(struct config));
+    assert_memory_equal(before, base, BLANK);
     free(before);
 }
 
@@ -145,6 +147,28 @@ static void try_words(const struct option *o, void *base)
     refused(o, base, "");
 }
 
+static void try_lease(const struct option *o, void *base)
+{
+    static const struct {
+        const char *value;
+        uint32_t tokens;
+    } good[] = {
+        {"off",     LEASE_OFF },
+        {"auto",    LEASE_AUTO},
+        {"1",       1         },
+        {"1000000", 1000000   }
+    };
+    static const char *const bad[] = {"", "0", "1000001", "on", "1k", "-1", "auto "};
+    for (unsigned i = 0; i < sizeof good / sizeof *good; i++) {
+        uint32_t got;
+        assert_int_equal(set(o, base, good[i].value), 0);
+        memcpy(&got, (char *)base + o->offset, sizeof got);
+        assert_int_equal(got, good[i].tokens);
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        refused(o, base, bad[i]);
+}
+
 static void try_option(const struct option *o, void *base)
 {
     try_range(o, base);
@@ -157,6 +181,7 @@ static void try_option(const struct option *o, void *base)
     case OPT_SERVER:
     case OPT_DATAGRAM: try_text(o, base, "unix@/", 5 + 107); break;
     case OPT_ENUM: try_words(o, base); break;
+    case OPT_LEASE: try_lease(o, base); break;
     case OPT_HEADERS: try_list(o, base, "x-a", CONFIG_DROP_MAX); break;
     case OPT_FIELDS: try_list(o, base, "a.b", CONFIG_DROP_MAX); break;
     case OPT_LISTEN: try_list(o, base, "127.0.0.1:1", CONFIG_LISTEN_MAX); break;
@@ -254,9 +279,10 @@ static void test_headers_never_stored(void **state)
     static const char *const never[] = {"set-cookie",  "date",         "age",          "www-authenticate",
                                         "ratelimit*",  "x-ratelimit*", "x-request-id", "request-id",
                                         "traceparent", "tracestate",   "x-b3-*",       "x-correlation-id"};
-    struct config *c = config_new();
+    struct config *c = blank();
     const struct option *o = option_find(option_table_of(""), "replay.drop");
     (void)state;
+    option_defaults(option_table_of(""), c);
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         assert_true(dropped(c, never[i]));
     assert_false(dropped(c, "location"));
@@ -270,7 +296,7 @@ static void test_headers_never_stored(void **state)
     refused(o, c, "set cookie");
     assert_int_equal(set(o, c, ""), 0);
     assert_int_equal(c->replay.drop.n, 0);
-    config_drop(c);
+    free(c);
 }
 
 static void test_bool(void **state)
@@ -548,7 +574,7 @@ static void test_hints(void **state)
     hint_is("", "haporxy", "did you mean 'haproxy'?");
     hint_is("policies", "limit", "did you mean 'limits'?");
     hint_is("policies", "idempotence", "did you mean 'idempotency'?");
-    hint_is("policies", "x", "known here: name, lease, idempotency, limits");
+    hint_is("policies", "x", "known here: name, lease, idempotency, cache, limits");
     hint_is("policies.limits", "bursts", "did you mean 'burst'?");
     hint_is("", "log.colour", "known here: format, level");
     hint_is("haproxy", "", "known here: socket");

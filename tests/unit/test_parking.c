@@ -364,7 +364,7 @@ static void the_documented_user(void **state)
                     "+psubscribe +ping");
     strcpy(w.config->redis.username, "waiter");
     strcpy(w.config->redis.password, "open-sesame");
-    redis_reconfigure(w.redis, w.config);
+    redis_reconfigure(w.redis, &w.config->redis);
     redis_fixture_until_ready(&w, 2);
     assert_true(come(&guests[0], &id, print, LONG));
     until_open();

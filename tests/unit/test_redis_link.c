@@ -44,7 +44,7 @@ static struct redis_call *incr(double deadline, struct seen *s)
 {
     static const char out[] = "*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n";
     *s = (struct seen){0};
-    return redis_submit(f.redis, out, sizeof out - 1, deadline > 0 ? ev_time() + deadline : 0, see, s);
+    return redis_submit(f.redis, out, sizeof out - 1, deadline, see, s);
 }
 
 /* What is logged goes to a file. */
@@ -200,6 +200,27 @@ static void settings(void **state)
     assert_int_equal(count_of("wanted=\"appendonly yes\" is=0"), 2);
 }
 
+/* Cached answers beside locks: where they can fill it that is told; a Redis of their own may evict. */
+static void settings_with_a_cache(void **state)
+{
+    (void)state;
+    redis_server_do(&f.server, "CONFIG SET maxmemory 100mb");
+    f.config->redis.holds = REDIS_HOLDS_RECORDS | REDIS_HOLDS_ANSWERS;
+    capture();
+    redis_fixture_connect(&f);
+    redis_fixture_until_ready(&f, 1);
+    captured();
+    assert_int_equal(count_of("wanted=\"a cache.redis of its own\" is=104857600"), 1);
+    redis_server_do(&f.server, "CONFIG SET maxmemory-policy allkeys-lru");
+    f.config->redis.holds = REDIS_HOLDS_ANSWERS;
+    capture();
+    redis_reconfigure(f.redis, &f.config->redis);
+    redis_server_int(&f.server, "CLIENT KILL TYPE normal");
+    redis_fixture_until_ready(&f, 2);
+    captured();
+    assert_int_equal(count_of("redis-setting"), 0);
+}
+
 /* Wrong, then right; the server's own text is logged, once, the password never. */
 static void password(void **state)
 {
@@ -216,7 +237,7 @@ static void password(void **state)
     assert_int_equal(count_of("WRONGPASS"), 1);
     assert_int_equal(count_of("hunter2"), 0);
     strcpy(f.config->redis.password, "open-sesame");
-    redis_reconfigure(f.redis, f.config);
+    redis_reconfigure(f.redis, &f.config->redis);
     redis_fixture_until_ready(&f, 1);
     assert_int_equal(f.lost, 0);
 }
@@ -247,7 +268,7 @@ static void user(void **state)
     redis_fixture_connect(&f);
     redis_fixture_until_ready(&f, 1);
     strcpy(f.config->redis.username, "blind");
-    redis_reconfigure(f.redis, f.config);
+    redis_reconfigure(f.redis, &f.config->redis);
     redis_fixture_until_ready(&f, 2);
     captured();
     assert_int_equal(count_of("is=volatile-ttl"), 1);
@@ -473,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(ready),
         CASE(settings),
+        CASE(settings_with_a_cache),
         CASE(password),
         CASE(password_missing),
         CASE(user),

@@ -94,7 +94,8 @@ static void table_of_scripts(void **state)
         assert_int_equal(strlen(scripts[i].sha), 40);
         assert_int_equal(strlen(scripts[i].text), scripts[i].len);
         bool shebang = strncmp(scripts[i].text, "#!lua flags=allow-oom\n", 22) == 0;
-        assert_int_equal(shebang, i != SCRIPT_CLAIM && i != SCRIPT_SELFTEST && i != SCRIPT_LOOK);
+        assert_int_equal(shebang, i != SCRIPT_CLAIM && i != SCRIPT_SELFTEST && i != SCRIPT_LOOK &&
+                                      i != SCRIPT_LEASE && i != SCRIPT_FILLED && i != SCRIPT_LEND);
     }
     assert_string_equal(scripts[SCRIPT_RELEASE_RID].name, "release_rid");
 }

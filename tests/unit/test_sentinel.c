@@ -65,7 +65,7 @@ static void connect_to(const char *user, const char *password)
     strcpy(config->redis.sentinel_username, user);
     strcpy(config->redis.sentinel_password, password);
     ev_now_update(loop);
-    redis = redis_new(loop, config, &events, NULL, &metrics);
+    redis = redis_new(loop, &config->redis, &events, NULL, &metrics);
     assert_non_null(redis);
 }
 
@@ -231,7 +231,7 @@ static void credentials(void **state)
     assert_int_equal(ready, 0);
     assert_int_equal(metrics.value[METRIC_SENTINELS_UP], 0);
     strcpy(config->redis.sentinel_password, "look");
-    redis_reconfigure(redis, config);
+    redis_reconfigure(redis, &config->redis);
     loop_until(loop, ready == 1, 5);
     loop_until(loop, metrics.value[METRIC_SENTINELS_UP] == 3, 5);
     incr_is(1);
@@ -245,24 +245,24 @@ static void reload(void **state)
     static const struct redis_events events = {on_ready, on_lost};
     (void)state;
     snprintf(config->redis.address, sizeof config->redis.address, "127.0.0.1:%d", f.redis_port[0]);
-    redis = redis_new(loop, config, &events, NULL, &metrics);
+    redis = redis_new(loop, &config->redis, &events, NULL, &metrics);
     loop_until(loop, ready == 1, 5);
     config->redis.sentinels.n = 1;
     snprintf(config->redis.sentinels.item[0], sizeof config->redis.sentinels.item[0], "127.0.0.1:%d",
              f.sentinel_port[0]);
     strcpy(config->redis.sentinel_name, "once");
-    redis_reconfigure(redis, config);
+    redis_reconfigure(redis, &config->redis);
     loop_until(loop, ready == 2, 5);
-    redis_reconfigure(redis, config);
+    redis_reconfigure(redis, &config->redis);
     assert_true(redis_ready(redis)); /* nothing has changed */
     config->redis.sentinels.n = 0;
     snprintf(config->redis.address, sizeof config->redis.address, "localhost:%d", f.redis_port[1]);
-    redis_reconfigure(redis, config);
+    redis_reconfigure(redis, &config->redis);
     loop_run(loop, 0.5);
     assert_false(redis_ready(redis)); /* a replica, and nobody else to ask */
     assert_true(metrics.value[METRIC_REDIS_NOT_PRIMARY] >= 1);
     snprintf(config->redis.address, sizeof config->redis.address, "localhost:%d", f.redis_port[0]);
-    redis_reconfigure(redis, config);
+    redis_reconfigure(redis, &config->redis);
     loop_until(loop, ready == 3, 5);
     assert_int_equal(metrics.value[METRIC_SENTINELS_UP], 0);
 }

@@ -156,7 +156,7 @@ static int end(void **state)
 
 static void start(void)
 {
-    sentinel = sentinel_new(loop, config, on_primary, NULL, &metrics);
+    sentinel = sentinel_new(loop, &config->redis, on_primary, NULL, &metrics);
     assert_non_null(sentinel);
 }
 
@@ -393,7 +393,7 @@ static void free_it(void *arg, const char *address)
 static void freed_inside(void **state)
 {
     (void)state;
-    sentinel = sentinel_new(loop, config, free_it, NULL, &metrics);
+    sentinel = sentinel_new(loop, &config->redis, free_it, NULL, &metrics);
     loop_until(loop, named == 1, 5);
     loop_run(loop, 0.2);
     assert_null(sentinel);

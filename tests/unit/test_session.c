@@ -60,7 +60,7 @@ static int setup(void **state)
     p->limits[0].pace.capacity = 6e8;
     r->gate = (struct gate){.loop = r->loop, .config = r->config, .metrics = &r->metrics};
     static const struct redis_events events;
-    r->gate.redis = redis_new(r->loop, r->config, &events, NULL, &r->metrics);
+    r->gate.redis = redis_new(r->loop, &r->config->redis, &events, NULL, &r->metrics);
     r->gate.guard = guard_new(r->loop, r->gate.redis, r->config, &r->metrics);
     r->gate.completion = completion_new(r->loop, r->gate.redis, r->config, &r->metrics);
     r->gate.shield = shield_new(r->config, &r->metrics);

@@ -112,7 +112,8 @@ static void test_counts(void **state)
     count(HEAD "GET /r s 2 257 16384 jwt good -");
     count(HEAD "GET /r s 30001 5 2000000 - - -");
     count("once/1 - -- 3 299 p GET /r s 0 0 0 - - -");
-    assert_written("spoa_once_traffic_requests_total" ROW "} 4\n", true);
+    assert_written("spoa_once_traffic_requests_total" ROW ",code=\"200\"} 3\n", true);
+    assert_written("spoa_once_traffic_requests_total" ROW ",code=\"299\"} 1\n", true);
     assert_written("spoa_once_traffic_duration_seconds_bucket" ROW ",le=\"0.001\"} 2\n", true);
     assert_written("spoa_once_traffic_duration_seconds_bucket" ROW ",le=\"0.002\"} 3\n", true);
     assert_written("spoa_once_traffic_duration_seconds_bucket" ROW ",le=\"30\"} 3\n", true);
@@ -138,15 +139,42 @@ static void test_rows(void **state)
     count("once/1 - CH -1 -1 p GET /r s 1 1 1 - - -");
     count("once/1 - -- 1 200 p HEAD /r s 1 1 1 - - -");
     count("once/1 - -- 1 200 p GET /r s2 1 1 1 - - -");
-    assert_written("requests_total{method=\"other\",route=\"-\",service=\"-\",status=\"4xx\"} 2\n", true);
-    assert_written("requests_total{method=\"GET\",route=\"/r\",service=\"s\",status=\"5xx\"} 2\n", true);
-    assert_written("requests_total{method=\"GET\",route=\"/r\",service=\"s\",status=\"none\"} 1\n", true);
-    assert_written("requests_total{method=\"HEAD\",route=\"/r\",service=\"s\",status=\"2xx\"} 1\n", true);
-    assert_written("requests_total{method=\"GET\",route=\"/r\",service=\"s2\",status=\"2xx\"} 1\n", true);
+    assert_written(
+        "requests_total{method=\"other\",route=\"-\",service=\"-\",status=\"4xx\",code=\"404\"} 1\n", true);
+    assert_written(
+        "requests_total{method=\"GET\",route=\"/r\",service=\"s\",status=\"5xx\",code=\"503\"} 2\n", true);
+    assert_written(
+        "requests_total{method=\"GET\",route=\"/r\",service=\"s\",status=\"none\",code=\"none\"} 1\n", true);
+    assert_written(
+        "requests_total{method=\"HEAD\",route=\"/r\",service=\"s\",status=\"2xx\",code=\"200\"} 1\n", true);
+    assert_written(
+        "requests_total{method=\"GET\",route=\"/r\",service=\"s2\",status=\"2xx\",code=\"200\"} 1\n", true);
     assert_written("errors_total{service=\"-\",kind=\"no-such-path\"} 2\n", true);
     assert_written("errors_total{service=\"s\",kind=\"SC\"} 1\n", true);
     assert_written("errors_total{service=\"s\",kind=\"breaker-open\"} 1\n", true);
     assert_written("errors_total{service=\"s\",kind=\"CH\"} 1\n", true);
+}
+
+/* A row has room for so many statuses of its class; what is no status of a class is none. */
+static void test_codes(void **state)
+{
+    (void)state;
+    char line[200];
+    for (unsigned i = 0; i < TRAFFIC_CODES; i++) {
+        snprintf(line, sizeof line, "once/1 - -- 3 %u p GET /r s 1 1 1 - - x", 400 + i);
+        count(line);
+        count(line);
+    }
+    assert_written("code=\"414\"} 2\n", true);
+    assert_written("code=\"other\"", false);
+    count("once/1 - -- 3 498 p GET /r s 1 1 1 - - x");
+    count("once/1 - -- 3 499 p GET /r s 1 1 1 - - x");
+    count("once/1 - -- 3 400 p GET /r s 1 1 1 - - x");
+    assert_written("status=\"4xx\",code=\"other\"} 2\n", true);
+    assert_written("code=\"400\"} 3\n", true);
+    count("once/1 - -- 3 700 p GET /r s 1 1 1 - - x");
+    count("once/1 - CH -1 -1 p GET /r s 1 1 1 - - -");
+    assert_written("status=\"none\",code=\"none\"} 2\n", true);
 }
 
 static void test_full(void **state)
@@ -163,7 +191,7 @@ static void test_full(void **state)
     assert_int_equal(read_text(HEAD "GET /one-more s 1 1 1 - - -", &l), 0);
     assert_false(traffic_count(traffic, &l));
     assert_false(traffic_count(traffic, &l));
-    assert_written("requests_total{method=\"\",route=\"\",service=\"\",status=\"\"} 2\n", true);
+    assert_written("requests_total{method=\"\",route=\"\",service=\"\",status=\"\",code=\"\"} 2\n", true);
     assert_written("route=\"/r1023\"", true);
     for (unsigned i = 0; i < TRAFFIC_PAIRS; i++) {
         snprintf(line, sizeof line, HEAD "GET /r0 s 1 1 1 - - e%u", i);
@@ -181,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_codes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

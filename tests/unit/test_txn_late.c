@@ -112,7 +112,7 @@ static void paused_agent_takes_back(void **state)
     (void)state;
     snprintf(w.redis.config->redis.address, sizeof w.redis.config->redis.address, "unix@%s",
              w.redis.server.socket);
-    redis_reconfigure(w.redis.redis, w.redis.config);
+    redis_reconfigure(w.redis.redis, &w.redis.config->redis);
     redis_fixture_until_ready(&w.redis, 3);
     room_freeze(&w);
     room_request(&p, 1, "payments", "k", "rid-1");

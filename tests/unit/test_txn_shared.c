@@ -114,14 +114,7 @@ static void costs(uint64_t stream, int64_t cost)
 {
     char rid[24];
     snprintf(rid, sizeof rid, "rid-%u", (unsigned)stream);
-    peer_notify(&p, stream, "once-request");
-    peer_str(&p, "policy", "costly");
-    peer_str(&p, "rid", rid);
-    peer_str(&p, "method", "POST");
-    peer_str(&p, "path", "/payments");
-    peer_str(&p, "key", "k");
-    peer_int(&p, "keys", 1);
-    peer_int(&p, "content_length", 10);
+    room_begin(&p, stream, "once-request", "costly", "k", rid, 10);
     peer_int(&p, "cost", cost);
     peer_end(&p);
 }

@@ -1,50 +1,20 @@
 // SPDX-License-Identifier: MIT
 /* Duplicates that wait, between a HAProxy played by hand and a real Redis: the original's outcome for all of
  * them by one claim, one of them in its place, and everything that ends the waiting otherwise. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
 #include "rooms/monotonic.h"
 #include "tests/support/loop.h"
-#include "tests/support/room_fixture.h"
-
-static struct room w;
-static struct peer p, q;
-static struct peer_frame f;
+#include "tests/unit/another_agent.h"
 
 static int setup(void **state)
 {
     (void)state;
-    room_start(&w, "");
-    room_dial(&w, &p);
-    room_dial(&w, &q);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    peer_close(&p);
-    peer_close(&q);
-    room_stop(&w);
-    return 0;
+    return setup_room();
 }
 
 /* timeout: the argument, in ms; 0: it is not sent. */
 static void ask(struct peer *peer, uint64_t stream, const char *rid, int64_t length, int64_t timeout)
 {
-    peer_notify(peer, stream, "once-request");
-    peer_str(peer, "policy", "waits");
-    peer_str(peer, "rid", rid);
-    peer_str(peer, "method", "POST");
-    peer_str(peer, "path", "/payments");
-    peer_str(peer, "key", "k");
-    peer_int(peer, "keys", 1);
-    peer_int(peer, "content_length", length);
+    room_begin(peer, stream, "once-request", "waits", "k", rid, length);
     if (timeout)
         peer_int(peer, "timeout", timeout);
     peer_end(peer);
@@ -56,71 +26,6 @@ static void waits(struct peer *peer, uint64_t stream, const char *rid)
     uint64_t before = room_counted(&w, METRIC_PARKED);
     ask(peer, stream, rid, 10, 5000);
     room_until(&w, METRIC_PARKED, before + 1);
-}
-
-static bool is_go(void)
-{
-    return ack_says(&f, "verdict", "go");
-}
-
-static bool is_replay(void)
-{
-    return ack_says(&f, "verdict", "replay");
-}
-
-static bool is_refused(unsigned status, const char *reason)
-{
-    return ack_says(&f, "verdict", "deny") && ack_integer(&f, "status") == status &&
-           ack_says(&f, "reason", reason);
-}
-
-static struct token granted(struct peer *peer, uint64_t stream)
-{
-    struct spop_value v;
-    struct token t;
-    peer_ack(peer, stream, &f);
-    assert_true(is_go());
-    assert_true(ack_value(&f, "token", &v));
-    assert_int_equal(token_read(v.bytes.ptr, v.bytes.len, &t), 0);
-    return t;
-}
-
-/* The original's words, said by another agent. */
-static void say(const struct word *word)
-{
-    struct buf resp = {0};
-    unsigned n = script_word(&resp, word);
-    redisReply *said = redis_server_send(&w.redis.server, resp.data, resp.len, n);
-    assert_string_equal(said->str, "S");
-    freeReplyObject(said);
-    buf_free(&resp);
-}
-
-static void complete(const struct token *t, size_t body)
-{
-    char *bytes = calloc(1, body + 1);
-    memset(bytes, 'b', body);
-    struct response r = {
-        201, {"\0\0", 2   },
-         {bytes,  body}
-    };
-    struct buf packed = {0};
-    assert_int_equal(record_pack_done(&packed, &r, NULL, 0), 0);
-    say(&(struct word){
-        .script = SCRIPT_COMPLETE,
-        .token = *t,
-        .status = 201,
-        .ttl_s = ROOM_RECORD_S,
-        .pending = {(const char *)packed.data, packed.len}
-    });
-    buf_free(&packed);
-    free(bytes);
-}
-
-static void it_fails(const struct token *t)
-{
-    say(&(struct word){
-        .script = SCRIPT_UNSTORABLE, .token = *t, .status = 500, .letter = 'F', .ttl_s = ROOM_RECORD_S});
 }
 
 static void until_listening(void)

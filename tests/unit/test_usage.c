@@ -41,6 +41,30 @@ static int setup(void **state)
     return 0;
 }
 
+static size_t cells(unsigned *loans)
+{
+    return usage_cells((struct spop_slice){(const char *)value, len}, loans);
+}
+
+/* Loans stand behind the cells; a count that is larger than the value is none. */
+static void cells_and_loans(void **state)
+{
+    unsigned loans;
+    (void)state;
+    assert_int_equal(cells(&loans), 0);
+    put_cell(NOW);
+    put_cell(NOW);
+    assert_int_equal(cells(&loans), 2 * USAGE_CELL);
+    assert_int_equal(loans, 0);
+    len += 2 * USAGE_LOAN;
+    for (unsigned n = 0; n <= 3; n++) {
+        value[len++] = (uint8_t)n;
+        assert_int_equal(cells(&loans), n == 3 || n == 0 ? len : len - 1 - n * (size_t)USAGE_LOAN);
+        assert_int_equal(loans, n == 3 ? 0 : n);
+        len--;
+    }
+}
+
 /* Of a window whose newest request was so many seconds ago. */
 static bool window(unsigned width_s, unsigned ago_s, struct usage_window *w)
 {
@@ -150,7 +174,7 @@ static void buckets(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(who_still_counts), T(largest), T(no_windows), T(odd_ttls),
-                                       T(buckets)};
+    const struct CMUnitTest tests[] = {T(who_still_counts), T(largest), T(no_windows),
+                                       T(odd_ttls),         T(buckets), T(cells_and_loans)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,8 @@
 -- were refused here, and the auth service.
 --
 -- A service is `up` if one of its instances is and its breaker is not open, `degraded` if one of them is missing, else `down`.
--- HAProxy does not tell when its last check was: `check_age_s` is at most what GW_CHECK_EVERY says, and stands here as its bound.
+-- `usable` counts instances that were added at runtime too; Lua is not told of them one by one.
+-- HAProxy does not tell when it has last checked an instance: 40-services.cfg notes when one of the service's was.
 
 local STATES = { closed = 0, ["half-open"] = 1, open = 2 }
 local REASONS = { "no-credential", "unknown-api-key", "algorithm", "unknown-key", "signature", "claims", "expired", "not-yet", "issuer", "audience",
@@ -48,9 +49,9 @@ local function instances(proxy)
         if not (maintained and server:get_addr():match("^<none>")) then
             all = all + 1
             up = up + ((stats.status:match("^UP") or stats.status == "no check") and 1 or 0)
-            list[#list + 1] = string.format('{"url":%s,"status":%s,"check":%s,"check_age_s":%s,"failed_checks":%d,"changed_s_ago":%d,"weight":%d}',
+            list[#list + 1] = string.format('{"url":%s,"status":%s,"check":%s,"failed_checks":%d,"changed_s_ago":%d,"weight":%d}',
                 quoted("http://" .. server:get_addr()), quoted(stats.status), quoted(stats.check_status or ""),
-                quoted("<= " .. (os.getenv("GW_CHECK_EVERY") or "2s")), tonumber(stats.chkfail) or 0, tonumber(stats.lastchg) or 0, tonumber(stats.weight) or 0)
+                tonumber(stats.chkfail) or 0, tonumber(stats.lastchg) or 0, tonumber(stats.weight) or 0)
         end
     end
     return list, up, all
@@ -65,24 +66,41 @@ local function answer(applet, status, kind, body)
     applet:send(body)
 end
 
-core.register_service("health", "http", function(applet)
+-- When one of its instances was last checked (RFC 3339), or null.
+local function last_check(applet, name)
+    local ms = applet:get_var("proc.checked_" .. name:gsub("-", "_"))
+    return ms and quoted(os.date("!%Y-%m-%dT%H:%M:%S", ms // 1000) .. string.format(".%03dZ", ms % 1000)) or "null"
+end
+
+-- Everybody may ask, so what was found counts for a second: status and text for each of the two paths.
+local kept = { at = 0 }
+
+local function look(applet, now)
     local rows, down = {}, 0
     for _, name in ipairs(services()) do
         local list, up, all = instances(core.backends[name])
         local cb = breaker(applet, name)
-        local status = (up == 0 or cb.state == "open") and "down" or up < all and "degraded" or "up"
+        local usable = tonumber(applet.f:nbsrv(name)) or up
+        local status = (usable == 0 or cb.state == "open") and "down" or usable < all and "degraded" or "up"
         down = down + (status == "down" and 1 or 0)
-        rows[#rows + 1] = string.format('%s:{"status":%s,"instances":[%s],"failures":%d,"breaker":{"state":%s,"opened":%d,"refused":%d}}',
-            quoted(name), quoted(status), table.concat(list, ","), cb.failures, quoted(cb.state), cb.opened, cb.refused)
+        rows[#rows + 1] = string.format('%s:{"status":%s,"last_check":%s,"usable":%d,"instances":[%s],"failures":%d,"breaker":{"state":%s,"opened":%d,"refused":%d}}',
+            quoted(name), quoted(status), last_check(applet, name), usable, table.concat(list, ","), cb.failures, quoted(cb.state), cb.opened, cb.refused)
     end
     -- Ready is a gateway that can serve something: that one service is down is no reason to take the gateway away.
     local _, agents = instances(core.backends.once_agents)
     local ready = down < #rows and agents > 0
     local status = down == 0 and agents > 0 and "up" or ready and "degraded" or "down"
-    if applet.path == "/health/readiness" then
-        return answer(applet, ready and 200 or 503, "application/json", string.format('{"status":%s}', quoted(ready and "ready" or "not ready")))
+    return { at = now, code = ready and 200 or 503, ["/health/readiness"] = string.format('{"status":%s}', quoted(ready and "ready" or "not ready")),
+        ["/health"] = string.format('{"status":%s,"agents":%d,"services":{%s}}', quoted(status), agents, table.concat(rows, ",")) }
+end
+
+core.register_service("health", "http", function(applet)
+    local clock = core.now()
+    local now = clock.sec + clock.usec / 1000000
+    if math.abs(now - kept.at) >= 1 then
+        kept = look(applet, now)
     end
-    answer(applet, ready and 200 or 503, "application/json", string.format('{"status":%s,"agents":%d,"services":{%s}}', quoted(status), agents, table.concat(rows, ",")))
+    answer(applet, kept.code, "application/json", kept[applet.path])
 end)
 
 core.register_service("metrics", "http", function(applet)

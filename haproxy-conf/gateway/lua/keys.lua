@@ -6,6 +6,9 @@
 --                                  is hexadecimal, 6 if it is base64, else 8; and not one letter over and over
 --   api-keys.map      DIGEST USER:ROLE:TIER   SHA-256 in small hexadecimal letters, never the key itself
 --   jwt-keys.map      KID HS256 | RS256:1 | RS256:2 | ES256:1 | ES256:2
+--   GW_JWT_RS256_1 ..    a public key in PEM: RSA of at least 2048 bits (RFC 7518, 3.3), or P-256; by the length of what it encodes
+--
+-- A name that stands twice in one file is a mistake: HAProxy would take the first and forget the other.
 
 local directory = os.getenv("GW_KEYS") or "/etc/haproxy/gateway/keys"
 local ROLES = { viewer = true, operator = true, admin = true }
@@ -16,20 +19,48 @@ local function refuse(file, line, what)
     error(string.format("%s/%s:%d: %s", directory, file, line, what), 0)
 end
 
--- Calls f(line number, first word, rest) for each row of a map.
-local function rows(file, f)
-    local lines, n = io.open(directory .. "/" .. file), 0
+-- Calls f(line number, first word, rest) for each row of a list or map; `way_out` is said where it cannot be read.
+function gateway_rows(where, file, way_out, f)
+    local lines, n = io.open(where .. "/" .. file), 0
     if not lines then
-        error(string.format("%s/%s cannot be read; GW_KEYS names the directory of keys", directory, file), 0)
+        error(string.format("%s/%s cannot be read; %s", where, file, way_out), 0)
     end
     for line in lines:lines() do
         n = n + 1
-        local key, value = line:match("^%s*(%S+)%s+(.-)%s*$")
+        local key, value = line:match("^%s*(%S+)%s*(.-)%s*$")
         if key and key:sub(1, 1) ~= "#" then
             f(n, key, value)
         end
     end
     lines:close()
+end
+
+local function rows(file, f)
+    local seen = {}
+    gateway_rows(directory, file, "GW_KEYS names the directory of keys", function(line, key, value)
+        if seen[key] then
+            refuse(file, line, string.format("stands in line %d already", seen[key]))
+        end
+        seen[key] = line
+        f(line, key, value)
+    end)
+end
+
+-- Bytes of a public key in PEM as DER: RSA of 2048 bits has 294, P-256 has 91 (RFC 5280, 4.1; RFC 5480, 2).
+local LEAST_DER, MOST_DER = { RS256 = 290, ES256 = 91 }, { RS256 = 4096, ES256 = 91 }
+
+local function check_public(line, kid, variable, kind)
+    local file = io.open(os.getenv(variable))
+    local text = file and file:read("a") or ""
+    local base64 = text:match("^%s*%-%-%-%-%-BEGIN PUBLIC KEY%-%-%-%-%-([%w+/=%s]+)%-%-%-%-%-END PUBLIC KEY")
+    if file then
+        file:close()
+    end
+    local size = base64 and #base64:gsub("[%s=]", "") * 3 // 4 or 0
+    if size < LEAST_DER[kind] or size > MOST_DER[kind] then
+        refuse("jwt-keys.map", line, string.format("%s: %s, which %s names, is no public key (PEM) of %s", kid, os.getenv(variable), variable,
+            kind == "RS256" and "RSA with at least 2048 bits" or "P-256"))
+    end
 end
 
 local function bits_of(secret)
@@ -67,6 +98,9 @@ rows("jwt-keys.map", function(line, kid, key)
     local variable = "GW_JWT_" .. key:gsub(":", "_")
     if key ~= "HS256" and not os.getenv(variable) then
         refuse("jwt-keys.map", line, kid .. " needs the public key that " .. variable .. " names")
+    end
+    if key ~= "HS256" then
+        check_public(line, kid, variable, key:match("^%w+"))
     end
 end)
 

@@ -9,9 +9,18 @@
 -- being asked for waits for that answer. Tokens are kept as digests only. Bounds: ENTRIES answers in all; TIMEOUT for each question.
 
 local URL = os.getenv("GW_AUTH_URL") or "http://127.0.0.1:9171/verify"
-local TIMEOUT = tonumber(os.getenv("GW_AUTH_TIMEOUT") or 1000)     -- ms
-local KEEP = tonumber(os.getenv("GW_AUTH_CACHE") or 900)           -- s
-local ENTRIES = tonumber(os.getenv("GW_AUTH_CACHE_ENTRIES") or 20000)
+
+local function setting(name, default)
+    local text = os.getenv(name) or default
+    if not text:match("^%d+$") then
+        error(name .. "=" .. text .. " is no whole number", 0)
+    end
+    return tonumber(text)
+end
+
+local TIMEOUT = setting("GW_AUTH_TIMEOUT", "1000")  -- ms
+local KEEP = setting("GW_AUTH_CACHE", "900")        -- s
+local ENTRIES = setting("GW_AUTH_CACHE_ENTRIES", "20000")
 
 local ROLES = { viewer = true, operator = true, admin = true }
 -- Two generations: when the young one is full, the old one is forgotten at once. No list, no sweep.

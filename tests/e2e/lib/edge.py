@@ -6,61 +6,45 @@
     jwt(role="viewer", ..)                                   a signed token; alg=, kid=, key=, any claim (None: without it)
     expect(what, got, wanted)                                ends the test unless they are equal
 """
-import base64
 import hashlib
-import hmac
 import http.client
+import importlib.machinery
+import importlib.util
 import json
 import os
 import signal
 import socket
 import ssl
 import subprocess
-import sys
+import threading
 import time
+import traceback
 
 PORT, TLS_PORT = (int(p) for p in open("ports", encoding="utf-8").read().split())
 INSTANCES = dict(line.split("=") for line in open("instances", encoding="utf-8").read().split("\nready\n")[0].splitlines())
-SECRET = open("keys/jwt-secrets.map", encoding="utf-8").read().split()[1].encode()
+# Signs as tools/gateway-token does, which is a program and has no `.py`.
+SIGNER = importlib.machinery.SourceFileLoader("gateway_token", os.path.join(os.path.dirname(__file__), "../../../tools/gateway-token"))
+token_maker = importlib.util.module_from_spec(importlib.util.spec_from_loader("gateway_token", SIGNER))
+SIGNER.exec_module(token_maker)
+b64 = token_maker.b64
+
+
+def fail(text):
+    """Ends the test, also from a thread (sys.exit would end that alone)."""
+    print(text, flush=True)
+    os._exit(1)
+
+
+threading.excepthook = lambda args: fail("a thread: " + "".join(traceback.format_exception(*args[:3])))
 
 
 def expect(what, got, wanted):
     if got != wanted:
-        print("%s: wanted %r, got %r" % (what, wanted, got))
-        sys.exit(1)
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def der_to_raw(der):
-    """An ECDSA signature as JWS has it: r and s, 32 bytes each (RFC 7518, 3.4)."""
-    out, at = b"", 2
-    for _ in range(2):
-        size = der[at + 1]
-        out += der[at + 2:at + 2 + size].lstrip(b"\0").rjust(32, b"\0")
-        at += 2 + size
-    return out
-
-
-def sign(alg, data, key):
-    if alg == "none":
-        return b""
-    if alg == "HS256":
-        return hmac.new(SECRET if key is None else key, data, hashlib.sha256).digest()
-    path = key or {"RS256": "keys/issuer/rs256-1.pem", "ES256": "keys/issuer/es256-1.pem"}[alg]
-    signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", path], input=data, capture_output=True, check=True).stdout
-    return der_to_raw(signature) if alg == "ES256" else signature
+        fail("%s: wanted %r, got %r" % (what, wanted, got))
 
 
 def jwt(alg="HS256", kid="", key=None, **claims):
-    kid = kid or {"HS256": "demo-hs", "RS256": "demo-rs", "ES256": "demo-es"}.get(alg, "demo-hs")
-    head = {"typ": "JWT", "alg": alg, "kid": kid}
-    all_claims = {"iss": "https://auth.example", "aud": "gateway", "sub": "alice", "role": "viewer", "exp": int(time.time()) + 600, **claims}
-    parts = [{k: v for k, v in d.items() if v is not None} for d in (head, all_claims)]
-    text = ".".join(b64(json.dumps(p).encode()) for p in parts)
-    return text + "." + b64(sign(alg, text.encode(), key))
+    return token_maker.jwt("keys", alg, kid, key, **{"sub": "alice", "role": "viewer", "exp": int(time.time()) + 600, **claims})
 
 
 class Answer:
@@ -73,8 +57,9 @@ class Answer:
         self.seen = (self.json or {}).get("headers", {}) if isinstance(self.json, dict) else {}
 
 
-def ask(method, path, wanted=None, user=None, token=None, api_key=None, headers=None, body=None, address="192.0.2.1", port=PORT, tls=False):
-    """user: a role, for a JWT of that role. body: an object is sent as JSON. address: whom the trusted proxy names as the client."""
+def ask(method, path, wanted=None, user=None, token=None, api_key=None, headers=None, body=None, address="192.0.2.1", port=PORT, tls=False, patience=20):
+    """user: a role, for a JWT of that role. body: an object is sent as JSON. address: whom the trusted proxy names as the client.
+    patience: seconds."""
     fields = [("X-Forwarded-For", address)] if address else []
     if user:
         token = jwt(role=user, sub=user + "-1")
@@ -88,9 +73,9 @@ def ask(method, path, wanted=None, user=None, token=None, api_key=None, headers=
     fields += headers.items() if isinstance(headers, dict) else headers or []
     if tls:
         context = ssl.create_default_context(cafile="keys/tls.crt")
-        c = http.client.HTTPSConnection("localhost", TLS_PORT, timeout=20, context=context)
+        c = http.client.HTTPSConnection("localhost", TLS_PORT, timeout=patience, context=context)
     else:
-        c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=patience)
     names = [n.lower() for n, _ in fields]
     c.putrequest(method, path, skip_host="host" in names, skip_accept_encoding=True)
     for name, value in fields:
@@ -127,7 +112,15 @@ def operate(command):
 
 
 def health(service):
+    """What /health says of it now: its text is kept for a second."""
+    time.sleep(1.05)
     return ask("GET", "/health", address=None).json["services"][service]
+
+
+def breaker(service):
+    """closed, half-open, open; by the metrics, which are never kept."""
+    text = ask("GET", "/metrics/gateway", 200, address=None).body.decode()
+    return ("closed", "half-open", "open")[int(text.split('gateway_breaker_state{service="%s"} ' % service)[1][0])]
 
 
 def counters():
@@ -142,11 +135,14 @@ def counters():
 
 
 def log_lines():
-    """What HAProxy has logged, each line of JSON as an object; any other line that is no notice of its own ends the test."""
+    """What HAProxy has logged, each line of JSON as an object; any other line that is no notice of its own ("[WARNING] ..", "Proxy
+    gateway stopped ..") ends the test."""
     out = []
-    for line in open("haproxy.log", encoding="utf-8"):
-        if line.startswith("{"):
+    for line in open("haproxy.log", encoding="utf-8", errors="replace"):
+        if line.startswith("{") and line.endswith("\n"):
             out.append(json.loads(line))
+        elif not line.startswith(("{", "[", "  ", "Proxy ")): # 3.2 shows the line of the configuration that it warns of
+            fail("a line of the log that is none: %r" % line)
     return out
 
 
@@ -162,6 +158,5 @@ def eventually(what, true, seconds=5.0):
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
-            print("%s: not within %s s" % (what, seconds))
-            sys.exit(1)
+            fail("%s: not within %s s" % (what, seconds))
         time.sleep(0.02)

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/* What HAProxy carries for the cache: the token of a fill, with which any agent can store the answer, and the id by which the replay
+ * listener is asked for a cached one (docs/wire.md, Fill token and cache id). Both are base64url without padding.
+ *
+ *   fill    0          1    2 3      7     11  27    43    51       59
+ *           ver|flags  base n policy names url scope lease asked_us values        n of 8 bytes
+ *           4   4      1    1 4      4     16  16    8     8
+ *
+ *   id      'c' mark  TAG  entry  asked_us        mark: h hit, c collapsed, s stale, e stale because of an error
+ *           1   1     2    16     8 */
+#ifndef CACHEFILL_H
+#define CACHEFILL_H
+
+#include "domain/base64url.h"
+#include "domain/cachekey.h"
+#include "domain/token.h"
+
+enum { CACHEFILL_HEAD = 59, CACHEFILL_LEASE = 8 };
+enum { CACHEFILL_TEXT_MAX = BASE64URL_TEXT(CACHEFILL_HEAD + VARY_MAX * VARY_VALUE) };
+
+struct cachefill {
+    bool authorization;           /* the request had an Authorization */
+    uint8_t base;                 /* bit i: the i-th name of the policy's Vary is part of the lease's key */
+    uint32_t policy;              /* policy_hash() */
+    uint32_t names;               /* cachefill_names() of the policy's Vary when it was asked for */
+    uint8_t url[CACHEKEY_DIGEST]; /* cachekey_url(), its first two bytes are the TAG */
+    uint8_t scope[CACHEKEY_DIGEST];
+    uint8_t lease[CACHEFILL_LEASE];
+    uint64_t asked_us; /* Redis' time before the request was forwarded */
+    uint8_t n;
+    uint8_t values[VARY_MAX][VARY_VALUE]; /* of the request, for each name of the policy's Vary */
+};
+
+/* Tells two lists of names apart: values must not be taken for those of other names. */
+uint32_t cachefill_names(const struct vary_names *names);
+/* At most CACHEFILL_TEXT_MAX characters and a NUL. */
+void cachefill_write(const struct cachefill *f, char out[CACHEFILL_TEXT_MAX + 1]);
+/* 0, or -1: none, or of a version that we do not know. */
+int cachefill_read(struct spop_slice text, struct cachefill *f);
+
+/* Digest of a URL by the policy's rule for queries. */
+void cachefill_url(const struct policy *p, const struct cachekey_url *url, uint8_t out[CACHEKEY_DIGEST]);
+/* Of those names that mask has, with their values. */
+void cachefill_entry(const uint8_t url[CACHEKEY_DIGEST], const uint8_t scope[CACHEKEY_DIGEST],
+                     const struct vary_names *names, unsigned mask,
+                     const uint8_t values[VARY_MAX][VARY_VALUE], struct record_id *entry);
+/* The bits of some names in a policy's list; -1: one is not in it. */
+int cachefill_mask(const struct vary_names *policy, const struct vary_names *some);
+/* The names of the bits of a mask. */
+void cachefill_masked(const struct vary_names *policy, unsigned mask, struct vary_names *out);
+
+enum { CACHEID_BYTES = 28, CACHEID_TEXT = BASE64URL_TEXT(CACHEID_BYTES) };
+enum { CACHEID_HIT = 'h', CACHEID_COLLAPSED = 'c', CACHEID_STALE = 's', CACHEID_ERROR = 'e' };
+_Static_assert((int)CACHEID_TEXT != (int)REPLAY_TEXT, "the listener tells them apart by their length");
+
+struct cacheid {
+    char mark;
+    struct record_id entry;
+    uint64_t asked_us; /* of the entry that was found; a later one is as good */
+};
+void cacheid_write(const struct cacheid *id, char out[CACHEID_TEXT + 1]);
+int cacheid_read(const char *text, size_t len, struct cacheid *id);
+
+#endif

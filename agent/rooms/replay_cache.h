@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/* Serves a cached answer to the request that HAProxy hands to the replay listener: whole, or 304 (RFC 9110, section 13; RFC 9111,
+ * section 4.3.2), with Age (5.1) and Cache-Status (RFC 9211), all other headers as they were stored. */
+#ifndef REPLAY_CACHE_H
+#define REPLAY_CACHE_H
+
+#include "adapters/httpd.h"
+#include "rooms/cache.h"
+#include "rooms/sealer.h"
+
+enum answered {
+    ANSWERED,
+    NOT_MEANT, /* these bytes are not what is asked for; nothing was sent */
+    NOT_OPENED /* they are sealed, and cannot be opened; nothing was sent */
+};
+
+/* bytes: an entry, of that id or one that was asked for later. */
+enum answered replay_cache_answer(struct cache *cache, struct sealer *sealer, struct metrics *metrics,
+                                  struct httpd_request *q, struct spop_slice bytes, const struct cacheid *id);
+
+#endif

@@ -1,0 +1,40 @@
+-- SPDX-License-Identifier: MIT
+-- filled: a fill has ended: its answer is stored, or why nobody should wait for the next one; and those who wait are told.
+-- Guarantee: never puts an answer over one that was asked for later; never ends another one's lease.
+-- KEYS: fill, entry, url, aside (where the SET in front of this has put the entry: a body must not pass through Lua)
+-- ARGV: id of the lease, mark (empty, n not storable, e failed), its ms, 1 if there is something aside, when it was asked for
+--   (us, I8), names of Vary (a count and the names, as in an entry), ms of what is kept of the URL
+-- Reply: S stored, K a later one is kept, F Redis did not take it, N there was nothing to store
+--
+-- No shebang: when Redis is full nothing is stored, but the lease ends and the others are told all the same.
+local fill, entry, url, aside = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lease, mark, mark_ms, stored, asked, names, url_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local ASKED_AT, ASKED_END, TIME = '24', '31', 8
+local reply = 'N'
+
+local function failed(r)
+  return type(r) == 'table' and r.err
+end
+
+local function later(there)
+  return type(there) == 'string' and #there == TIME and unpack('<I8', there) > unpack('<I8', asked)
+end
+
+if stored == '1' then
+  if later(try('GETRANGE', entry, ASKED_AT, ASKED_END)) then
+    reply = 'K'
+    call('UNLINK', aside)
+  else
+    reply = failed(try('RENAME', aside, entry)) and 'F' or 'S'
+  end
+  local state = try('GET', url)
+  if type(state) ~= 'string' or #state < TIME then state = nil end
+  if state and sub(state, TIME + 1) ~= names or not state and names ~= NUL then
+    try('SET', url, (state and sub(state, 1, TIME) or string.rep(NUL, TIME)) .. names, 'PX', url_ms)
+  end
+end
+if try('GET', fill) == lease then
+  if mark == '' or mark_ms == '0' or failed(try('SET', fill, mark, 'PX', mark_ms)) then call('UNLINK', fill) end
+end
+try('PUBLISH', 'once:w:' .. sub(fill, -32), mark)
+return reply

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+/* Misses that wait for the one that fetches, and stale answers meanwhile (ACCEPTANCE C9), through the rooms and a real redis-server. */
+#include "tests/support/redis_relay.h"
+#include "tests/unit/cache_world.h"
+
+static void expect_nothing(struct peer *peer)
+{
+    room_turn(&w, 0.05);
+    assert_false(peer_has_frame(peer));
+}
+
+/* Those that wait ask on q with streams from 11 on; the fill's token is left in token. */
+static char token[512];
+
+static void fetch_begins(struct question a)
+{
+    ask(a);
+    expect_fill();
+    strcpy(token, text_of("fill"));
+}
+
+static void waits(uint64_t stream, struct question a)
+{
+    a.stream = stream;
+    a.wait = true;
+    ask_with(&q, a);
+}
+
+static void fill_on(struct filled a)
+{
+    struct spop_slice headers = hdrs(a.headers ? a.headers : "content-type: text/plain\n");
+    peer_notify(&p, 5, "once-fill");
+    peer_str(&p, "token", token);
+    peer_int(&p, "status", a.status ? a.status : 200);
+    peer_bin(&p, "headers", headers.ptr, headers.len);
+    peer_bin(&p, "body", "hello", 5);
+    peer_int(&p, "body_len", 5);
+    peer_int(&p, "content_length", a.content_length ? a.content_length : 5);
+    peer_end(&p);
+    peer_send(&p);
+    static struct peer_frame ack;
+    peer_ack(&p, 5, &ack);
+}
+
+static void test_second_one_is_told_to_wait(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    ask((struct question){.stream = 2});
+    expect("wait", "wait");
+    ask((struct question){.stream = 3, .headers = "cache-control: no-cache\n"});
+    expect_pass("miss"); /* it wants more than the answer that is coming */
+}
+
+static void test_all_that_wait_get_it(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    for (uint64_t i = 0; i < 20; i++)
+        waits(11 + i, (struct question){0});
+    room_until(&w, METRIC_PARKED, 20);
+    expect_nothing(&q);
+    fill_on((struct filled){0});
+    for (uint64_t i = 0; i < 20; i++) {
+        static bool told[20];
+        assert_true(peer_take(&q, &f));
+        assert_true(f.head.stream_id >= 11 && f.head.stream_id < 31 && !told[f.head.stream_id - 11]);
+        told[f.head.stream_id - 11] = true;
+        expect("replay", "collapsed");
+    }
+    expect_served("hello");
+    expect_head("Cache-Status: once; fwd=miss; collapsed; ttl=");
+    assert_int_equal(result("pages", CACHE_COLLAPSED), 20);
+    assert_int_equal(room_counted(&w, METRIC_CACHE_LEASES), 1);
+    assert_int_equal(room_counted(&w, METRIC_PARKED), 0);
+    assert_true(room_counted(&w, METRIC_PARKED_CLAIMS) < 10); /* one speaks for all */
+}
+
+/* What the answer varies on is known only when it comes: the ones that want the same get it, another one fetches its own. */
+static void test_those_that_wait_for_another_variant(void **state)
+{
+    (void)state;
+    struct question gzip = {.headers = "accept-encoding: gzip\n"}, plain = {.headers = "accept: */*\n"};
+    fetch_begins(gzip);
+    waits(11, gzip);
+    waits(12, plain);
+    room_until(&w, METRIC_PARKED, 2);
+    fill_on((struct filled){.headers = "vary: accept-encoding\n"});
+    unsigned collapsed = 0, fetches = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(peer_take(&q, &f));
+        bool same = f.head.stream_id == 11;
+        assert_string_equal(text_of("verdict"), same ? "replay" : "pass");
+        collapsed += same;
+        fetches += *text_of("fill") != 0;
+    }
+    assert_int_equal(collapsed, 1);
+    assert_int_equal(fetches, 1);
+}
+
+static void test_not_storable_releases_them_at_once(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    room_until(&w, METRIC_PARKED, 2);
+    double began = monotonic_now();
+    fill_on((struct filled){.headers = "cache-control: private\n"});
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(peer_take(&q, &f));
+        expect_pass("bypass");
+    }
+    assert_true(monotonic_now() - began < 0.2);
+    ask((struct question){0});
+    expect_pass("bypass");
+    room_turn(&w, 1.1); /* the mark is over */
+    ask((struct question){0});
+    expect_fill();
+}
+
+static void test_dead_filler_is_succeeded(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    redis_server_do(
+        &w.redis.server, "EVAL %s 0",
+        "for _, k in ipairs(redis.call('KEYS', 'once:*:f:*')) do redis.call('PEXPIRE', k, 100) end");
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    assert_true(peer_take(&q, &f));
+    expect_fill();
+    expect_nothing(&q); /* the other one waits for this one */
+    strcpy(token, text_of("fill"));
+    fill_on((struct filled){0});
+    assert_true(peer_take(&q, &f));
+    expect("replay", "collapsed");
+}
+
+static void test_nobody_waits_longer_than_the_fill(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    redis_server_do(
+        &w.redis.server, "EVAL %s 0",
+        "for _, k in ipairs(redis.call('KEYS', 'once:*:f:*')) do redis.call('PEXPIRE', k, 9000) end");
+    double began = monotonic_now();
+    waits(11, (struct question){0});
+    peer_ack(&q, 11, &f);
+    expect_pass("miss");
+    assert_true(monotonic_now() - began > 0.9 && monotonic_now() - began < 2);
+}
+
+static void test_failed_fill(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    room_until(&w, METRIC_PARKED, 1);
+    fill_on((struct filled){.status = 503});
+    peer_ack(&q, 11, &f);
+    expect_pass("miss");
+    ask((struct question){0});
+    expect_pass("miss"); /* no queue behind a dead backend */
+}
+
+/* Moves all entries back in time. */
+static void make_older(unsigned seconds)
+{
+    char script[512];
+    snprintf(script, sizeof script,
+             "for _, k in ipairs(redis.call('KEYS', 'once:*:e:*')) do local v = redis.call('GET', k) "
+             "local us = struct.unpack('<I8', v, 33) - %u * 1000000 "
+             "redis.call('SET', k, string.sub(v, 1, 32) .. struct.pack('<I8', us) .. string.sub(v, 41), "
+             "'KEEPTTL') end",
+             seconds);
+    redis_server_do(&w.redis.server, "EVAL %s 0", script);
+}
+
+static void test_stale_while_one_fetches(void **state)
+{
+    (void)state;
+    fetch((struct question){0}, NULL, "hello");
+    make_older(40);
+    fetch_begins((struct question){0});
+    assert_string_equal(text_of("cache_status"), "once; fwd=stale");
+    assert_string_not_equal(text_of("stale"), "");
+    ask((struct question){0});
+    expect("replay", "stale");
+    expect_served("hello");
+    expect_head("Cache-Status: once; hit; ttl=-1");
+    expect_head("Age: 4");
+    fill_on((struct filled){0});
+    ask((struct question){0});
+    expect("replay", "hit");
+}
+
+static void test_stale_if_the_backend_fails(void **state)
+{
+    (void)state;
+    fetch((struct question){0}, "cache-control: max-age=30, stale-while-revalidate=0\n", "hello");
+    make_older(40);
+    fetch_begins((struct question){0});
+    char stale[64];
+    strcpy(stale, text_of("stale"));
+    fill_on((struct filled){.status = 502});
+    ask((struct question){0});
+    expect("replay", "stale");
+    char request[256];
+    snprintf(request, sizeof request, "GET /a HTTP/1.1\r\nHost: a\r\nOnce-Replay: %s\r\n\r\n", stale);
+    assert_true(raw_send_text(&client, request));
+    assert_int_equal(raw_reply(&client, false, &reply), 0);
+    assert_int_equal(reply.status, 200);
+    expect_head("detail=\"stale-if-error\"");
+    make_older(4000); /* beyond both windows */
+    ask((struct question){0});
+    expect_pass("miss");
+}
+
+static void test_connection_that_ends_while_it_waits(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    room_until(&w, METRIC_PARKED, 1);
+    peer_close(&q);
+    room_until(&w, METRIC_PARKED, 0);
+    room_dial(&w, &q);
+    fill_on((struct filled){0});
+}
+
+static void test_drain_lets_them_pass(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    room_until(&w, METRIC_PARKED, 1);
+    parking_drain(w.gate.parking);
+    cache_drain(w.gate.cache);
+    peer_ack(&q, 11, &f);
+    expect_pass("miss");
+}
+
+static void test_redis_goes_while_they_wait(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    room_until(&w, METRIC_PARKED, 2);
+    redis_fixture_kill(&w.redis);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(peer_take(&q, &f));
+        expect_pass("error");
+    }
+    redis_fixture_revive(&w.redis);
+    redis_fixture_until_ready(&w.redis, 2);
+}
+
+/* Another agent has stored it between the lookup and the lease. */
+static void test_filled_while_the_lease_was_asked_for(void **state)
+{
+    (void)state;
+    relay_start(&w);
+    fetch((struct question){0}, NULL, "hello");
+    char key[64];
+    redisReply *keys = redisCommand(w.redis.server.c, "KEYS once:*:e:*");
+    assert_int_equal(keys->elements, 1);
+    snprintf(key, sizeof key, "%s", keys->element[0]->str);
+    freeReplyObject(keys);
+    redis_server_do(&w.redis.server, "RENAME %s aside", key);
+    relay_hold(true);
+    ask_with(&p, (struct question){0});
+    room_turn(&w, 0.05); /* Redis has said that there is nothing; nobody has heard it */
+    redis_server_do(&w.redis.server, "RENAME aside %s", key);
+    relay_hold(false);
+    peer_ack(&p, 1, &f);
+    expect("replay", "collapsed");
+    room_turn(&w, 0.05);
+    redisReply *r = redisCommand(w.redis.server.c, "KEYS once:*:f:*");
+    assert_int_equal(r->elements, 0); /* the lease was given back */
+    freeReplyObject(r);
+    relay_stop();
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(second_one_is_told_to_wait),
+        T(all_that_wait_get_it),
+        T(those_that_wait_for_another_variant),
+        T(not_storable_releases_them_at_once),
+        T(dead_filler_is_succeeded),
+        T(nobody_waits_longer_than_the_fill),
+        T(failed_fill),
+        T(stale_while_one_fetches),
+        T(stale_if_the_backend_fails),
+        T(connection_that_ends_while_it_waits),
+        T(drain_lets_them_pass),
+        T(redis_goes_while_they_wait),
+        T(filled_while_the_lease_was_asked_for),
+    };
+#undef T
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
