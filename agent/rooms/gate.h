@@ -33,8 +33,10 @@ struct gate {
     struct sealer *sealer;
     struct replay *replay; /* NULL: there is no replay listener, as no policy needs one */
     struct metrics *metrics;
-    unsigned live;     /* transactions that have not ended */
-    struct txn *spare; /* ended ones, kept for the next request */
+    unsigned live;                  /* transactions that have not ended */
+    struct txn *spare;              /* ended ones, kept for the next request */
+    struct txn_cache *spare_caches; /* and the parts that only some have */
+    struct lent *spare_lents;
 };
 
 /* A `go` that HAProxy has not been told yet: until one byte of its ACK has left it can be taken back. */

@@ -4,7 +4,7 @@
  *   txn_new ──► dispatch ──► txn_request, txn_response, txn_refused ──► .. ──► txn_end ──► spare
  *
  * A transaction is in its owner's list, or its owner has gone; somebody (a call to Redis, a ticket, a wait)
- * holds it until it ends. */
+ * holds it until it ends. What few of them need are parts of their own, kept in the same way. */
 #include "rooms/txn_inner.h"
 
 #include <stdlib.h>
@@ -43,6 +43,44 @@ static void unlink_owner(struct txn *t)
     t->owner = NULL;
 }
 
+/* Of the gate's spare ones, or new. */
+bool txn_wants_cache(struct txn *t)
+{
+    struct gate *g = t->gate;
+    t->cache = g->spare_caches;
+    if (t->cache)
+        g->spare_caches = t->cache->next;
+    else
+        t->cache = calloc(1, sizeof *t->cache);
+    return t->cache != NULL;
+}
+
+bool txn_wants_lent(struct txn *t)
+{
+    struct gate *g = t->gate;
+    if (t->lent)
+        return true;
+    t->lent = g->spare_lents;
+    if (t->lent)
+        g->spare_lents = t->lent->next;
+    else
+        t->lent = calloc(1, sizeof *t->lent);
+    return t->lent != NULL;
+}
+
+static void give_back_parts(struct txn *t)
+{
+    struct gate *g = t->gate;
+    if (t->cache) {
+        t->cache->next = g->spare_caches;
+        g->spare_caches = t->cache;
+    }
+    if (t->lent) {
+        t->lent->next = g->spare_lents;
+        g->spare_lents = t->lent;
+    }
+}
+
 static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
 {
     struct txn *t = g->spare;
@@ -58,9 +96,9 @@ static struct txn *txn_new(struct gate *g, struct txn_owner *owner)
     t->fence = 0;
     strcpy(t->correlation, "-");
     t->looked = t->waited = false;
-    t->cache.on = false;
-    t->cache.call = NULL;
-    t->lent.n = 0;
+    t->cache = NULL;
+    t->cache_call = NULL;
+    t->lent = NULL;
     t->share.asker = NULL;
     t->parked.lot = NULL;
     t->wait_until = 0;
@@ -75,8 +113,9 @@ static void txn_free(struct txn *t)
     struct gate *g = t->gate;
     struct share *behind = sharing_leave(g->sharing, &t->share);
     txn_stop_waiting(t, PARKED_REFUSED);
-    if (t->cache.call)
-        redis_detach(t->cache.call);
+    if (t->cache_call)
+        redis_detach(t->cache_call);
+    give_back_parts(t);
     unlink_owner(t);
     ev_timer_stop(g->loop, &t->patience);
     config_drop(t->config);
@@ -268,7 +307,18 @@ void txn_free_spare(struct gate *g)
     while (g->spare) {
         struct txn *t = g->spare;
         g->spare = t->next;
-        buf_free(&t->cache.where);
         free(t);
+    }
+    while (g->spare_caches) {
+        struct txn_cache *x = g->spare_caches;
+        g->spare_caches = x->next;
+        buf_free(&x->where);
+        buf_free(&x->tags);
+        free(x);
+    }
+    while (g->spare_lents) {
+        struct lent *lent = g->spare_lents;
+        g->spare_lents = lent->next;
+        free(lent);
     }
 }

@@ -20,7 +20,7 @@
 static struct cache_count *counts_of(struct txn *t)
 {
     struct cache_counts *all = t->gate->metrics->caches;
-    return all && t->cache.policy ? cache_count_of(all, t->cache.policy) : NULL;
+    return all && t->cache->policy ? cache_count_of(all, t->cache->policy) : NULL;
 }
 
 static void count(struct txn *t, enum cache_result r)
@@ -83,7 +83,7 @@ static void read_url(struct txn_cache *x, const struct request_facts *f)
 /* False: not a request that the cache may answer; x->how says why. */
 static bool read_request(struct txn *t, const struct request_facts *f)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     bool get = slice_is(f->method, "GET");
     x->how = CACHESTATUS_METHOD;
     if (!get && !slice_is(f->method, "HEAD"))
@@ -102,9 +102,8 @@ static bool read_request(struct txn *t, const struct request_facts *f)
 
 static void begin(struct txn *t, const struct request_facts *f)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     const struct policy *p = t->plan.policy;
-    x->on = true;
     x->again = f->wait;
     x->admitted = x->unprotected = x->has_outcome = x->looked = x->on_error = false;
     x->policy = p && p->cache.enabled ? p : NULL;
@@ -127,6 +126,10 @@ void txn_cache(struct txn *t, const struct request_facts *f)
         txn_deny(t, t->plan.problem, t->plan.detail, 0);
         return;
     }
+    if (!txn_wants_cache(t)) {
+        txn_end_empty(t);
+        return;
+    }
     begin(t, f);
     txn_cache_wait_until(t, f->sent ? ev_time() - (double)f->sent / 1e6 : 0, (double)f->timeout / 1000);
     if (t->plan.kind == PLAN_CLAIM) {
@@ -139,7 +142,7 @@ void txn_cache(struct txn *t, const struct request_facts *f)
 
 void txn_cache_admitted(struct txn *t, const struct outcome *o, bool unprotected)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     x->admitted = true;
     x->unprotected = unprotected;
     x->has_outcome = o != NULL;
@@ -151,7 +154,7 @@ void txn_cache_admitted(struct txn *t, const struct outcome *o, bool unprotected
 
 static void end(struct txn *t, struct verdict_cached *v)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     v->unprotected = x->unprotected;
     verdict_cache(txn_ack(t), &t->plan, x->has_outcome ? &t->seen : NULL, v);
     txn_end(t, NULL);
@@ -166,13 +169,13 @@ static const char *id_text(char out[CACHEID_TEXT + 1], const struct cache_said *
 
 struct cache_said txn_cache_served(const struct txn *t, char mark, enum cache_result result)
 {
-    return (struct cache_said){SAID_REPLAY, result, mark, t->cache.entry, t->cache.found_us};
+    return (struct cache_said){SAID_REPLAY, result, mark, t->cache->entry, t->cache->found_us};
 }
 
 /* It is forwarded; fill NULL: nobody else has its answer. */
 static void pass(struct txn *t, enum cache_result result, const char *fill)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     char status[CACHESTATUS_TEXT], stale[CACHEID_TEXT + 1];
     struct text text;
     struct cache_said failed = txn_cache_served(t, CACHEID_ERROR, CACHE_STALE);
@@ -219,7 +222,7 @@ static void serve(struct txn *t, char mark, enum cache_result result)
 
 static void serve_fresh(struct txn *t)
 {
-    if (t->cache.again)
+    if (t->cache->again)
         serve(t, CACHEID_COLLAPSED, CACHE_COLLAPSED);
     else
         serve(t, CACHEID_HIT, CACHE_HIT);
@@ -227,7 +230,7 @@ static void serve_fresh(struct txn *t)
 
 void txn_cache_fetch(struct txn *t, uint64_t asked_us)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     const struct vary_names *names = &x->policy->cache.varies;
     struct cachefill f = {.authorization = x->authorization,
                           .base = (uint8_t)x->mask,
@@ -257,14 +260,14 @@ static void say_wait(struct txn *t)
     char status[CACHESTATUS_TEXT];
     struct text text;
     text_init(&text, status, sizeof status);
-    cachestatus_write(&text, &(struct cachestatus){.how = t->cache.how});
+    cachestatus_write(&text, &(struct cachestatus){.how = t->cache->how});
     end(t, &(struct verdict_cached){.verdict = "wait", .reason = "wait", .cache_status = status});
 }
 
 /* Nothing that it may have, and it may be fetched. */
 static void miss(struct txn *t)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     if (!x->may_fill) {
         say_pass(t, CACHE_BYPASS);
         return;
@@ -288,7 +291,7 @@ static void miss(struct txn *t)
 
 void txn_cache_proceed(struct txn *t)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     switch (x->seen) {
     case SEEN_ERROR: say_pass(t, x->usable ? CACHE_ERROR : CACHE_BYPASS); return;
     case SEEN_FRESH: serve_fresh(t); return;

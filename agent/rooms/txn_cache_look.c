@@ -20,37 +20,42 @@ static struct buf command; /* reused: one command is built at a time */
 
 void txn_cache_recall(struct txn *t)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     struct cache_resource r = cache_recall(t->gate->cache, x->url);
     x->mask = r.mask;
-    x->ntags = r.ntags;
-    if (r.ntags > 0)
-        memcpy(x->tags, r.tags, (size_t)r.ntags * CACHETAGS_DIGEST);
+    buf_reset(&x->tags);
+    buf_put(&x->tags, r.tags, (size_t)r.ntags * CACHETAGS_DIGEST);
+    x->ntags = x->tags.failed ? 0 : r.ntags; /* an entry with other tags than were asked for is none */
     cachefill_entry(x->url, x->scope, &x->policy->cache.varies, x->mask,
                     (const uint8_t(*)[VARY_VALUE])x->values, &x->entry);
+}
+
+static const uint8_t (*tags_of(const struct txn_cache *x))[CACHETAGS_DIGEST]
+{
+    return (const uint8_t(*)[CACHETAGS_DIGEST])x->tags.data;
 }
 
 static struct cachelook look_of(const struct txn_cache *x)
 {
     struct cachelook l = {.entry = x->entry, .policy = x->policy->hash, .ntags = x->ntags};
     memcpy(l.url, x->url, sizeof l.url);
-    l.tags = x->tags;
+    l.tags = tags_of(x);
     return l;
 }
 
 /* Sends `command`; false: it cannot be sent. */
 static bool ask(struct txn *t, redis_reply_fn *fn)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     struct gate *g = t->gate;
     if (command.failed || !g->replay || !cache_may_ask(g->cache))
         return false;
     x->asked = monotonic_now();
-    x->call = redis_submit(cache_redis(g->cache), command.data, command.len,
-                           t->config->cache.deadline_ms / 1000.0, fn, t);
-    if (x->call)
+    t->cache_call = redis_submit(cache_redis(g->cache), command.data, command.len,
+                                 t->config->cache.deadline_ms / 1000.0, fn, t);
+    if (t->cache_call)
         metrics_add(g->metrics, METRIC_CACHE_LOOKUPS);
-    return x->call != NULL;
+    return t->cache_call != NULL;
 }
 
 static struct cachekey_url where(const struct txn_cache *x)
@@ -93,7 +98,7 @@ static enum cache_fill fill_of(struct spop_slice value)
 static bool has_tag(const struct txn_cache *x, const uint8_t *tag)
 {
     for (unsigned i = 0; i < x->ntags; i++)
-        if (memcmp(x->tags[i], tag, CACHETAGS_DIGEST) == 0)
+        if (memcmp(tags_of(x)[i], tag, CACHETAGS_DIGEST) == 0)
             return true;
     return false;
 }
@@ -108,14 +113,14 @@ static bool has_tags(const struct txn_cache *x, const struct cacheentry *e)
 
 static void remember(struct txn *t, unsigned mask, const uint8_t *tags, unsigned ntags)
 {
-    cache_remember(t->gate->cache, t->cache.url, mask, tags, ntags);
+    cache_remember(t->gate->cache, t->cache->url, mask, tags, ntags);
     txn_cache_recall(t);
 }
 
 /* What the URL's state says that its answers vary on. True: other names than were asked for. */
 static bool learn_names(struct txn *t, struct spop_slice state)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     struct vary_names names;
     if (!cachestate_names(state, &names))
         return false;
@@ -131,7 +136,7 @@ static bool learn_names(struct txn *t, struct spop_slice state)
 /* Is it the answer to this request? -1: no; 0: that is not known yet, and more is remembered now; 1: yes. */
 static int is_meant(struct txn *t, const struct cacheentry *e)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     int mask = cachefill_mask(&x->policy->cache.varies, &e->names);
     if (mask < 0 || e->policy != x->policy->hash || memcmp(e->url, x->url, sizeof e->url) != 0)
         return -1;
@@ -159,7 +164,7 @@ static enum cache_seen judge(struct txn_cache *x, const struct freshness *f, uin
 /* Whoever serves it finds it in this agent's memory. */
 static void keep(struct txn *t, struct spop_slice bytes)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     if (x->seen == SEEN_FRESH || x->seen == SEEN_TAKEN || x->seen == SEEN_STALE || x->on_error)
         replay_keep(t->gate->replay, &x->entry, bytes.ptr, bytes.len, x->asked);
 }
@@ -167,7 +172,7 @@ static void keep(struct txn *t, struct spop_slice bytes)
 /* The items of a reply from `at` on. False: other names or tags count, and Redis is to be asked again. */
 static bool see(struct txn *t, const struct redis_reply *reply, unsigned at)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     struct spop_slice bytes = redis_item(reply, at + CACHELOOK_ENTRY);
     struct cacheentry e;
     uint64_t now_us = cache_now_us(t->gate->cache);
@@ -193,16 +198,16 @@ static bool see(struct txn *t, const struct redis_reply *reply, unsigned at)
 /* Items, in time. */
 static bool heard(struct txn *t, const struct redis_reply *reply, unsigned at)
 {
-    t->cache.call = NULL;
+    t->cache_call = NULL;
     if (reply->status != REDIS_LOST)
         cache_heard(t->gate->cache, reply->status != REDIS_LATE);
-    return reply->status == REDIS_ITEMS && reply->nitems == at + CACHELOOK_TAGS + t->cache.ntags;
+    return reply->status == REDIS_ITEMS && reply->nitems == at + CACHELOOK_TAGS + t->cache->ntags;
 }
 
 static void seen(struct txn *t)
 {
-    t->cache.looked = true;
-    if (t->cache.admitted)
+    t->cache->looked = true;
+    if (t->cache->admitted)
         txn_cache_proceed(t);
 }
 
@@ -211,7 +216,7 @@ static bool look_again(struct txn *t);
 static void on_look(void *arg, const struct redis_reply *reply)
 {
     struct txn *t = arg;
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     x->seen = SEEN_ERROR;
     if (heard(t, reply, 0) && !see(t, reply, 0) && look_again(t))
         return;
@@ -221,7 +226,7 @@ static void on_look(void *arg, const struct redis_reply *reply)
 /* Memory that flutters between two lists of names must not keep a request for ever: then it is a miss. */
 static bool look_again(struct txn *t)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     struct cachelook l = look_of(x);
     if (++x->looks > LOOKS_MAX) {
         x->seen = SEEN_NONE;
@@ -235,7 +240,7 @@ static bool look_again(struct txn *t)
 
 void txn_cache_look(struct txn *t)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     x->looks = 0;
     x->looked = false;
     x->seen = SEEN_ERROR;
@@ -245,7 +250,7 @@ void txn_cache_look(struct txn *t)
 
 void txn_cache_give_back(struct txn *t)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     struct cachefilled f = {.fill = x->entry, .entry = x->entry, .keep_ms = t->config->cache.keep_ms};
     struct redis *redis = cache_redis(t->gate->cache);
     memcpy(f.lease, x->lease, sizeof f.lease);
@@ -258,7 +263,7 @@ void txn_cache_give_back(struct txn *t)
 static void on_lease(void *arg, const struct redis_reply *reply)
 {
     struct txn *t = arg;
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     struct record_id fill = x->entry;
     unsigned base = x->mask;
     bool mine = false;
@@ -289,7 +294,7 @@ static void on_lease(void *arg, const struct redis_reply *reply)
 
 void txn_cache_lease(struct txn *t)
 {
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     struct cachelook l = look_of(x);
     randombytes_buf(x->lease, sizeof x->lease);
     buf_reset(&command);

@@ -27,7 +27,7 @@ static struct txn *txn_of(struct parked *p)
 
 void txn_cache_wait_until(struct txn *t, double age, double timeout)
 {
-    const struct txn_cache *x = &t->cache;
+    const struct txn_cache *x = t->cache;
     double now = monotonic_now(), budget = t->config->cache.deadline_ms / 1000.0;
     t->wait_until = 0;
     if (!x->again || !x->usable || timeout <= 0)
@@ -56,7 +56,7 @@ static void on_over(struct parked *p, enum parked_end why)
     struct txn *t = txn_of(p);
     struct cache_said said = {.verdict = SAID_PASS, .result = CACHE_MISS};
     (void)why;
-    if (t->cache.on_error)
+    if (t->cache->on_error)
         said = txn_cache_served(t, CACHEID_ERROR, CACHE_STALE);
     txn_cache_say(t, &said);
 }
@@ -81,7 +81,7 @@ static void stay(struct txn *t)
 bool txn_cache_wait(struct txn *t)
 {
     static const struct parked_events events = {on_ask, on_shared, on_over};
-    struct txn_cache *x = &t->cache;
+    struct txn_cache *x = t->cache;
     uint8_t print[16];
     bool elsewhere = t->parked.lot && memcmp(&x->awaited, &x->entry, sizeof x->entry) != 0;
     if (t->parked.lot && !elsewhere) {

@@ -59,7 +59,7 @@ static void undecided(struct txn *t, const char *detail)
     metrics_add(t->gate->metrics, METRIC_CLAIM_ERROR);
     metrics_add(t->gate->metrics, keyed(&t->plan) ? METRIC_FAILED_OPEN_KEY : METRIC_FAILED_OPEN_LIMIT);
     txn_warn(t, "failed-open", detail);
-    if (t->cache.on) {
+    if (t->cache) {
         txn_cache_admitted(t, NULL, true);
         return;
     }
@@ -97,7 +97,7 @@ static bool ask(struct txn *t, double now, redis_reply_fn *fn)
 static void go(struct txn *t, const struct outcome *o)
 {
     struct grant grant = {.deadline = t->deadline, .ttl_s = record_s(t)};
-    if (t->cache.on) {
+    if (t->cache) {
         txn_cache_admitted(t, o, false);
         return;
     }

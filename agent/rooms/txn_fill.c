@@ -42,7 +42,7 @@ static void answer(struct txn *t, bool confirmed)
 static void on_filled(void *arg, const struct redis_reply *reply)
 {
     struct txn *t = arg;
-    t->cache.call = NULL;
+    t->cache_call = NULL;
     bool said = reply->status == REDIS_BYTES && reply->bytes.len == 1;
     if (reply->status != REDIS_LOST)
         cache_heard(t->gate->cache, reply->status != REDIS_LATE);
@@ -57,7 +57,7 @@ static void on_filled(void *arg, const struct redis_reply *reply)
 static void on_purged(void *arg, const struct redis_reply *reply)
 {
     struct txn *t = arg;
-    t->cache.call = NULL;
+    t->cache_call = NULL;
     bool said = reply->status == REDIS_BYTES;
     if (!said)
         metrics_add(t->gate->metrics, METRIC_CACHE_PURGE_FAILED);
@@ -73,8 +73,8 @@ static bool ask(struct txn *t, size_t front, redis_reply_fn *fn)
     if (command.failed || !redis_room(redis, REDIS_OUTCOMES) ||
         (front > 0 && !redis_submit(redis, command.data, front, 0, NULL, NULL)))
         return false;
-    t->cache.call = redis_submit(redis, command.data + front, command.len - front, within, fn, t);
-    return t->cache.call != NULL;
+    t->cache_call = redis_submit(redis, command.data + front, command.len - front, within, fn, t);
+    return t->cache_call != NULL;
 }
 
 static void rules_of(const struct cache_policy *c, struct freshness_rules *out)

@@ -33,12 +33,13 @@ enum cache_seen {
 };
 enum cache_fill { FILL_FREE, FILL_BUSY, FILL_NOT_STORABLE, FILL_FAILED };
 
+/* Of a request that asks for a cached answer. */
 struct txn_cache {
-    bool on;       /* it asks for a cached answer */
-    bool again;    /* it was told to wait: its limits have counted it */
-    bool usable;   /* a request that the cache may answer */
-    bool may_fill; /* and whose answer may be stored for others */
-    bool plain;    /* it takes what is fresh; else it wants more, and never waits for another one */
+    struct txn_cache *next; /* spare ones */
+    bool again;             /* it was told to wait: its limits have counted it */
+    bool usable;            /* a request that the cache may answer */
+    bool may_fill;          /* and whose answer may be stored for others */
+    bool plain;             /* it takes what is fresh; else it wants more, and never waits for another one */
     bool authorization;
     bool admitted, unprotected,
         has_outcome; /* its limits have said yes, could not be asked, what they said is in txn.seen */
@@ -54,9 +55,8 @@ struct txn_cache {
         looks; /* names that are part of `entry`; how often Redis was asked since it came, or was woken */
     struct record_id entry;
     unsigned ntags;
-    uint8_t tags[CACHETAGS_MAX][CACHETAGS_DIGEST];
-    struct redis_call *call;
-    double asked; /* monotonic_now() */
+    struct buf tags; /* ntags of CACHETAGS_DIGEST */
+    double asked;    /* monotonic_now() */
     enum cache_seen seen;
     enum cache_fill fill;
     bool on_error;     /* what was found may be served if the backend fails */
@@ -67,6 +67,7 @@ struct txn_cache {
 
 /* Limits that loans cover: out of the plan while its claim is made. */
 struct lent {
+    struct lent *next; /* spare ones */
     unsigned n;
     uint8_t at[CONFIG_LIMITS_MAX]; /* where each one stands in the plan */
     struct plan_limit limits[CONFIG_LIMITS_MAX];
@@ -92,7 +93,7 @@ struct txn {
     struct outcome seen; /* the grant that replicas must have, or what is looked up; without slices */
     struct acks_waiter waiter;
     struct share share;
-    struct lent lent;
+    struct lent *lent; /* NULL: no limit of it is lent */
     struct parked parked;
     double wait_until; /* monotonic_now(): how long it may wait for another one's outcome; 0: not at all */
     double gives_up;   /* with wait_until: when HAProxy stops waiting for this ACK */
@@ -101,10 +102,18 @@ struct txn {
     struct completion_ticket *ticket;
     bool settles; /* a confirmed word settles the execution; else it is only recorded */
     ev_timer patience;
-    struct txn_cache cache;
+    struct txn_cache *cache; /* NULL: it does not ask for a cached answer */
+    struct redis_call *cache_call;
     const struct policy *filled; /* whose answer is being stored; NULL: it is a purge */
     enum store_reason stored;
 };
+
+/* What a duplicate that waits costs, beside what its policy adds. */
+_Static_assert(sizeof(struct txn) <= 2048, "docs/performance.md promises that");
+
+/* The part that it has not yet; false: out of memory. */
+bool txn_wants_cache(struct txn *t);
+bool txn_wants_lent(struct txn *t);
 
 /* An open ACK for t in the room's scratch memory. */
 struct spop_writer *txn_ack(struct txn *t);

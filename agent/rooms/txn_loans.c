@@ -26,7 +26,7 @@ static struct plan_limit *limits_of(struct txn *t)
 /* Takes the i-th limit out of the plan, or puts one in there. Those of one subject stay side by side. */
 static void leave_out(struct txn *t, unsigned i)
 {
-    struct lent *lent = &t->lent;
+    struct lent *lent = t->lent;
     lent->at[lent->n] = (uint8_t)(i + lent->n);
     lent->limits[lent->n++] = limits_of(t)[i];
     t->plan.nlimits--;
@@ -35,9 +35,9 @@ static void leave_out(struct txn *t, unsigned i)
 
 static void put_in(struct txn *t, unsigned n)
 {
-    unsigned i = t->lent.at[n];
+    unsigned i = t->lent->at[n];
     memmove(limits_of(t) + i + 1, limits_of(t) + i, (t->plan.nlimits - i) * sizeof *limits_of(t));
-    limits_of(t)[i] = t->lent.limits[n];
+    limits_of(t)[i] = t->lent->limits[n];
     t->plan.nlimits++;
 }
 
@@ -50,7 +50,7 @@ static void take(struct txn *t, struct loan_clock c)
 {
     for (unsigned i = 0; i < t->plan.nlimits;) {
         const struct plan_limit *l = &limits_of(t)[i];
-        if (is_lent(l) && loans_take(t->gate->loans, l, c, &t->lent.slips[t->lent.n]))
+        if (is_lent(l) && loans_take(t->gate->loans, l, c, &t->lent->slips[t->lent->n]))
             leave_out(t, i);
         else
             i++;
@@ -65,10 +65,23 @@ static bool lends_any(const struct plan *p)
     return any && !p->count_only;
 }
 
+/* Nothing is taken yet; false: nothing is to be taken. */
+static bool begins(struct txn *t)
+{
+    bool any = lends_any(&t->plan) && txn_wants_lent(t);
+    if (t->lent)
+        t->lent->n = 0;
+    return any;
+}
+
+static unsigned taken(const struct txn *t)
+{
+    return t->lent ? t->lent->n : 0;
+}
+
 void txn_lend(struct txn *t)
 {
-    t->lent.n = 0;
-    if (lends_any(&t->plan))
+    if (begins(t))
         take(t, loans_clock(t->gate->loans));
 }
 
@@ -94,9 +107,9 @@ static void insert(double *of, unsigned n, unsigned i, double v)
 /* The n-th of what was lent, as the gate would have said it. */
 static void show(struct txn *t, struct outcome *o, unsigned n, struct loan_clock c)
 {
-    const struct pace *p = t->lent.limits[n].pace;
-    unsigned i = t->lent.at[n], before = t->plan.nlimits;
-    double left = loans_left(t->gate->loans, &t->lent.limits[n], c) * p->increment,
+    const struct pace *p = t->lent->limits[n].pace;
+    unsigned i = t->lent->at[n], before = t->plan.nlimits;
+    double left = loans_left(t->gate->loans, &t->lent->limits[n], c) * p->increment,
            level = left < p->capacity ? p->capacity - left : 0;
     insert(o->level, before, i, level);
     insert(o->back, before, i, level);
@@ -105,10 +118,10 @@ static void show(struct txn *t, struct outcome *o, unsigned n, struct loan_clock
 
 static void settle(struct txn *t, struct outcome *o, struct loan_clock c)
 {
-    for (unsigned n = 0; n < t->lent.n; n++)
-        if (!is_charged(o, t->lent.limits[n].limit))
-            loans_put(t->gate->loans, &t->lent.slips[n]);
-    for (unsigned n = 0; n < t->lent.n; n++) {
+    for (unsigned n = 0; n < t->lent->n; n++)
+        if (!is_charged(o, t->lent->limits[n].limit))
+            loans_put(t->gate->loans, &t->lent->slips[n]);
+    for (unsigned n = 0; n < t->lent->n; n++) {
         if (o)
             show(t, o, n, c);
         put_in(t, n);
@@ -119,17 +132,17 @@ static void settle(struct txn *t, struct outcome *o, struct loan_clock c)
 
 void txn_lent_said(struct txn *t, struct outcome *o)
 {
-    if (t->lent.n > 0)
+    if (taken(t) > 0)
         settle(t, o, loans_clock(t->gate->loans));
 }
 
 const struct outcome *txn_lent_unseen(const struct txn *t, const struct outcome *o, struct outcome *copy)
 {
-    if (t->lent.n == 0)
+    if (taken(t) == 0)
         return o;
     *copy = *o;
-    for (unsigned n = 0; n < t->lent.n; n++)
-        copy->level[t->lent.at[n]] = copy->back[t->lent.at[n]] = 0;
+    for (unsigned n = 0; n < t->lent->n; n++)
+        copy->level[t->lent->at[n]] = copy->back[t->lent->at[n]] = 0;
     return copy;
 }
 
@@ -146,8 +159,7 @@ static bool is_covered(struct txn *t, struct loan_clock c)
 
 bool txn_lent(struct txn *t)
 {
-    t->lent.n = 0;
-    if (!lends_any(&t->plan))
+    if (!begins(t))
         return false;
     struct loan_clock c = loans_clock(t->gate->loans);
     struct outcome o = {.kind = OUTCOME_GO, .now_us = c.redis_us};
@@ -159,7 +171,7 @@ bool txn_lent(struct txn *t)
     if (!all)
         return false;
     metrics_add(t->gate->metrics, METRIC_LOANS_ALONE);
-    if (t->cache.on)
+    if (t->cache)
         txn_cache_look(t);
     txn_told(t, &o);
     return true;

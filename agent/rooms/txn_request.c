@@ -83,7 +83,7 @@ void txn_start_claim(struct txn *t, const struct request_facts *f)
     if (!txn_needs_poller(&t->plan) || inflight_knows(t->gate->inflight, t->plan.process)) {
         if (txn_lent(t) || txn_shielded(t, now) || txn_replayed(t, now))
             return;
-        if (t->cache.on)
+        if (t->cache)
             txn_cache_look(t);
         txn_claim(t);
         return;
