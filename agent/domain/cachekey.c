@@ -101,7 +101,8 @@ static struct spop_slice take_until(struct spop_slice *at, const char *ends)
     return taken;
 }
 
-static bool read_scheme(struct spop_slice *at, const struct cachekey_url *base, struct spop_slice *scheme)
+/* Takes off `http:` or `https:`. */
+static bool take_scheme(struct spop_slice *at, struct spop_slice *scheme)
 {
     for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
         size_t n = strlen(ports[i].scheme);
@@ -110,39 +111,98 @@ static bool read_scheme(struct spop_slice *at, const struct cachekey_url *base, 
             continue;
         *scheme = begin;
         slice_skip(at, n + 1);
-        return slice_starts(*at, "//");
-    }
-    if (!base || !slice_starts(*at, "/"))
-        return false;
-    *scheme = base->scheme;
-    return true;
-}
-
-static bool read_host(struct spop_slice *at, const struct cachekey_url *base, struct spop_slice *host)
-{
-    if (!slice_starts(*at, "//")) {
-        *host = base->host;
         return true;
     }
+    return false;
+}
+
+/* Takes off `//host`. */
+static bool take_host(struct spop_slice *at, struct spop_slice *host)
+{
+    if (!slice_starts(*at, "//"))
+        return false;
     slice_skip(at, 2);
     *host = take_until(at, "/?#");
     return host->len > 0 && !memchr(host->ptr, '@', host->len);
 }
 
-bool cachekey_read(struct spop_slice text, const struct cachekey_url *base, struct cachekey_url *out)
+/* `?query`, without a fragment. */
+static struct spop_slice query_of(struct spop_slice at)
+{
+    if (!slice_starts(at, "?"))
+        return (struct spop_slice){NULL, 0};
+    slice_skip(&at, 1);
+    return take_until(&at, "#");
+}
+
+bool cachekey_read(struct spop_slice text, struct cachekey_url *out)
 {
     struct cachekey_url u = {0};
-    if (!is_uri(text) || !read_scheme(&text, base, &u.scheme) || !read_host(&text, base, &u.host))
+    if (!is_uri(text) || !take_scheme(&text, &u.scheme) || !take_host(&text, &u.host))
         return false;
     u.path = take_until(&text, "?#");
     if (u.path.len == 0)
         u.path = slice_of("/");
-    if (text.len > 0 && text.ptr[0] == '?') {
-        slice_skip(&text, 1);
-        u.query = take_until(&text, "#");
-    }
+    u.query = query_of(text);
     *out = u;
     return true;
+}
+
+/* Appends what stands behind a `/` of a path, without its dot segments (RFC 3986, section 5.2.4). ends: nothing follows. */
+static void put_segments(struct buf *out, struct spop_slice at, bool ends)
+{
+    bool more = true;
+    while (more) {
+        struct spop_slice segment = take_until(&at, "/");
+        bool up = slice_is(segment, ".."), dots = up || slice_is(segment, ".");
+        more = at.len > 0;
+        slice_skip(&at, more);
+        while (up && out->len > 0 && out->data[--out->len] != '/')
+            continue;
+        if (!dots || (ends && !more))
+            buf_str(out, "/");
+        if (!dots)
+            buf_put(out, segment.ptr, segment.len);
+    }
+}
+
+/* A path as seen from the base's, which begins with `/` (5.2.3). */
+static void put_path(struct buf *out, struct spop_slice base, struct spop_slice path)
+{
+    bool whole = slice_starts(path, "/");
+    while (base.ptr[base.len - 1] != '/')
+        base.len--;
+    if (!whole && base.len > 1)
+        put_segments(out, (struct spop_slice){base.ptr + 1, base.len - 2}, false);
+    slice_skip(&path, whole);
+    put_segments(out, path, true);
+}
+
+static bool has_scheme(struct spop_slice text)
+{
+    take_until(&text, ":/?#");
+    return slice_starts(text, ":");
+}
+
+bool cachekey_resolve(struct spop_slice text, const struct cachekey_url *base, struct buf *path,
+                      struct cachekey_url *out)
+{
+    struct cachekey_url u = *base;
+    if (!is_uri(text) || !slice_starts(base->path, "/") ||
+        (has_scheme(text) && (!take_scheme(&text, &u.scheme) || !slice_starts(text, "//"))) ||
+        (slice_starts(text, "//") && !take_host(&text, &u.host)))
+        return false;
+    bool elsewhere = u.host.ptr != base->host.ptr;
+    struct spop_slice said = take_until(&text, "?#");
+    if (said.len > 0 || elsewhere || slice_starts(text, "?"))
+        u.query = query_of(text);
+    if (said.len > 0 || elsewhere) {
+        buf_reset(path);
+        put_path(path, base->path, said.len > 0 ? said : slice_of("/"));
+        u.path = (struct spop_slice){(const char *)path->data, path->len};
+    }
+    *out = u;
+    return !path->failed;
 }
 
 static bool same_lower(struct spop_slice a, struct spop_slice b)

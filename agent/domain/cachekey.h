@@ -12,6 +12,7 @@
 #ifndef CACHEKEY_H
 #define CACHEKEY_H
 
+#include "domain/buf.h"
 #include "domain/cachequery.h"
 #include "domain/vary.h"
 
@@ -34,9 +35,14 @@ void cachekey_entry(const uint8_t url[CACHEKEY_DIGEST], const uint8_t scope[CACH
                     const struct vary_names *names, const uint8_t values[][VARY_VALUE],
                     uint8_t out[CACHEKEY_DIGEST]);
 
-/* A URI of a command or of Location (RFC 3986): http://host/path?query, and as seen from base (may be NULL) //host/path?query,
- * /path?query. The fragment is dropped; an empty path is `/`. False: another kind, or user information in it. Slices of text and base. */
-bool cachekey_read(struct spop_slice text, const struct cachekey_url *base, struct cachekey_url *out);
+/* A URI of a command (RFC 3986): http://host/path?query. The fragment is dropped; an empty path is `/`, any other stays as it is. False:
+ * another kind, or user information in it. Slices of text. */
+bool cachekey_read(struct spop_slice text, struct cachekey_url *out);
+/* What a client makes of a reference in an answer for base, such as Location (RFC 3986, section 5.2): a URI as above, //host/path,
+ * /path, path, ?query, #fragment; without dot segments. False: as above, or out of memory. Slices of text, base and path, which is
+ * written anew. */
+bool cachekey_resolve(struct spop_slice text, const struct cachekey_url *base, struct buf *path,
+                      struct cachekey_url *out);
 /* Same scheme and host (RFC 9111, section 4.4: only then may Location be invalidated)? */
 bool cachekey_same_origin(const struct cachekey_url *a, const struct cachekey_url *b);
 

@@ -290,7 +290,7 @@ void cached_show(struct job *j)
         return;
     }
     choose(j->admin->gate->config, only, j->shown);
-    if (!url || !cachekey_read(slice_of(url), NULL, &j->shown->url))
+    if (!url || !cachekey_read(slice_of(url), &j->shown->url))
         why = "say a url: http:// or https://, a host, path and query, without user information or blanks";
     else if (!read_headers(j->shown, httpd_argument(j->request, "header")))
         why = "headers are lines of name: value, 4000 bytes together";

@@ -20,6 +20,8 @@
 enum { NOT_MODIFIED = 304, SERVER_ERRORS = 500 };
 
 static struct buf command; /* reused: one command is built at a time */
+enum { UNSAFE_NAMED = 2, UNSAFE_URLS };
+static struct buf paths[UNSAFE_NAMED]; /* reused: of what one message names */
 static struct buf entry;   /* reused: the entry of one message */
 
 /* Beside what record_pack_done() never stores: Age is part of the entry's; the others belong to one connection (RFC 9111, 3.1). */
@@ -236,16 +238,14 @@ void txn_fill(struct txn *t, const struct response_facts *f)
     answer(t, false);
 }
 
-enum { UNSAFE_URLS = 3 };
-
 /* The URL itself, and what the answer names on the same origin (RFC 9111, section 4.4). */
 static unsigned urls_of(const struct request_facts *f, struct cachekey_url out[UNSAFE_URLS])
 {
-    const struct spop_slice named[] = {f->location, f->content_location};
+    const struct spop_slice named[UNSAFE_NAMED] = {f->location, f->content_location};
     unsigned n = 1;
     out[0] = (struct cachekey_url){f->scheme, f->host, f->path, f->query};
-    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
-        if (named[i].len > 0 && cachekey_read(named[i], &out[0], &out[n]) &&
+    for (size_t i = 0; i < UNSAFE_NAMED; i++)
+        if (named[i].len > 0 && cachekey_resolve(named[i], &out[0], &paths[i], &out[n]) &&
             cachekey_same_origin(&out[0], &out[n]))
             n++;
     return n;

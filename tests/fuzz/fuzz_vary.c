@@ -71,19 +71,46 @@ static void check_query(struct cachekey_url u)
     assert(same == (parameters < CACHEQUERY_MAX));
 }
 
-static void check_uri(struct spop_slice text, const uint8_t *data, size_t size)
+static void check_url(struct cachekey_url u, const uint8_t *data, size_t size)
 {
-    const struct cachekey_url base = {
-        slice_of("https"), slice_of("example.com"), slice_of("/x"), {NULL, 0}
-    };
-    struct cachekey_url u;
-    if (!cachekey_read(text, &base, &u))
-        return;
     if (u.query.ptr)
         assert_inside(u.query, data, size);
-    assert(u.host.len > 0 && u.path.len > 0 && cachekey_same_origin(&u, &u));
+    assert(u.host.len > 0 && u.path.len > 0 && u.path.ptr[0] == '/' && cachekey_same_origin(&u, &u));
     assert(cachekey_prefix(u.host, &u) || u.host.ptr[u.host.len - 1] == '*');
     check_query(u);
+}
+
+static bool has_dots(struct spop_slice path)
+{
+    for (const char *end; path.len > 0;) {
+        slice_skip(&path, 1);
+        end = path.len > 0 ? memchr(path.ptr, '/', path.len) : NULL;
+        struct spop_slice segment = {path.ptr, end ? (size_t)(end - path.ptr) : path.len};
+        if (slice_is(segment, ".") || slice_is(segment, ".."))
+            return true;
+        slice_skip(&path, segment.len);
+    }
+    return false;
+}
+
+static void check_uri(struct spop_slice text, const uint8_t *data, size_t size)
+{
+    static struct buf memory;
+    const struct cachekey_url base = {
+        slice_of("https"), slice_of("example.com"), slice_of("/x/y"), {NULL, 0}
+    };
+    struct cachekey_url u, seen;
+    bool read = cachekey_read(text, &u);
+    if (read)
+        check_url(u, data, size);
+    if (!cachekey_resolve(text, &base, &memory, &seen)) {
+        assert(!read);
+        return;
+    }
+    check_url(seen, data, size);
+    assert(!has_dots(seen.path));
+    if (read)
+        assert(slice_same(u.host, seen.host) && slice_same(u.query, seen.query));
 }
 
 static void check_status(struct spop_slice detail)

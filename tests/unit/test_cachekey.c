@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* domain/cachekey: which requests share an entry, and which never do (ACCEPTANCE C4, C5). */
 #include "tests/unit/headers_bin.h"
+
+#include <stdio.h>
+
 #include "domain/cachekey.h"
 
 typedef uint8_t digest16[CACHEKEY_DIGEST];
@@ -290,11 +293,12 @@ static void test_9111_4_1_variants(void **state)
 /* scheme|host|path|query, `-`: none; NULL: refused. */
 static void assert_uri(const char *text, const struct cachekey_url *base, const char *want)
 {
+    static struct buf path;
     struct cachekey_url u;
     char is[200];
     struct spop_slice copy = exact_copy(text, strlen(text));
     struct text t;
-    bool read = cachekey_read(copy, base, &u);
+    bool read = base ? cachekey_resolve(copy, base, &path, &u) : cachekey_read(copy, &u);
     if (read != (want != NULL))
         fail_msg("%s", text);
     if (read) {
@@ -306,6 +310,7 @@ static void assert_uri(const char *text, const struct cachekey_url *base, const 
         }
         assert_string_equal(is, want);
     }
+    buf_free(&path);
     headers_free(copy);
 }
 
@@ -332,12 +337,79 @@ static void test_3986_as_seen_from_a_base(void **state)
     struct cachekey_url base = url("https", "b:1", "/x", "q");
     assert_uri("/a?c", &base, "https|b:1|/a|c");
     assert_uri("//h/a", &base, "https|h|/a|-");
-    assert_uri("http://h/a", &base, "http|h|/a|-");
+    assert_uri("//h?a", &base, "https|h|/|a");
+    assert_uri("http://h/a/../b", &base, "http|h|/b|-");
+    assert_uri("HTTP://h", &base, "HTTP|h|/|-");
+    static const char *const bad[] = {"//u@h/a",  "//",         "///a", "ftp://h/", "https:a",
+                                      "https:/a", "mailto:a@h", "a b",  "a\\b",     "\x7f"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_uri(bad[i], &base, NULL);
+    base.path = slice_of("*");
     assert_uri("a", &base, NULL);
-    assert_uri("../a", &base, NULL);
-    assert_uri("?a", &base, NULL);
-    assert_uri("", &base, NULL);
-    assert_uri("//u@h/a", &base, NULL);
+}
+
+/* The examples of RFC 3986, sections 5.4.1 and 5.4.2; their fragments, and those that are no URL of ours, left out. */
+static void test_3986_5_4_references(void **state)
+{
+    static const char *const rows[][2] = {
+        {"g:h",           NULL             },
+        {"g",             "/b/c/g|-"       },
+        {"./g",           "/b/c/g|-"       },
+        {"g/",            "/b/c/g/|-"      },
+        {"/g",            "/g|-"           },
+        {"?y",            "/b/c/d;p|y"     },
+        {"g?y",           "/b/c/g|y"       },
+        {"#s",            "/b/c/d;p|q"     },
+        {"g#s",           "/b/c/g|-"       },
+        {"g?y#s",         "/b/c/g|y"       },
+        {";x",            "/b/c/;x|-"      },
+        {"g;x",           "/b/c/g;x|-"     },
+        {"g;x?y#s",       "/b/c/g;x|y"     },
+        {"",              "/b/c/d;p|q"     },
+        {".",             "/b/c/|-"        },
+        {"./",            "/b/c/|-"        },
+        {"..",            "/b/|-"          },
+        {"../",           "/b/|-"          },
+        {"../g",          "/b/g|-"         },
+        {"../..",         "/|-"            },
+        {"../../",        "/|-"            },
+        {"../../g",       "/g|-"           },
+        {"../../../g",    "/g|-"           },
+        {"../../../../g", "/g|-"           },
+        {"/./g",          "/g|-"           },
+        {"/../g",         "/g|-"           },
+        {"g.",            "/b/c/g.|-"      },
+        {".g",            "/b/c/.g|-"      },
+        {"g..",           "/b/c/g..|-"     },
+        {"..g",           "/b/c/..g|-"     },
+        {"./../g",        "/b/g|-"         },
+        {"./g/.",         "/b/c/g/|-"      },
+        {"g/./h",         "/b/c/g/h|-"     },
+        {"g/../h",        "/b/c/h|-"       },
+        {"g;x=1/./y",     "/b/c/g;x=1/y|-" },
+        {"g;x=1/../y",    "/b/c/y|-"       },
+        {"g?y/./x",       "/b/c/g|y/./x"   },
+        {"g?y/../x",      "/b/c/g|y/../x"  },
+        {"g#s/../x",      "/b/c/g|-"       },
+        {"http:g",        NULL             },
+ /* and beside them */
+        {"g//h",          "/b/c/g//h|-"    },
+        {"./g:h",         "/b/c/g:h|-"     },
+        {"?",             "/b/c/d;p|"      },
+        {"%2e%2e/g",      "/b/c/%2e%2e/g|-"},
+    };
+    struct cachekey_url base = url("http", "a", "/b/c/d;p", "q");
+    char want[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(want, sizeof want, "http|a|%s", rows[i][1]);
+        assert_uri(rows[i][0], &base, rows[i][1] ? want : NULL);
+    }
+    base = url("http", "a", "/", NULL);
+    assert_uri("g", &base, "http|a|/g|-");
+    assert_uri("..", &base, "http|a|/|-");
+    base = url("http", "a", "//x/../y", NULL);
+    assert_uri("g", &base, "http|a|//g|-");
 }
 
 static void test_9111_4_4_same_origin(void **state)
@@ -437,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_9111_4_1_variants),
         cmocka_unit_test(test_3986_uris),
         cmocka_unit_test(test_3986_as_seen_from_a_base),
+        cmocka_unit_test(test_3986_5_4_references),
         cmocka_unit_test(test_9111_4_4_same_origin),
         cmocka_unit_test(test_c7_prefix_ends_with_a_segment),
         cmocka_unit_test(test_c7_prefix_with_a_star_ends_anywhere),
