@@ -133,7 +133,7 @@ static bool start_notices(struct agent *a)
     if (c->notices.listen[0] == '\0')
         return true;
     int fd = open_socket("notices.listen", c->notices.listen, c->notices.mode, listener_datagram);
-    return fd >= 0 && (a->notices = notices_new(a->loop, fd, a->gate.inflight, &a->metrics));
+    return fd >= 0 && (a->notices = notices_new(&a->gate, fd));
 }
 
 static bool start_traffic(struct agent *a)

@@ -7,6 +7,7 @@
 
 #include "domain/digest.h"
 #include "domain/le.h"
+#include "domain/policy.h"
 #include "version.h"
 
 #include <string.h>
@@ -68,6 +69,14 @@ int cachefill_read(struct spop_slice text, struct cachefill *f)
     f->asked_us = le_get(b + AT_ASKED, 8);
     memcpy(f->values, b + CACHEFILL_HEAD, len - CACHEFILL_HEAD);
     return 0;
+}
+
+const struct policy *cachefill_policy(const struct config *c, const struct cachefill *f)
+{
+    const struct policy *p = policy_by_hash(c, f->policy);
+    bool same =
+        p && p->cache.enabled && f->n == p->cache.varies.n && f->names == cachefill_names(&p->cache.varies);
+    return same ? p : NULL;
 }
 
 void cachefill_url(const struct policy *p, const struct cachekey_url *url, uint8_t out[CACHEKEY_DIGEST])

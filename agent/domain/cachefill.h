@@ -38,6 +38,8 @@ void cachefill_write(const struct cachefill *f, char out[CACHEFILL_TEXT_MAX + 1]
 /* 0, or -1: none, or of a version that we do not know. */
 int cachefill_read(struct spop_slice text, struct cachefill *f);
 
+/* The policy whose fill it is; NULL: it is gone, has no cache any more, or its names have changed. */
+const struct policy *cachefill_policy(const struct config *c, const struct cachefill *f);
 /* Digest of a URL by the policy's rule for queries. */
 void cachefill_url(const struct policy *p, const struct cachekey_url *url, uint8_t out[CACHEKEY_DIGEST]);
 /* Of those names that mask has, with their values. */

@@ -67,13 +67,24 @@ static unsigned level_of(const struct haconf_line *l)
     return level;
 }
 
-static bool raises(const struct hacheck *k, const struct haconf_section *gate)
+#define FETCHES "{ var(txn.once.fill) -m found } !{ var(txn.once_refills) -m bool }"
+
+static bool raises(const struct hacheck *k, const struct haconf_section *gate, const char *condition)
 {
     struct haconf_walk w = haconf_walk(k->site, gate);
     for (const struct haconf_line *l; (l = haconf_next(&w));)
-        if (haconf_matches(l, "http-request set-log-level") && hacheck_condition_is(l, "once_go"))
+        if (haconf_matches(l, "http-request set-log-level") && hacheck_condition_is(l, condition))
             return true;
     return false;
+}
+
+/* What must be raised to the level of a notice, and is not; NULL: nothing. */
+static const char *not_raised(const struct hacheck *k, const struct haconf_section *gate)
+{
+    if (!raises(k, gate, "once_go"))
+        return "once_go";
+    bool fetches = haconf_first(k->site, gate, "http-request set-var(txn.once_cache)");
+    return fetches && !raises(k, gate, FETCHES) ? FETCHES : NULL;
 }
 
 static void way_of(struct hacheck *k, const struct haconf_section *gate)
@@ -81,6 +92,7 @@ static void way_of(struct hacheck *k, const struct haconf_section *gate)
     const struct haconf_line *format = haconf_last(k->site, gate, "log-format *");
     struct targets t = targets_of(k, gate);
     unsigned level = t.home ? level_of(t.home) : 0;
+    const char *lacks = not_raised(k, gate);
     if (*k->agent->notices.listen == '\0')
         hacheck_say(k, format, "%s '%s' sends notices, and notices.listen is not set", gate->type,
                     gate->name);
@@ -91,9 +103,9 @@ static void way_of(struct hacheck *k, const struct haconf_section *gate)
                     gate->type, gate->name, k->agent->notices.listen);
     else if (t.home && level < NOTICE)
         hacheck_say(k, t.home, "'log %s' lets nothing below %s through", t.home->word[1], levels[level]);
-    else if (t.home && level == NOTICE && !raises(k, gate))
-        hacheck_say(k, format, "%s '%s' lacks 'http-request set-log-level notice if once_go'", gate->type,
-                    gate->name);
+    else if (t.home && level == NOTICE && lacks)
+        hacheck_say(k, format, "%s '%s' lacks 'http-request set-log-level notice if %s'", gate->type,
+                    gate->name, lacks);
 }
 
 void hacheck_notices(struct hacheck *k)

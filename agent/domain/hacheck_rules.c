@@ -330,7 +330,7 @@ const struct hacheck_rule hacheck_rules[] = {
      "without a notice a request that was never sent is held like one that may have run",
      PASTE("notices-global.cfg") " and notices-frontend.cfg."},
     {"notices", WARNING, hacheck_notices, 0,
-     "no notice comes to the agent: under on_unknown = \"hold\" a request that was never sent is held like one that may have run",
+     "no notice comes to the agent: under on_unknown = \"hold\" a request that was never sent is held like one that may have run, and who waits for a fetch that has failed waits on",
      PASTE("notices-global.cfg") " and notices-frontend.cfg, write log global, and let notices.listen be that socket."},
     {0},
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { DIGITS_MAX = 9 }; /* of a number in a line: 11 days in ms */
+enum { SERVER_ERRORS = 500 };
 
 struct spop_slice notice_word(struct spop_slice *line)
 {
@@ -59,6 +60,18 @@ struct spop_slice notice_words(const char *line, size_t len)
     return unquote(chomp((struct spop_slice){line, len}));
 }
 
+/* A fill's token is always longer than an execution's. */
+static int read_token(struct spop_slice text, struct notice *n)
+{
+    n->fetch = text.len > TOKEN_TEXT;
+    if (n->fetch)
+        return cachefill_read(text, &n->fill);
+    if (text.len != TOKEN_TEXT || token_read(text.ptr, text.len, &n->token) < 0)
+        return -1;
+    memcpy(n->token_text, text.ptr, TOKEN_TEXT);
+    return 0;
+}
+
 int notice_read(const char *line, size_t len, struct notice *n)
 {
     struct spop_slice rest = notice_words(line, len);
@@ -69,9 +82,8 @@ int notice_read(const char *line, size_t len, struct notice *n)
     struct spop_slice token = notice_word(&rest);
     if (slice_is(token, "-"))
         return 1;
-    if (token.len != TOKEN_TEXT || token_read(token.ptr, token.len, &n->token) < 0)
+    if (read_token(token, n) < 0)
         return -1;
-    memcpy(n->token_text, token.ptr, TOKEN_TEXT);
     struct spop_slice ts = notice_word(&rest);
     if (ts.len != sizeof n->ts || number(notice_word(&rest), &n->tc) < 0 ||
         number(notice_word(&rest), &status) < 0 || status > 999)
@@ -102,4 +114,10 @@ enum ending notice_ending(const struct notice *n)
         if (memcmp(n->ts, states[i].ts, sizeof n->ts) == 0)
             return states[i].ending;
     return ENDING_OTHER;
+}
+
+/* A client that left, a rule of HAProxy's own and an answer that only the agent has missed say nothing of the backend. */
+char notice_fetch_mark(const struct notice *n)
+{
+    return n->status >= SERVER_ERRORS || notice_ending(n) == ENDING_CUT ? 'e' : 0;
 }

@@ -16,6 +16,8 @@
 
 enum { BUCKETS_LEAST = 1024 };
 
+static struct buf command; /* reused: one command is built at a time */
+
 struct resource {
     TAILQ_ENTRY(resource) order;
     LIST_ENTRY(resource) chain;
@@ -256,6 +258,25 @@ void cache_heard(struct cache *k, bool in_time)
         LOG(LOG_WARNING, "cache-breaker-open",
             log_text("why", "the cache's Redis does not answer within cache.deadline: requests go to the "
                             "backend at once"));
+}
+
+void cache_fetch_over(struct cache *k, const struct config *c, const struct cachefill *f, char mark)
+{
+    const struct policy *p = cachefill_policy(c, f);
+    if (!p || !redis_room(cache_redis(k), REDIS_OUTCOMES))
+        return;
+    struct cachefilled w = {.mark = mark,
+                            .mark_ms = p->cache.not_storable_ms,
+                            .asked_us = f->asked_us,
+                            .keep_ms = c->cache.keep_ms};
+    memcpy(w.lease, f->lease, sizeof w.lease);
+    cachefill_entry(f->url, f->scope, &p->cache.varies, f->base, (const uint8_t(*)[VARY_VALUE])f->values,
+                    &w.fill);
+    w.entry = w.fill;
+    buf_reset(&command);
+    cachescript_filled(&command, &w, f->url);
+    if (!command.failed && redis_submit(cache_redis(k), command.data, command.len, 0, NULL, NULL))
+        metrics_add(k->metrics, METRIC_CACHE_FETCHES_OVER);
 }
 
 void cache_show(struct cache *k)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Each readable turn takes some datagrams; a line is read (domain/notice) and handed to the tables' room. */
+/* Each readable turn takes some datagrams; a line is read (domain/notice) and handed on:
+ *
+ *   an execution ──► inflight: look at HAProxy's table     a fetch ──► cache: its lease ends, those who wait are told */
 #include "rooms/notices.h"
 
 #include <stdlib.h>
@@ -13,25 +15,32 @@
 enum { LINE_BYTES = 1024, LINES_AT_ONCE = 256 };
 
 struct notices {
-    struct ev_loop *loop;
+    struct gate *gate;
     ev_io io;
-    struct inflight *inflight;
-    struct metrics *metrics;
-    struct log_gate gate;
+    struct log_gate strange_gate;
 };
+
+static void hand_on(struct gate *g, const struct notice *notice)
+{
+    if (notice->fetch)
+        cache_fetch_over(g->cache, g->config, &notice->fill, notice_fetch_mark(notice));
+    else
+        inflight_notice(g->inflight, notice);
+}
 
 static void take_line(struct notices *n, const char *line, size_t len)
 {
     struct notice notice;
+    struct gate *g = n->gate;
     int found = notice_read(line, len, &notice);
     if (found == 0) {
-        metrics_add(n->metrics, METRIC_NOTICES);
-        inflight_notice(n->inflight, &notice);
+        metrics_add(g->metrics, METRIC_NOTICES);
+        hand_on(g, &notice);
     } else if (found < 0) {
-        metrics_add(n->metrics, METRIC_NOTICES_BAD);
-        if (log_gate_open(&n->gate, 1, monotonic_now()))
+        metrics_add(g->metrics, METRIC_NOTICES_BAD);
+        if (log_gate_open(&n->strange_gate, 1, monotonic_now()))
             LOG(LOG_DEBUG, "notice-not-ours", log_bytes("line", (struct spop_slice){line, len}),
-                log_int("left_out", n->gate.left_out));
+                log_int("left_out", n->strange_gate.left_out));
     }
 }
 
@@ -49,17 +58,17 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     }
 }
 
-struct notices *notices_new(struct ev_loop *loop, int fd, struct inflight *inflight, struct metrics *metrics)
+struct notices *notices_new(struct gate *gate, int fd)
 {
     struct notices *n = calloc(1, sizeof *n);
     if (!n) {
         close(fd);
         return NULL;
     }
-    *n = (struct notices){.loop = loop, .inflight = inflight, .metrics = metrics};
+    n->gate = gate;
     ev_io_init(&n->io, on_readable, fd, EV_READ);
     n->io.data = n;
-    ev_io_start(loop, &n->io);
+    ev_io_start(gate->loop, &n->io);
     return n;
 }
 
@@ -67,7 +76,7 @@ void notices_free(struct notices *n)
 {
     if (!n)
         return;
-    ev_io_stop(n->loop, &n->io);
+    ev_io_stop(n->gate->loop, &n->io);
     close(n->io.fd);
     free(n);
 }

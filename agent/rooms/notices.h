@@ -3,13 +3,12 @@
 #ifndef NOTICES_H
 #define NOTICES_H
 
-#include <ev.h>
-#include "rooms/inflight.h"
+#include "rooms/gate.h"
 
 struct notices;
 
-/* fd: from listener_datagram(), owned from now on. */
-struct notices *notices_new(struct ev_loop *loop, int fd, struct inflight *inflight, struct metrics *metrics);
+/* gate: borrowed; its inflight, cache, config and metrics are used. fd: from listener_datagram(), owned from now on. */
+struct notices *notices_new(struct gate *gate, int fd);
 void notices_free(struct notices *n);
 
 #endif

@@ -13,16 +13,15 @@
 #include "domain/conditional.h"
 #include "domain/evidence.h"
 #include "domain/fingerprint.h"
-#include "domain/policy.h"
 #include "domain/record.h"
 #include "domain/verdict.h"
 
 enum { NOT_MODIFIED = 304, SERVER_ERRORS = 500 };
 
 static struct buf command; /* reused: one command is built at a time */
+static struct buf entry;   /* reused: the entry of one message */
 enum { UNSAFE_NAMED = 2, UNSAFE_URLS };
 static struct buf paths[UNSAFE_NAMED]; /* reused: of what one message names */
-static struct buf entry;   /* reused: the entry of one message */
 
 /* Beside what record_pack_done() never stores: Age is part of the entry's; the others belong to one connection (RFC 9111, 3.1). */
 static const char *const never_cached[] = {"age", "set-cookie", "set-cookie2", "proxy-authentication-info",
@@ -167,16 +166,6 @@ static char mark_of(enum store_reason why, const struct response_facts *f)
     return f->status >= SERVER_ERRORS || cut ? 'e' : 'n';
 }
 
-/* Which policy, and whether the token's values are still those of its names. */
-static const struct policy *policy_of(struct txn *t, const struct cachefill *fill)
-{
-    const struct policy *p = policy_by_hash(t->config, fill->policy);
-    if (!p || !p->cache.enabled || fill->n != p->cache.varies.n ||
-        fill->names != cachefill_names(&p->cache.varies))
-        return NULL;
-    return p;
-}
-
 static void refuse(struct txn *t, const struct response_facts *f)
 {
     static struct log_gate gate;
@@ -227,7 +216,7 @@ void txn_fill(struct txn *t, const struct response_facts *f)
 {
     struct cachefill fill;
     t->filled = NULL;
-    if (cachefill_read(f->token, &fill) < 0 || !(t->filled = policy_of(t, &fill))) {
+    if (cachefill_read(f->token, &fill) < 0 || !(t->filled = cachefill_policy(t->config, &fill))) {
         refuse(t, f);
         return;
     }

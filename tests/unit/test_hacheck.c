@@ -364,6 +364,7 @@ static const struct mutation {
     {SITE, "format raw local0 notice", "format raw local0 err", "notices", SITE, "/notices.sock", 0, NULL, NULL},
     {SITE, "    log \"${ONCE_RUN}/notices.sock\"", "    log \"${NOWHERE}/notices.sock\"", "", SITE, "global", 0, NULL, NULL},
     {SITE, "    http-request set-log-level notice if once_go\n", "", "notices", SITE, "log-format", 0, NULL, NULL},
+    {SITE, "    http-request set-log-level notice if { var(txn.once.fill) -m found } !{ var(txn.once_refills) -m bool }\n", "", "notices", SITE, "log-format", 0, NULL, NULL},
     {SITE, "    http-request set-log-level notice if once_go\n", "", "", SITE, "global", 0, "format raw local0 notice", "format raw local0"},
     {AGENT, "notices = { listen = \"unix@${ONCE_RUN}/notices.sock\"; }", "notices = { }", "notices", SITE, "log-format", 0, NULL, NULL},
     {SITE, "str(quotes)", "\"path,map_beg(${MAP},payments)\"", "", SITE, "global", 0, NULL, NULL},

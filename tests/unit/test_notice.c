@@ -142,11 +142,71 @@ static void test_endings(void **state)
     (void)state;
 }
 
+static void test_fetch(void **state)
+{
+    struct cachefill fill = {.policy = 7, .asked_us = 99, .n = VARY_MAX};
+    char token[CACHEFILL_TEXT_MAX + 1], line[256];
+    struct notice n;
+    (void)state;
+    memset(fill.lease, 5, sizeof fill.lease);
+    for (;; fill.n -= VARY_MAX) {
+        cachefill_write(&fill, token);
+        snprintf(line, sizeof line, "once/1 %s sH 12 504 77.1700.gw more", token);
+        assert_int_equal(read_text(line, &n), 0);
+        assert_true(n.fetch);
+        assert_int_equal(n.fill.policy, 7);
+        assert_memory_equal(n.fill.lease, fill.lease, sizeof fill.lease);
+        assert_int_equal(n.status, 504);
+        assert_text(n.process, "77.1700.gw");
+        if (fill.n == 0)
+            break;
+    }
+    snprintf(line, sizeof line, "once/1 %.*s sH 12 504 p", (int)strlen(token) - 1, token);
+    assert_int_equal(read_text(line, &n), -1);
+    snprintf(line, sizeof line, "once/1 %sA sH 12 504 p", token);
+    assert_int_equal(read_text(line, &n), -1);
+    assert_int_equal(read_text("once/1 " TOKEN " SD 12 201 p", &n), 0);
+    assert_false(n.fetch);
+}
+
+static void test_what_a_fetch_leaves(void **state)
+{
+    static const struct {
+        char ts[3];
+        unsigned status;
+        char mark;
+    } cases[] = {
+        {"SC", 503, 'e'},
+        {"SH", 502, 'e'},
+        {"sH", 504, 'e'},
+        {"sQ", 503, 'e'},
+        {"PH", 502, 'e'},
+        {"SD", 200, 'e'},
+        {"sD", 200, 'e'},
+        {"--", 500, 'e'},
+        {"--", 499, 0  },
+        {"--", 200, 0  }, /* only the agent has missed it */
+        {"CD", 200, 0  },
+        {"CC", 0,   0  },
+        {"PR", 403, 0  },
+        {"LR", 200, 0  },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct notice n = {.fetch = true, .tc = 3, .status = cases[i].status};
+        memcpy(n.ts, cases[i].ts, 2);
+        if (notice_fetch_mark(&n) != cases[i].mark)
+            fail_msg("%s %u", cases[i].ts, cases[i].status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_line),      cmocka_unit_test(test_json_line), cmocka_unit_test(test_not_gated),
-        cmocka_unit_test(test_bad_lines), cmocka_unit_test(test_truncated), cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_line),      cmocka_unit_test(test_json_line),
+        cmocka_unit_test(test_not_gated), cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_truncated), cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_fetch),     cmocka_unit_test(test_what_a_fetch_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

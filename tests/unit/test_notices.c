@@ -19,6 +19,7 @@ static struct redis_fixture f;
 static struct redis_book book;
 static struct completion *completion;
 static struct inflight *inflight;
+static struct gate gate;
 static struct notices *notices;
 static int haproxy;
 
@@ -35,7 +36,8 @@ static int setup(void **state)
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) != 0)
         return -1;
     haproxy = pair[0];
-    notices = notices_new(f.loop, pair[1], inflight, &f.metrics);
+    gate = (struct gate){.loop = f.loop, .inflight = inflight, .metrics = &f.metrics};
+    notices = notices_new(&gate, pair[1]);
     return 0;
 }
 

@@ -3,6 +3,10 @@
 #include "tests/support/redis_relay.h"
 #include "tests/unit/cache_world.h"
 
+#include <sys/socket.h>
+
+#include "rooms/notices.h"
+
 static void expect_nothing(struct peer *peer)
 {
     room_turn(&w, 0.05);
@@ -151,6 +155,27 @@ static void test_nobody_waits_longer_than_the_fill(void **state)
     assert_true(monotonic_now() - began > 0.9 && monotonic_now() - began < 2);
 }
 
+/* More than wait.max_parked: they pass at once. */
+static void test_more_than_may_wait(void **state)
+{
+    (void)state;
+    teardown(NULL);
+    setup_with("wait = { max_parked = 2; };\n");
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    room_until(&w, METRIC_PARKED, 2);
+    waits(13, (struct question){0});
+    peer_ack(&q, 13, &f);
+    expect_pass("miss");
+    assert_int_equal(room_counted(&w, METRIC_PARKED_FULL), 1);
+    fill_on((struct filled){0});
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(peer_take(&q, &f));
+        expect("replay", "collapsed");
+    }
+}
+
 static void test_failed_fill(void **state)
 {
     (void)state;
@@ -215,6 +240,90 @@ static void test_stale_if_the_backend_fails(void **state)
     make_older(4000); /* beyond both windows */
     ask((struct question){0});
     expect_pass("miss");
+}
+
+/* The notice socket, and HAProxy's end of it. */
+static struct notices *notices;
+static int haproxy;
+
+static int setup_noticed(void **state)
+{
+    int pair[2];
+    setup(state);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+    haproxy = pair[0];
+    notices = notices_new(&w.gate, pair[1]);
+    return notices ? 0 : -1;
+}
+
+static int teardown_noticed(void **state)
+{
+    notices_free(notices);
+    close(haproxy);
+    return teardown(state);
+}
+
+static void notice(const char *rest)
+{
+    char line[640];
+    int n = snprintf(line, sizeof line, "once/1 %s %s 1.2.host", token, rest);
+    assert_int_equal(send(haproxy, line, (size_t)n, 0), n);
+}
+
+static void test_failure_that_is_noticed(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    room_until(&w, METRIC_PARKED, 2);
+    double began = monotonic_now();
+    notice("SH 3 502");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(peer_take(&q, &f));
+        expect_pass("miss");
+    }
+    assert_true(monotonic_now() - began < 0.2); /* not at the next look */
+    ask((struct question){0});
+    expect_pass("miss");
+    assert_int_equal(room_counted(&w, METRIC_CACHE_FETCHES_OVER), 1);
+    assert_int_equal(room_counted(&w, METRIC_NOTICES), 1);
+}
+
+static void test_failure_that_is_noticed_gives_what_is_stale(void **state)
+{
+    (void)state;
+    static const char head[] = "cache-control: max-age=30, stale-while-revalidate=0\n";
+    fetch((struct question){0}, head, "hello");
+    make_older(40);
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    room_until(&w, METRIC_PARKED, 1);
+    double began = monotonic_now();
+    notice("SD 3 200");
+    peer_ack(&q, 11, &f);
+    expect("replay", "stale");
+    assert_true(monotonic_now() - began < 0.2);
+}
+
+/* It is not the backend's fault: one of those who wait fetches. */
+static void test_fetch_that_was_only_cut_off(void **state)
+{
+    (void)state;
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    room_until(&w, METRIC_PARKED, 2);
+    double began = monotonic_now();
+    notice("CD 3 200");
+    assert_true(peer_take(&q, &f));
+    expect_fill();
+    assert_true(monotonic_now() - began < 0.2);
+    expect_nothing(&q);
+    notice("CD 3 200"); /* of the first one: it ends no other's lease */
+    expect_nothing(&q);
+    ask((struct question){0});
+    expect("wait", "wait");
 }
 
 static void test_connection_that_ends_while_it_waits(void **state)
@@ -286,6 +395,7 @@ static void test_filled_while_the_lease_was_asked_for(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define N(name) cmocka_unit_test_setup_teardown(test_##name, setup_noticed, teardown_noticed)
     const struct CMUnitTest tests[] = {
         T(second_one_is_told_to_wait),
         T(all_that_wait_get_it),
@@ -293,9 +403,13 @@ int main(void)
         T(not_storable_releases_them_at_once),
         T(dead_filler_is_succeeded),
         T(nobody_waits_longer_than_the_fill),
+        T(more_than_may_wait),
         T(failed_fill),
         T(stale_while_one_fetches),
         T(stale_if_the_backend_fails),
+        N(failure_that_is_noticed),
+        N(failure_that_is_noticed_gives_what_is_stale),
+        N(fetch_that_was_only_cut_off),
         T(connection_that_ends_while_it_waits),
         T(drain_lets_them_pass),
         T(redis_goes_while_they_wait),
