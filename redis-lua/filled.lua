@@ -16,8 +16,11 @@ local function failed(r)
   return type(r) == 'table' and r.err
 end
 
+-- What says that it was asked for at a time to come is corrupt.
 local function later(there)
-  return type(there) == 'string' and #there == TIME and unpack('<I8', there) > unpack('<I8', asked)
+  if type(there) ~= 'string' or #there ~= TIME or unpack('<I8', there) <= unpack('<I8', asked) then return false end
+  local t = call('TIME')
+  return unpack('<I8', there) <= t[1] * 1000000 + t[2]
 end
 
 if stored == '1' then

@@ -12,6 +12,9 @@
 #include <string.h>
 
 enum { NEVER_STALE = 1, DATED = 2 };
+/* An answer comes behind its request. Redis tells when that was asked, the agent by its idea of Redis' clock when it came. A time that
+ * is far beyond would outlive every purge. */
+enum { CLOCKS_APART_US = 10000000 };
 enum {
     AT_STATUS = 2,
     AT_POLICY = 4,
@@ -126,6 +129,8 @@ int cacheentry_read(struct spop_slice bytes, struct cacheentry *e)
     e->modified_s = (int64_t)le_get(in + AT_MODIFIED, 8);
     e->ntags = in[AT_TAGS];
     slice_skip(&rest, HEAD);
+    if (e->asked_us > e->freshness.received_us + CLOCKS_APART_US)
+        return -1;
     if (e->ntags > CACHETAGS_MAX || take(&rest, le_get(in + AT_ETAG, 2), &e->etag) < 0 ||
         take_names(&rest, in[AT_NAMES], &e->names) < 0 ||
         take(&rest, (size_t)e->ntags * CACHETAGS_DIGEST, &tags) < 0 || rest.len == 0)

@@ -208,6 +208,19 @@ static void test_never_over_a_later_one(void **state)
     assert_int_equal(le_get((const uint8_t *)value('e').ptr + 24, 8), 2001);
 }
 
+/* Nobody has asked at a time to come: it is corrupt, and must not keep its place until it expires. */
+static void test_over_one_of_a_time_to_come(void **state)
+{
+    (void)state;
+    uint64_t now_us;
+    assert_true(take_lease(lease, &now_us));
+    assert_int_equal(say(filled(now_us + 60000000)), 'S');
+    assert_int_equal(say(filled(2000)), 'S');
+    assert_int_equal(le_get((const uint8_t *)value('e').ptr + 24, 8), 2000);
+    assert_int_equal(say(filled(now_us)), 'S');
+    assert_int_equal(say(filled(now_us - 1)), 'K');
+}
+
 static void test_another_ones_lease_stays(void **state)
 {
     (void)state;
@@ -371,6 +384,7 @@ int main(void)
         T(lease_reads_what_is_there),
         T(stored),
         T(never_over_a_later_one),
+        T(over_one_of_a_time_to_come),
         T(another_ones_lease_stays),
         T(marks),
         T(names_and_purge_of_a_url),

@@ -195,9 +195,9 @@ static void make_older(unsigned seconds)
     char script[512];
     snprintf(script, sizeof script,
              "for _, k in ipairs(redis.call('KEYS', 'once:*:e:*')) do local v = redis.call('GET', k) "
-             "local us = struct.unpack('<I8', v, 33) - %u * 1000000 "
-             "redis.call('SET', k, string.sub(v, 1, 32) .. struct.pack('<I8', us) .. string.sub(v, 41), "
-             "'KEEPTTL') end",
+             "local asked, us = struct.unpack('<I8I8', v, 25) local by = %u * 1000000 "
+             "redis.call('SET', k, string.sub(v, 1, 24) .. struct.pack('<I8I8', asked - by, us - by) .. "
+             "string.sub(v, 41), 'KEEPTTL') end",
              seconds);
     redis_server_do(&w.redis.server, "EVAL %s 0", script);
 }
@@ -415,6 +415,7 @@ int main(void)
         T(redis_goes_while_they_wait),
         T(filled_while_the_lease_was_asked_for),
     };
+#undef N
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
