@@ -158,6 +158,13 @@ static void put_entry(json_t *row, const struct cacheentry *e, uint64_t now_us)
     json_object_set_new(row, "sealed", json_boolean(seal_is(e->payload)));
 }
 
+static bool opens(const struct job *j, const struct cacheentry *e)
+{
+    struct spop_slice payload = e->payload;
+    const struct seal_place at = {SEAL_ANSWER, &j->shown->look.entry, e->asked_us};
+    return !seal_is(payload) || sealer_open(j->admin->gate->sealer, &payload, &at);
+}
+
 /* The reply as a row; e NULL: nothing that is meant lies there. */
 static json_t *row_of(const struct job *j, const struct policy *p, const struct redis_reply *reply,
                       const struct cacheentry *e)
@@ -184,6 +191,8 @@ static json_t *row_of(const struct job *j, const struct policy *p, const struct 
         put_state(row, "none", why_none(fill, varies));
     else if (e->asked_us <= purge.us)
         put_state(row, "purged", "it was asked for before the purge: a miss");
+    else if (!opens(j, e))
+        put_state(row, "unreadable", "it is sealed, and cannot be opened: a miss (the log says why)");
     else if (freshness_ttl_s(&e->freshness, now_us) > 0)
         put_state(row, "fresh", "served");
     else

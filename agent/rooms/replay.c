@@ -138,6 +138,11 @@ static void on_expiry(struct ev_loop *loop, ev_timer *w, int revents)
     start_expiry(r);
 }
 
+static bool kept_same(const struct kept *k, const void *bytes, size_t len)
+{
+    return k->len == len && memcmp(k->bytes, bytes, len) == 0;
+}
+
 /* The same answer again, as in a storm of retries: nothing is copied, it only becomes the newest. */
 static bool kept_renew(struct replay *r, const struct record_id *id, const void *record, size_t len,
                        double asked)
@@ -145,7 +150,7 @@ static bool kept_renew(struct replay *r, const struct record_id *id, const void 
     struct kept *k = kept_find(r, id);
     if (!k)
         return false;
-    if (k->len != len || memcmp(k->bytes, record, len) != 0) {
+    if (!kept_same(k, record, len)) {
         kept_drop(r, k);
         return false;
     }
@@ -174,6 +179,12 @@ void replay_keep(struct replay *r, const struct record_id *id, const void *recor
     LIST_INSERT_HEAD(bucket_of(r, id), k, chain);
     set_used(r, r->used + REPLAY_OVERHEAD + len);
     start_expiry(r);
+}
+
+bool replay_has(struct replay *r, const struct record_id *id, struct spop_slice bytes)
+{
+    const struct kept *k = kept_find(r, id);
+    return k && kept_same(k, bytes.ptr, bytes.len);
 }
 
 void replay_forget(struct replay *r, const struct record_id *id)
@@ -348,10 +359,12 @@ static void on_request(void *arg, struct httpd_request *q, const char *method, c
         refuse_id(q);
         return;
     }
-    const struct kept *k = kept_find(r, &wanted.id);
+    struct kept *k = kept_find(r, &wanted.id);
     enum answered done = NOT_MEANT;
     if (k)
         done = answer(r, q, (struct spop_slice){(const char *)k->bytes, k->len}, &wanted);
+    if (done == NOT_OPENED) /* its key has gone: the next one is to find that out before it is served */
+        kept_drop(r, k);
     if (done == ANSWERED)
         metrics_add(r->metrics, METRIC_REPLAY_SERVED);
     else if (done == NOT_OPENED || !fetch_start(r, q, &wanted))

@@ -51,6 +51,9 @@ void replay_set_cache(struct replay *r, struct cache *cache);
  * whose reply this is. */
 void replay_keep(struct replay *r, const struct record_id *id, const void *record, size_t len, double asked);
 
+/* Are these very bytes kept? They were read and, where they are sealed, opened then. */
+bool replay_has(struct replay *r, const struct record_id *id, struct spop_slice bytes);
+
 /* What is kept of this record may not be true any more: from now on Redis is asked. */
 void replay_forget(struct replay *r, const struct record_id *id);
 

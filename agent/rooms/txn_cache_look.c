@@ -161,12 +161,20 @@ static enum cache_seen judge(struct txn_cache *x, const struct freshness *f, uin
     return SEEN_NONE;
 }
 
-/* Whoever serves it finds it in this agent's memory. */
-static void keep(struct txn *t, struct spop_slice bytes)
+/* Then whoever serves it finds it in this agent's memory. */
+static bool is_of_use(const struct txn_cache *x)
 {
-    struct txn_cache *x = t->cache;
-    if (x->seen == SEEN_FRESH || x->seen == SEEN_TAKEN || x->seen == SEEN_STALE || x->on_error)
-        replay_keep(t->gate->replay, &x->entry, bytes.ptr, bytes.len, x->asked);
+    return x->seen == SEEN_FRESH || x->seen == SEEN_TAKEN || x->seen == SEEN_STALE || x->on_error;
+}
+
+/* What is sealed is opened once to see that it can be; those very bytes are known then. */
+static bool opens(struct txn *t, const struct cacheentry *e, struct spop_slice bytes)
+{
+    struct gate *g = t->gate;
+    struct spop_slice payload = e->payload;
+    const struct seal_place at = {SEAL_ANSWER, &t->cache->entry, e->asked_us};
+    return !seal_is(payload) || replay_has(g->replay, &t->cache->entry, bytes) ||
+           sealer_open(g->sealer, &payload, &at);
 }
 
 /* The items of a reply from `at` on. False: other names or tags count, and Redis is to be asked again. */
@@ -191,7 +199,15 @@ static bool see(struct txn *t, const struct redis_reply *reply, unsigned at)
     }
     x->found_us = e.asked_us;
     x->seen = judge(x, &e.freshness, now_us);
-    keep(t, bytes);
+    if (!is_of_use(x))
+        return true;
+    if (opens(t, &e, bytes)) {
+        replay_keep(t->gate->replay, &x->entry, bytes.ptr, bytes.len, x->asked);
+    } else {
+        metrics_add(t->gate->metrics, METRIC_CACHE_CORRUPT);
+        x->how = CACHESTATUS_URI_MISS;
+        x->seen = judge(x, NULL, now_us);
+    }
     return true;
 }
 

@@ -9,6 +9,7 @@
     expect(what, got, wanted)      ends the test unless they are equal
 """
 import json
+import os
 import re
 import socket
 import subprocess
@@ -157,6 +158,18 @@ def metric(name, where="."):
 
 def redis(*words, where="."):
     return subprocess.run(["redis-cli", "-s", where + "/redis.sock"] + list(words), capture_output=True, text=True, check=True).stdout
+
+
+def ctl(*words, agent=".", status=0):
+    """What oncectl says."""
+    program = os.path.join(os.path.dirname(os.path.realpath(os.environ["ONCE_AGENT"])), "oncectl")
+    said = subprocess.run([program, "--socket", agent + "/admin.sock"] + list(words), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    expect("oncectl %s: %s%s" % (" ".join(words), said.stdout, said.stderr), said.returncode, status)
+    return said.stdout + said.stderr
+
+
+def show(*words, **how):
+    return json.loads(ctl("cache", "show", "--json", *words, **how))["entries"]
 
 
 def eventually(what, true, seconds=5.0):
