@@ -31,11 +31,11 @@ static const struct advice {
     const char *section, *field, *wanted, *setting, *why;
     enum log_level level;
 } advices[] = {
-    {REDIS_HOLDS_RECORDS,                       "memory",      "\nmaxmemory_policy:", "noeviction", "maxmemory-policy noeviction",
+    {REDIS_HOLDS_RECORDS,                        "memory",      "\nmaxmemory_policy:", "noeviction", "maxmemory-policy noeviction",
      "locks and records can be evicted: a key may run twice",                        LOG_WARNING},
-    {REDIS_HOLDS_RECORDS,                       "persistence", "\naof_enabled:",      "1",          "appendonly yes",
+    {REDIS_HOLDS_RECORDS,                        "persistence", "\naof_enabled:",      "1",          "appendonly yes",
      "a restart of Redis forgets records: a key may run twice",                      LOG_NOTICE },
-    {REDIS_HOLDS_RECORDS | REDIS_HOLDS_ANSWERS, "memory",      "\nmaxmemory:",        "0",          "a cache.redis of its own",
+    {REDIS_HOLDS_RECORDS | REDIS_BESIDE_ANSWERS, "memory",      "\nmaxmemory:",        "0",          "a cache.redis of its own",
      "cached answers can fill this Redis, and then it takes no lock, or evicts one", LOG_WARNING},
 };
 enum { ADVICES = sizeof advices / sizeof *advices };
@@ -178,7 +178,7 @@ static void write_selftest(struct redis *r, unsigned item)
 {
     (void)item;
     buf_reset(&r->out);
-    script_selftest(&r->out, r->holds);
+    script_selftest(&r->out, r->holds & REDIS_HOLDS);
 }
 
 static bool accept_selftest(struct redis *r, unsigned item, const redisReply *reply)

@@ -56,7 +56,7 @@ struct redis {
     config_text address; /* where it connects to; empty: the Sentinels have not said yet */
     config_text username, password;
     uint32_t db, reconnect_ms, max_pending, ack_replicas;
-    unsigned holds;            /* REDIS_HOLDS_.. */
+    unsigned holds;            /* REDIS_.. of a configuration */
     struct sentinel *sentinel; /* NULL: the address is the configuration's */
     config_text sentinel_name, sentinel_username, sentinel_password;
     struct address_list sentinels; /* what `sentinel` was made from */

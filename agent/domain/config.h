@@ -163,8 +163,8 @@ struct policy {
     struct limit limits[CONFIG_LIMITS_MAX];
 };
 
-/* What a Redis holds: locks and records, cached answers, or both. */
-enum { REDIS_HOLDS_RECORDS = 1, REDIS_HOLDS_ANSWERS = 2 };
+/* What this connection's user needs: locks and records, cached answers, or both; and whether answers lie in the same server. */
+enum { REDIS_HOLDS_RECORDS = 1, REDIS_HOLDS_ANSWERS = 2, REDIS_HOLDS = 3, REDIS_BESIDE_ANSWERS = 4 };
 
 /* One Redis, and how it is asked. */
 struct redis_settings {
@@ -180,7 +180,7 @@ struct redis_settings {
     uint32_t ack_replicas; /* that must have a grant or an outcome before it counts; 0: none */
     uint32_t ack_timeout_ms;
     enum on_data_loss on_data_loss;
-    unsigned holds; /* REDIS_HOLDS_..; by config_check() */
+    unsigned holds; /* REDIS_..; by config_check() */
 };
 
 struct config {

@@ -102,6 +102,18 @@ static uint64_t kept_ms(const struct cache_policy *cache)
     return ((uint64_t)cache->ttl_s + stale) * 1000;
 }
 
+/* The same server by its name, whatever the database: memory is one for all of them. */
+static bool is_same(const struct redis_settings *a, const struct redis_settings *b)
+{
+    if (a->sentinels.n != b->sentinels.n)
+        return false;
+    for (unsigned i = 0; i < a->sentinels.n; i++)
+        if (strcmp(a->sentinels.item[i], b->sentinels.item[i]) != 0)
+            return false;
+    return strcmp(a->sentinels.n > 0 ? a->sentinel_name : a->address,
+                  b->sentinels.n > 0 ? b->sentinel_name : b->address) == 0;
+}
+
 void check_cache(struct check *k)
 {
     struct config *c = k->config;
@@ -114,6 +126,8 @@ void check_cache(struct check *k)
         if (cache->enabled && kept_ms(cache) > c->cache.keep_ms)
             c->cache.keep_ms = kept_ms(cache);
     }
-    c->redis.holds = REDIS_HOLDS_RECORDS | (c->cache.used && !own ? REDIS_HOLDS_ANSWERS : 0);
+    c->redis.holds =
+        REDIS_HOLDS_RECORDS | (c->cache.used && !own ? REDIS_HOLDS_ANSWERS : 0) |
+        (c->cache.used && (!own || is_same(&c->redis, &c->cache.redis)) ? REDIS_BESIDE_ANSWERS : 0);
     c->cache.redis.holds = REDIS_HOLDS_ANSWERS;
 }

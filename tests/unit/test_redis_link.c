@@ -205,7 +205,7 @@ static void settings_with_a_cache(void **state)
 {
     (void)state;
     redis_server_do(&f.server, "CONFIG SET maxmemory 100mb");
-    f.config->redis.holds = REDIS_HOLDS_RECORDS | REDIS_HOLDS_ANSWERS;
+    f.config->redis.holds = REDIS_HOLDS_RECORDS | REDIS_BESIDE_ANSWERS;
     capture();
     redis_fixture_connect(&f);
     redis_fixture_until_ready(&f, 1);
