@@ -64,6 +64,8 @@ static const char base[] =
     "    limits = ( { name = \"few\"; rate = \"3/hour\"; key = \"ip\"; } ); },\n"
     "  { name = \"lenient\"; cache = { ttl = \"30s\"; };\n"
     "    limits = ( { name = \"free\"; rate = \"3/hour\"; key = \"global\"; fail_open = true; } ); },\n"
+    "  { name = \"lent-pages\"; cache = { ttl = \"1h\"; };\n"
+    "    limits = ( { name = \"pool\"; rate = \"100/hour\"; key = \"policy\"; lease = 20; } ); },\n"
     "  { name = \"lent\"; limits = ( { name = \"pool\"; rate = \"100/hour\"; key = \"policy\"; lease = 20; } "
     "); },\n"
     "  { name = \"lent-open\"; limits = ( { name = \"pool\"; rate = \"100/hour\"; key = \"policy\"; lease = "

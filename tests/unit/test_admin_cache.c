@@ -65,7 +65,8 @@ static void test_by_url(void **state)
     fetch((struct question){0}, NULL, "plain");
     fetch(alice, NULL, "alice");
     say("POST /v1/cache?url=https%3A%2F%2FSHOP.example%3A443%2Fa%3Fy%3D2%26x%3D1", 200,
-        "{\"by\":\"url\",\"policies\":[\"pages\",\"mine\",\"metered\",\"lenient\"],\"at_us\":");
+        "{\"by\":\"url\",\"policies\":[\"pages\",\"mine\",\"metered\",\"lenient\",\"lent-pages\"],\"at_"
+        "us\":");
     gone(red);
     gone(blue);
     hit((struct question){0});

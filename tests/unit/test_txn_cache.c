@@ -389,6 +389,8 @@ int main(void)
         T(what_is_never_stored),
         T(chunks_that_are_whole),
         T(limits_are_asked_for_hits_too),
+        T(limits_on_loan),
+        T(loans_without_redis),
         T(redis_gone_is_a_miss),
         T(entry_of_another_place),
         T(corrupt_entry_is_a_miss),
