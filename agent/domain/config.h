@@ -225,10 +225,12 @@ struct config {
     } traffic;
     struct redis_settings redis;
     struct {
-        uint32_t deadline_ms;        /* of one question; later is a miss */
-        uint32_t max_resources;      /* URLs whose Vary and tags are remembered */
-        uint64_t keep_ms;            /* longest life of an entry; compiled */
-        bool used;                   /* some policy has a cache; compiled */
+        uint32_t deadline_ms;   /* of one question; later is a miss */
+        uint32_t max_resources; /* URLs whose Vary and tags are remembered */
+        uint64_t keep_ms;       /* longest life of an entry; compiled */
+        uint64_t
+            frame; /* bytes that the largest answer of them wants of HAProxy (its tune.bufsize); compiled */
+        bool used; /* some policy has a cache; compiled */
         struct redis_settings redis; /* neither address nor sentinels: that of the records */
     } cache;
     struct {

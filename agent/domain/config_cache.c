@@ -52,12 +52,17 @@ static void check_store(struct check *k, struct cache_policy *cache)
         }
 }
 
+/* Bytes of HAProxy's buffer, and so of a frame, that its largest answer needs. */
+static uint64_t frame_of(const struct config *c, const struct cache_policy *cache)
+{
+    uint32_t rewrite = c->spop.maxrewrite ? c->spop.maxrewrite : MAXREWRITE;
+    return (uint64_t)cache->max_size + FRAME_BESIDE + rewrite;
+}
+
 static void check_size(struct check *k, const struct cache_policy *cache)
 {
-    const struct config *c = k->config;
-    uint32_t rewrite = c->spop.maxrewrite ? c->spop.maxrewrite : MAXREWRITE;
-    uint64_t need = (uint64_t)cache->max_size + FRAME_BESIDE + rewrite;
-    if (need <= c->spop.max_frame)
+    uint64_t need = frame_of(k->config, cache);
+    if (need <= k->config->spop.max_frame)
         return;
     text_dec(check_begin(k, "cache.max_size"), cache->max_size);
     text_str(&k->text, " bytes do not fit: spop.max_frame, and HAProxy's tune.bufsize, must be at least ");
@@ -120,11 +125,14 @@ void check_cache(struct check *k)
     bool own = *c->cache.redis.address || c->cache.redis.sentinels.n > 0;
     c->cache.keep_ms = keep_least_ms;
     c->cache.used = false;
+    c->cache.frame = 0;
     for (unsigned i = 0; i < c->npolicies; i++) {
         const struct cache_policy *cache = &c->policies[i].cache;
         c->cache.used = c->cache.used || cache->enabled;
         if (cache->enabled && kept_ms(cache) > c->cache.keep_ms)
             c->cache.keep_ms = kept_ms(cache);
+        if (cache->enabled && frame_of(c, cache) > c->cache.frame)
+            c->cache.frame = frame_of(c, cache);
     }
     c->redis.holds =
         REDIS_HOLDS_RECORDS | (c->cache.used && !own ? REDIS_HOLDS_ANSWERS : 0) |

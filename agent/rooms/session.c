@@ -119,6 +119,20 @@ static bool stop(struct session *s, enum close_reason reason, enum spop_status s
     return false;
 }
 
+/* Said once for each size. */
+static void look_at_frame(struct session *s)
+{
+    uint64_t wanted = s->room->gate->config->cache.frame, offered = s->owner.max_frame + SPOP_PREFIX;
+    if (wanted <= offered || s->room->told_frame == s->owner.max_frame)
+        return;
+    s->room->told_frame = s->owner.max_frame;
+    LOG(LOG_WARNING, "cache-max-size", log_int("bufsize", (long long)offered),
+        log_int("wanted", (long long)wanted),
+        log_text("why",
+                 "HAProxy's tune.bufsize is smaller than cache.max_size wants: what does not fit passes, "
+                 "and is not stored"));
+}
+
 static bool take_hello(struct session *s, const struct spop_frame *f)
 {
     struct spop_hello h;
@@ -138,6 +152,7 @@ static bool take_hello(struct session *s, const struct spop_frame *f)
     spop_hello_write(&w, s->owner.max_frame, h.pipelining && !h.healthcheck);
     put(s, frame, w.len);
     s->state = h.healthcheck ? SESSION_ENDING : SESSION_OPEN;
+    look_at_frame(s);
     return true;
 }
 

@@ -55,6 +55,7 @@ struct sessions {
     struct session *first, *dirty;
     unsigned count;
     bool draining;
+    uint32_t told_frame; /* the last one that was too small for the cache, and the log says so */
     ev_prepare turn_end;
     ev_timer sweep;
     unsigned ndoors;
