@@ -126,15 +126,15 @@ gateway: ## the reference gateway with seven and seven demo services on 127.0.0.
 	@$(MAKE) --no-print-directory all
 	@exec tools/run-demo gateway
 
+# Each end-to-end file once here, with one thread or four; `tests/e2e/run` and the matrix run each with both.
 test: ## everything, under AddressSanitizer and UBSan
 	@tools/deps test
-	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory VARIANT=asan all test-programs
-	@$(MAKE) --no-print-directory load-programs
+	@$(MAKE) --no-print-directory -j"$$(nproc)" all load-programs
+	@$(MAKE) --no-print-directory -j"$$(nproc)" VARIANT=asan all test-programs
 	@rc=0; \
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
-	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	THREADS=turns tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
 	tests/ship/run $(BUILD)/asan || rc=1; \
 	model/run short || rc=1; \
 	python3 tests/chaos/test_checker.py || rc=1; \
