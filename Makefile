@@ -284,7 +284,7 @@ install: all man ## binaries, man pages and HAProxy files under PREFIX (/usr/loc
 	install -D -m 644 $(BUILD)/man/spoa-once.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/spoa-once.conf.5
 	install -D -m 644 $(BUILD)/man/oncectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/oncectl.1
 	install -d $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf
-	cp -r haproxy-conf/attach haproxy-conf/demo haproxy-conf/gateway haproxy-conf/redis-tls $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
+	cp -r haproxy-conf/attach haproxy-conf/demo haproxy-conf/gateway haproxy-conf/redis-tls haproxy-conf/sites $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
 
 man: all ## build/man/: spoa-once(8), spoa-once.conf(5), oncectl(1)
 	@tools/man $(BUILD)

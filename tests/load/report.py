@@ -6,6 +6,12 @@ import statistics
 import demand
 
 QUIET = 0.1  # of the CPU may be others'
+# Series of make bench-scale.
+LABELS = {
+    "in flight": "requests in flight beside the load", "connections": "connections of the load", "agents": "agents",
+    "limits": "limits, besides idempotency", "body": "bytes of the answer", "records": "records in Redis (a claim, Redis alone)",
+    "stored": "stored answers of the cache (a hit)", "kept": "what Redis keeps: 0 nothing, 1 an AOF (everysec), 2 an AOF and a replica (claim and complete, Redis alone)",
+}
 
 
 def table(heads, rows):
@@ -58,13 +64,6 @@ def growth(scale):
         names = {"sum": "us a request", "front": "HAProxy", "agent": "agent", "redis": "Redis", "p99": "p99 ms"}
         lines += ["", *table((LABELS[series], *(names[p] for p in parts)), [("{:,}".format(p["x"]), *("%.1f" % p[part] for part in parts)) for p in points])]
     return lines[1:]
-
-
-LABELS = {
-    "in flight": "requests in flight beside the load", "connections": "connections of the load", "agents": "agents",
-    "limits": "limits, besides idempotency", "body": "bytes of the answer", "records": "records in Redis (a claim, Redis alone)",
-    "stored": "stored answers of the cache (a hit)", "kept": "what Redis keeps: 0 nothing, 1 an AOF (everysec), 2 an AOF and a replica (claim and complete, Redis alone)",
-}
 
 
 def _rate(v):
