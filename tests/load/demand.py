@@ -6,14 +6,17 @@ All functions are pure; us are microseconds of CPU for each request, of one proc
 import math
 import re
 
-# Kinds of traffic: title, variant of the bench, does each request write to Redis, does it leave a record there?
+FULL = "1,000,000 records against 1,000"
+STORED = "1,000,000 stored answers of the cache against 1,000"
+KEPT = "an AOF and a replica, for what writes"
+# Kinds of traffic: title, variant of the bench, factors besides those of a fleet, does a request leave a record?
 KINDS = [
-    ("key + 1 limit, forwarded", "gated", True, True),
-    ("1 limit", "limit", True, False),
-    ("1 global limit, leased", "limit-leased", False, False),
-    ("replay, 1 KB", "replay-1k", False, False),
-    ("cache: hit, 1 KB", "hit-1k", False, False),
-    ("cache: miss", "page-miss", True, False),
+    ("key + 1 limit, forwarded", "gated", (FULL, KEPT), True),
+    ("1 limit", "limit", (FULL, KEPT), False),
+    ("1 global limit, leased", "limit-leased", (), False),
+    ("replay, 1 KB", "replay-1k", (FULL,), False),
+    ("cache: hit, 1 KB", "hit-1k", (STORED,), False),
+    ("cache: miss", "page-miss", (STORED, KEPT), False),
 ]
 RATES = (10000, 100000, 1000000)
 PARTS = ("front", "agent", "redis")
@@ -49,17 +52,18 @@ def factors(bench, scale):
     return {
         "more than one HAProxy thread (2 against 1)": {"front": least(_row(bench, "gated-threads")["us"]["front"] / _row(bench, "gated")["us"]["front"])},
         "more than one agent (3 against 1)": {part: grows("agents", 3, 1, part) for part in PARTS},
-        "1,000,000 records against 1,000": {"redis": grows("records", 1000000, 1000)},
-        "an AOF and a replica, for what writes": {"redis": grows("kept", 2, 0)},
+        FULL: {"redis": grows("records", 1000000, 1000)},
+        STORED: {part: grows("stored", 1000000, 1000, part) for part in PARTS},
+        KEPT: {"redis": grows("kept", 2, 0)},
     }
 
 
-def cost(bench, scale, variant, writes):
-    """us of each part for one request of a large fleet."""
+def cost(bench, scale, variant, special):
+    """us of each part for one request of a large fleet, with the factors that its kind names."""
     row = _row(bench, variant)
     out = {part: row["us"][part] for part in PARTS}
     for title, by in factors(bench, scale).items():
-        if writes or "AOF" not in title:
+        if title in special or title not in (FULL, STORED, KEPT):
             for part, factor in by.items():
                 out[part] *= factor
     return out
@@ -73,21 +77,26 @@ def seconds(text):
     return int(found[1]) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[found[2]]
 
 
+def _whole(v):
+    """Rounded up, but not for what is no more than an error of the calculation."""
+    return math.ceil(round(v, 6))
+
+
 def need(bench, scale, kind, rate, o):
     """A row of the table. o.use: share of a core that is planned with; o.answer: bytes of an answer to a request with a key; o.record: how
     long its record stays, s; o.mean: mean rate of that time against `rate`; o.shard_gb: memory of one shard."""
-    title, variant, writes, recorded = kind
-    us, row = cost(bench, scale, variant, writes), _row(bench, variant)
+    title, variant, special, recorded = kind
+    us, row = cost(bench, scale, variant, special), _row(bench, variant)
     more = o.answer - ANSWER if recorded else 0
     record = row["bytes_kept"] + more if recorded else 0
     memory = rate * o.mean * o.record * record
-    return {"kind": title, "rate": rate, **{part: max(1, math.ceil(rate * us[part] / 1e6 / o.use)) for part in PARTS},
+    return {"kind": title, "rate": rate, **{part: max(1, _whole(rate * us[part] / 1e6 / o.use)) for part in PARTS},
             "gbit": rate * (row["bytes_in"] + row["bytes_out"] + more) * 8 / 1e9, "record": record, "memory": memory,
-            "by_memory": math.ceil(memory / (o.shard_gb * 1e9))}
+            "by_memory": _whole(memory / (o.shard_gb * 1e9))}
 
 
 def unit(bench, scale, kind, o):
     """How many requests a second one thread, one agent and one shard carry."""
-    title, variant, writes, _ = kind
-    us = cost(bench, scale, variant, writes)
+    title, variant, special, _ = kind
+    us = cost(bench, scale, variant, special)
     return {"kind": title, **{part: {"us": us[part], "rate": o.use * 1e6 / us[part] if us[part] > 0 else math.inf} for part in PARTS}}
