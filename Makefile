@@ -177,7 +177,7 @@ soak: ## constant connection churn for SECONDS (600): the agents must not grow
 	@$(MAKE) --no-print-directory VARIANT=asan all
 	@SECONDS=$(or $(SECONDS),600) tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once
 
-bench: ## what a decision costs, beside peers: CPU, rates, latencies, targets; build/bench.json, 9 minutes; BENCH="--only peers"
+bench: ## what a decision costs, beside peers: CPU, rates, latencies, targets; build/bench.json, 8 minutes; BENCH="--only peers"
 	@tools/deps bench
 	@$(MAKE) --no-print-directory all load-programs load-go
 	@tests/load/bench $(BUILD)/release/spoa-once $(BENCH)

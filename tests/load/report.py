@@ -46,7 +46,7 @@ def run(bench):
     """On what, and how quiet it was."""
     m, others = bench["machine"], busy(bench)
     missed = [t["name"] for t in bench["targets"] if t["met"] is False]
-    text = ["%d cores (%s, %s), %s, %s; %d rounds of %g s. Other programs used %.0f %% of the CPU meanwhile%s" % (
+    text = ["%d cores (%s, %s), %s, %s; rounds: %d, of %g s. Other programs used %.0f %% of the CPU meanwhile%s" % (
         m["cores"], m["cpu"], m["kernel"], re.sub(r" \d{4}/.*", "", m["haproxy"]), re.sub(r" sha=.*", "", m["redis"]), m["rounds"], m["seconds"], 100 * others,
         "." if others <= QUIET else ": **rates and latencies say little, microseconds are too large**; ratios within one process are the least wrong.")]
     if bench["left_out"]:
@@ -59,10 +59,13 @@ def run(bench):
 def growth(scale):
     """How the cost grows: a table for each series, its parts in us of a request."""
     lines = []
-    for series, points in scale.items():
+    for series, label in LABELS.items():
+        points = scale.get(series)
+        if not points:
+            continue
         parts = [p for p in ("sum", "front", "agent", "redis", "p99") if p in points[0]]
         names = {"sum": "us a request", "front": "HAProxy", "agent": "agent", "redis": "Redis", "p99": "p99 ms"}
-        lines += ["", *table((LABELS[series], *(names[p] for p in parts)), [("{:,}".format(p["x"]), *("%.1f" % p[part] for part in parts)) for p in points])]
+        lines += ["", *table((label, *(names[p] for p in parts)), [("{:,}".format(p["x"]), *("%.1f" % p[part] for part in parts)) for p in points])]
     return lines[1:]
 
 
