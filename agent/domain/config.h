@@ -54,6 +54,7 @@ struct status_set {
 enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE, FINGERPRINT_JSON };
 enum key_scope { KEY_SCOPE_POLICY, KEY_SCOPE_HOST, KEY_SCOPE_PATH };
 enum on_unknown { ON_UNKNOWN_RELEASE, ON_UNKNOWN_HOLD };
+enum redis_mode { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
 enum on_data_loss { ON_DATA_LOSS_CONTINUE, ON_DATA_LOSS_REFUSE };
 enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
 enum algorithm { ALGORITHM_BUCKET, ALGORITHM_WINDOW };
@@ -168,6 +169,7 @@ enum { REDIS_HOLDS_RECORDS = 1, REDIS_HOLDS_ANSWERS = 2 };
 
 /* One Redis, and how it is asked. */
 struct redis_settings {
+    enum redis_mode mode;
     config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels */
     config_text username, password, password_file;
     struct address_list sentinels;
