@@ -54,7 +54,7 @@ struct status_set {
 enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE, FINGERPRINT_JSON };
 enum key_scope { KEY_SCOPE_POLICY, KEY_SCOPE_HOST, KEY_SCOPE_PATH };
 enum on_unknown { ON_UNKNOWN_RELEASE, ON_UNKNOWN_HOLD };
-enum redis_mode { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
+enum redis_mode { REDIS_MODE_AUTO, REDIS_MODE_SINGLE, REDIS_MODE_SENTINEL, REDIS_MODE_CLUSTER };
 enum on_data_loss { ON_DATA_LOSS_CONTINUE, ON_DATA_LOSS_REFUSE };
 enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
 enum algorithm { ALGORITHM_BUCKET, ALGORITHM_WINDOW };
@@ -179,7 +179,8 @@ enum { REDIS_HOLDS_RECORDS = 1, REDIS_HOLDS_ANSWERS = 2 };
 /* One Redis, and how it is asked. */
 struct redis_settings {
     enum redis_mode mode;
-    config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels */
+    struct address_list seeds; /* of a cluster; none: it is no cluster */
+    config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels, or seeds */
     config_text username, password, password_file;
     struct address_list sentinels;
     config_text sentinel_name; /* what the Sentinels call this Redis */
@@ -289,7 +290,7 @@ struct config {
 /* Do keys of different subjects lie apart? */
 static inline bool config_is_cluster(const struct config *c)
 {
-    return c->redis.mode == REDIS_CLUSTER;
+    return c->redis.mode == REDIS_MODE_CLUSTER;
 }
 
 struct config *config_new(void); /* defaults from the tables; one reference */

@@ -151,7 +151,7 @@ static void check_lease(struct check *k, struct policy *p)
 /* Each of these means nothing without another one. section: "redis." or "cache.redis." */
 static void check_redis(struct check *k, const char *section, const struct redis_settings *s)
 {
-    bool asked = s->sentinels.n > 0;
+    bool asked = s->sentinels.n > 0, cluster = s->mode == REDIS_MODE_CLUSTER;
     const struct {
         bool wrong;
         const char *option, *text;
@@ -163,6 +163,12 @@ static void check_redis(struct check *k, const char *section, const struct redis
         {*s->sentinel_username && !*s->sentinel_password, "sentinel_username",
          "a user needs redis.sentinel_password or its file"                                                             },
         {*s->username && !*s->password,                   "username",          "a user needs redis.password or its file"},
+        {cluster != (s->seeds.n > 0), "seeds",
+         "and redis.mode = \"cluster\" go together: the mode says what to ask, the seeds whom"},
+        {asked && s->mode != REDIS_MODE_AUTO && s->mode != REDIS_MODE_SENTINEL, "sentinels",
+         "mean nothing in this redis.mode"},
+        {!asked && s->mode == REDIS_MODE_SENTINEL, "mode", "\"sentinel\" wants redis.sentinels"},
+        {cluster && s->db != 0, "db", "a Redis Cluster has only the database 0"},
     };
     char path[64];
     struct text t;

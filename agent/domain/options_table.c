@@ -37,7 +37,7 @@ static const char *const log_levels[] = {"error", "warning", "notice", "info", "
 static const char *const fingerprints[] = {"raw", "headers", "none", "json", NULL};
 static const char *const key_scopes[] = {"policy", "host", "path", NULL};
 static const char *const on_unknowns[] = {"release", "hold", NULL};
-static const char *const redis_modes[] = {"single", "sentinel", "cluster", NULL};
+static const char *const redis_modes[] = {"auto", "single", "sentinel", "cluster", NULL};
 static const char *const on_data_losses[] = {"continue", "refuse", NULL};
 static const char *const algorithms[] = {"token-bucket", "sliding-window", NULL};
 static const char *const charges[] = {"forwarded", "all", NULL};
@@ -109,10 +109,13 @@ static const struct option config_options[] = {
     RANGE("traffic.mode", MODE, traffic.mode, "0660", "0600", "0777", START,
           "Permissions of that unix socket."),
 
-    CHOICE("redis.mode", redis.mode, "single", redis_modes, START,
-           "What holds the records: one Redis, the primary that Sentinels name, or the primaries of a cluster."),
+    CHOICE("redis.mode", redis.mode, "auto", redis_modes, START,
+           "One Redis, the one that Sentinels name, or a Redis Cluster (with redis.seeds); auto: the Sentinels' "
+           "if there are any, else one."),
     PLAIN("redis.address", SERVER, redis.address, "127.0.0.1:6379", RELOAD,
-          "The Redis that holds the records. Not together with redis.sentinels."),
+          "The Redis that holds the records. Not together with redis.sentinels; not looked at in a cluster."),
+    PLAIN("redis.seeds", SERVERS, redis.seeds, "", OPTIONAL | RELOAD,
+          "Some nodes of the cluster, primaries or replicas: they name the others."),
     PLAIN("redis.username", TEXT, redis.username, "", OPTIONAL | RELOAD,
           "User of Redis' ACL; empty: the default user."),
     PLAIN("redis.password", TEXT, redis.password, "", OPTIONAL | SECRET | RELOAD,

@@ -65,6 +65,16 @@ struct loan_clock loans_clock(const struct loans *k)
     return (struct loan_clock){monotonic_now(), redis_clock_us(k->redis)};
 }
 
+/* The bucket's own Redis' clock: in a cluster its primary's. Where that is not known, every loan of it is over. */
+static struct loan_clock at_home(const struct loans *k, const struct record_id *subject, struct loan_clock c)
+{
+    if (redis_is_cluster(k->redis)) {
+        c.redis_us = redis_clock_at(redis_home(k->redis, subject->tag), c.now);
+        c.redis_us = c.redis_us ? c.redis_us : UINT64_MAX / 2;
+    }
+    return c;
+}
+
 static bool is_busy(const struct loans_entry *e)
 {
     return e->used && (e->due || e->wishes || !loan_idle(&e->loan));
@@ -223,7 +233,7 @@ static void fail(struct loans_entry *e)
  * included that were lent and that nobody has taken yet. */
 static void serve(struct loans_entry *e, double level, uint32_t left)
 {
-    struct loan_clock c = loans_clock(e->owner);
+    struct loan_clock c = at_home(e->owner, &e->subject, loans_clock(e->owner));
     while (has_asked(e)) {
         struct loans_wish *w = e->wishes;
         struct loans_said s = {.word = LOANS_HAD, .slip = {e, 0, w->tokens}};
@@ -252,7 +262,7 @@ static void on_said(void *arg, const struct redis_reply *reply)
         settled(k, e);
         return;
     }
-    redis_saw_clock(k->redis, said.now_us);
+    redis_saw_clock(reply->from, said.now_us);
     look_for_losses(k);
     k->metrics->value[METRIC_LOANS_LENT] += said.tokens;
     k->metrics->value[METRIC_LOANS_RETURNED] += said.kind == LEND_SAID ? loan_saying(&e->loan) : 0;
@@ -264,10 +274,11 @@ static void on_said(void *arg, const struct redis_reply *reply)
     settled(k, e);
 }
 
-static bool may_ask(const struct loans *k)
+static bool may_ask(const struct loans *k, const struct loans_entry *e)
 {
-    return redis_ready(k->redis) && redis_clock_us(k->redis) != 0 && guard_admits(k->guard) &&
-           redis_room(k->redis, REDIS_CLAIMS);
+    const struct redis *home = redis_home(k->redis, e->subject.tag);
+    return redis_ready(home) && redis_clock_us(home) != 0 && guard_admits(k->guard, home) &&
+           redis_room(home, REDIS_CLAIMS);
 }
 
 /* What is asked for now, for all who wait; not for who wants more than there ever is. */
@@ -286,7 +297,7 @@ static void ask(struct loans *k, struct loans_entry *e)
 {
     double deadline = k->config->redis.deadline_ms / 1000.0, now = monotonic_now();
     uint32_t needed = loan_may_need(&e->loan, &e->terms, now) ? needs(e) : 0;
-    if (!may_ask(k)) {
+    if (!may_ask(k, e)) {
         fail(e);
         return;
     }
@@ -296,7 +307,7 @@ static void ask(struct loans *k, struct loans_entry *e)
         .increment = e->increment,
         .capacity = e->capacity,
         .most = e->most,
-        .deadline_us = redis_clock_us(k->redis) + (uint64_t)(deadline * 1e6),
+        .deadline_us = redis_clock_us(redis_home(k->redis, e->subject.tag)) + (uint64_t)(deadline * 1e6),
         .lasts_ms = (uint32_t)(e->terms.lasts_s * 1000),
     };
     memcpy(a.agent, k->agent, sizeof a.agent);
@@ -348,7 +359,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
             continue;
         if (wants(k, e, c.now))
             ask_soon(k, e);
-        left += loan_left(&e->loan, &e->terms, c);
+        left += loan_left(&e->loan, &e->terms, at_home(k, &e->subject, c));
         busy++;
     }
     if (busy == 0)
@@ -363,7 +374,7 @@ bool loans_has(struct loans *k, const struct plan_limit *l, struct loan_clock c)
         return false;
     look_for_losses(k);
     const struct loans_entry *e = find(k, l);
-    return e && loan_has(&e->loan, &e->terms, l->cost, c);
+    return e && loan_has(&e->loan, &e->terms, l->cost, at_home(k, &e->subject, c));
 }
 
 bool loans_take(struct loans *k, const struct plan_limit *l, struct loan_clock c, struct loans_slip *slip)
@@ -377,7 +388,7 @@ bool loans_take(struct loans *k, const struct plan_limit *l, struct loan_clock c
     set_terms(k, e, l);
     *slip = (struct loans_slip){e, 0, l->cost};
     e->wanted_at = c.now;
-    bool had = loan_take(&e->loan, &e->terms, l->cost, c, &slip->number);
+    bool had = loan_take(&e->loan, &e->terms, l->cost, at_home(k, &e->subject, c), &slip->number);
     if (had)
         k->metrics->value[METRIC_LOANS_TAKEN] += l->cost;
     else
@@ -423,7 +434,7 @@ bool loans_wish(struct loans *k, const struct plan_limit *l, uint32_t tokens, st
 uint32_t loans_left(const struct loans *k, const struct plan_limit *l, struct loan_clock c)
 {
     const struct loans_entry *e = find(k, l);
-    return e ? loan_left(&e->loan, &e->terms, c) : 0;
+    return e ? loan_left(&e->loan, &e->terms, at_home(k, &e->subject, c)) : 0;
 }
 
 void loans_forget(struct loans *k, const struct record_id *subject)

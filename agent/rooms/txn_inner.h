@@ -95,6 +95,7 @@ struct txn {
     bool looked;         /* HAProxy's table has been asked about what keeps the key busy */
     uint64_t fence;      /* of the record whose rest is being fetched */
     struct outcome seen; /* the grant that replicas must have, or what is looked up; without slices */
+    struct redis *from;  /* who has granted: whose replicas are asked */
     struct acks_waiter waiter;
     struct share share;
     struct lent lent;
@@ -130,6 +131,8 @@ void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t ri
 size_t txn_buffer(const struct txn *t);
 
 /* txn_claim.c */
+/* The connection that its claim would take: clock, contact and room are asked of that one. */
+struct redis *txn_home(const struct txn *t);
 /* Could a claim be sent now, and would its answer count? now: monotonic_now(), here and below. */
 bool txn_may_claim(const struct txn *t, double now);
 void txn_claim(struct txn *t);

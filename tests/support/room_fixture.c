@@ -117,7 +117,7 @@ static void pass_over(void *arg, const struct config_place *at, const char *text
 
 void room_split(struct room *r)
 {
-    r->redis.config->redis.mode = REDIS_CLUSTER;
+    r->redis.config->redis.mode = REDIS_MODE_CLUSTER;
     config_check(r->redis.config, pass_over, NULL);
 }
 
