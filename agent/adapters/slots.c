@@ -322,6 +322,8 @@ static bool try_again(struct slots *s, struct redis_call *call)
 {
     if (call->over || call->copy.len == 0 || call->copy.failed || (call->due_us == 0 && call->hops >= HOPS_MAX))
         return false;
+    if (call->due_us)
+        call->hops = 0;
     redis_queue_add(&s->again, call);
     if (!ev_is_active(&s->again_timer)) {
         ev_timer_set(&s->again_timer, AGAIN, 0.);

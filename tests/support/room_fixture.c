@@ -124,8 +124,8 @@ void room_split(struct room *r)
 static void on_ready(struct redis_fixture *f)
 {
     struct room *r = (struct room *)((char *)f - offsetof(struct room, redis));
-    guard_ready(r->gate.guard);
-    acks_ready(r->gate.acks);
+    guard_ready(r->gate.guard, f->redis);
+    acks_ready(r->gate.acks, f->redis);
     completion_flush(r->gate.completion);
     parking_redis_ready(r->gate.parking);
 }
@@ -162,7 +162,7 @@ void room_start(struct room *r, const char *more)
     *g = (struct gate){
         .loop = r->redis.loop, .config = c, .redis = r->redis.redis, .metrics = &r->redis.metrics};
     g->guard = guard_new(g->loop, g->redis, c, g->metrics);
-    g->acks = acks_new(g->loop, g->redis, c, g->metrics);
+    g->acks = acks_new(g->loop, c, g->metrics);
     g->completion = completion_new(g->loop, g->redis, c, g->metrics);
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
     static const struct replay_health health = {is_well, NULL};
