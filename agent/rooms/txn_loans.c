@@ -228,6 +228,13 @@ static void show(struct txn *t, struct outcome *o, unsigned n, struct loan_clock
     insert(o->wait_us, before, i, counts ? t->lent.wait_us[n] : 0);
 }
 
+/* As the gate does, had it all limits to decide. */
+static bool tells_levels(const struct txn *t, const struct outcome *o)
+{
+    static const struct limit counts_all = {.charge = CHARGE_ALL};
+    return o->kind == OUTCOME_LIMITED || (is_charged(o, &counts_all) && (o->kind == OUTCOME_GO || t->plan.counts_all));
+}
+
 static void settle(struct txn *t, struct outcome *o)
 {
     for (unsigned n = 0; n < t->lent.n; n++) {
@@ -244,7 +251,7 @@ static void settle(struct txn *t, struct outcome *o)
             show(t, o, n, c);
         put_in(t, n);
     }
-    if (o && (o->kind == OUTCOME_GO || o->kind == OUTCOME_LIMITED))
+    if (o && tells_levels(t, o))
         o->has_levels = true;
 }
 

@@ -633,7 +633,7 @@ static void test_limits_that_cannot_be(void **state)
         "2: policy 'p': limit 'l': 'tiers': every element");
 }
 
-#define CLUSTER "redis = { mode = \"cluster\"; };\n"
+#define CLUSTER "redis = { mode = \"cluster\"; seeds = [ \"10.0.0.7:6379\" ]; };\n"
 /* A policy with idempotency for a principal, and limits, from line 2 on. */
 #define SPLIT(principal, limits)                                                                             \
     "policies = ( { name = \"p\"; idempotency = { principal = \"" principal                                   \
