@@ -325,8 +325,8 @@ void agent_free(struct agent *a)
      * it. */
     if (a->gate.redis)
         redis_free(a->gate.redis);
+    loans_free(a->gate.loans); /* as that does */
     cache_free(a->gate.cache);
-    loans_free(a->gate.loans);
     parking_free(a->gate.parking);
     guard_free(a->gate.guard);
     if (a->gate.completion)

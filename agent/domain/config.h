@@ -59,6 +59,13 @@ enum on_data_loss { ON_DATA_LOSS_CONTINUE, ON_DATA_LOSS_REFUSE };
 enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
 enum algorithm { ALGORITHM_BUCKET, ALGORITHM_WINDOW };
 enum limit_charge { CHARGE_FORWARDED, CHARGE_ALL };
+/* How a limit is decided (config_check(); docs/wire.md, Keys). */
+enum decided {
+    DECIDED_GATE,         /* in the call of the gate */
+    DECIDED_LEASED,       /* from what the agent has on loan, else in that call */
+    DECIDED_LEASED_APART, /* the same, else by a call of its own in front of that */
+    DECIDED_APART,        /* by a call of its own in front of it */
+};
 enum limit_fields { FIELDS_IETF, FIELDS_X, FIELDS_BOTH, FIELDS_NONE };
 enum cache_query { CACHE_QUERY_SORTED, CACHE_QUERY_ONLY, CACHE_QUERY_IGNORE };
 enum cache_per { CACHE_PER_PUBLIC, CACHE_PER_PRINCIPAL };
@@ -148,6 +155,8 @@ struct limit {
     double most; /* largest capacity of all tiers */
     unsigned nterms;
     config_name terms[CONFIG_TERMS_MAX]; /* compiled from key */
+    enum decided decided;                /* of a request with a record, if its policy has idempotency */
+    unsigned anchor;                     /* how much it wants to be decided in the gate's call (plan_home()) */
     bool has_subject;                    /* its subject is the same for all requests, and this: */
     struct record_id subject;            /* subject_limit() */
     unsigned counter;                    /* its row (domain/limit_counts) */
@@ -277,6 +286,12 @@ struct config {
     unsigned npolicies;
     struct policy *policies; /* npolicies of them */
 };
+
+/* Do keys of different subjects lie apart? */
+static inline bool config_is_cluster(const struct config *c)
+{
+    return c->redis.mode == REDIS_MODE_CLUSTER;
+}
 
 struct config *config_new(void); /* defaults from the tables; one reference */
 struct config *config_hold(struct config *c);

@@ -213,6 +213,7 @@ static void check_policy(struct check *k, unsigned n)
         check_cache_policy(k, p);
     if (*p->name && !p->idempotency.enabled && p->nlimits == 0 && !p->cache.enabled)
         check_say(k, NULL, "has neither idempotency nor limits nor a cache: it would do nothing");
+    check_split(k, p);
     for (unsigned i = 0; i < p->nlimits; i++) {
         k->at.limit = (int)i;
         check_limit(k, n, i);

@@ -39,6 +39,8 @@
       "Requests that asked Redis themselves: shield.max_shared waited.")                                     \
     X(LOANS_ALONE, counter, "spoa_once_loans_alone_total", "",                                               \
       "Requests that passed by loans alone, without Redis.")                                                 \
+    X(LOANS_APART, counter, "spoa_once_limits_apart_total", "",                                              \
+      "Requests with limits that were asked in a call of their own, before the gate (a cluster).")           \
     X(LOANS_ASKED, counter, "spoa_once_loans_questions_total", "",                                           \
       "Questions to Redis for loans, or to take them back.")                                                 \
     X(LOANS_LENT, counter, "spoa_once_loans_tokens_total", "what=\"lent\"",                                  \

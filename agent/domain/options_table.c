@@ -357,7 +357,8 @@ static const struct option limit_options[] = {
           "Tokens that an agent takes at once and spends without asking Redis; the bound stays exact. A "
           "number: so many at most, and half of the "
           "burst. \"auto\": a sixteenth of the burst, where it is 64 or more and there is use for them. "
-          "Token buckets only; a shadow lends nothing."),
+          "Token buckets only; a shadow lends nothing. In a cluster \"off\" is \"auto\" where the limit is about another subject than "
+          "the record."),
     CHOICE("fields", fields, "ietf", limit_fields, RELOAD,
            "What answers show: RateLimit and RateLimit-Policy, X-RateLimit-*, both, or none of them."),
     PLAIN("fail_open", BOOL, fail_open, "false", RELOAD,

@@ -27,7 +27,9 @@ enum {
     LIMIT_SHADOW = 16, /* marks on them */
     LIMIT_EACH = 32,
     SLOT_FIXED = 23, /* of one slot */
-    TELL_ME = 8,     /* the claim's flags */
+    APART_REFUSED = 2, /* the claim's flags */
+    APART_REFUSED_ALL = 4,
+    TELL_ME = 8,
     COUNT_ONLY = 16,
     COUNTS_ALL = 32,
     CLAIM_BARE = 64,
@@ -157,6 +159,8 @@ static void put_slots(struct buf *out, const struct plan *p)
 static unsigned claim_flags(const struct plan *p)
 {
     unsigned flags = (p->count_only ? COUNT_ONLY : 0) | (p->counts_all ? COUNTS_ALL : 0);
+    if (p->refused)
+        flags |= p->refused_all ? APART_REFUSED | APART_REFUSED_ALL : APART_REFUSED;
     if (p->bare)
         return flags | CLAIM_BARE;
     return flags | (p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? RECORD_HOLD : 0);

@@ -2,6 +2,7 @@
 /* The claim: the question to the gate in Redis, and what follows from its reply.
  *
  *   claim ─┬─ waits behind another one's (txn_shared)
+ *          ├─ in a cluster: limits with another subject are asked (txn_loans), then it goes on as below
  *          └─ sent ─┬─ go ──────── still young? ──► go              else taken back
  *                   ├─ replay ──── all of it here? ──► replay       else GET first
  *                   ├─ busy ────── has it ended? (txn_wait) ──► claimed again, waits, or 409
@@ -25,7 +26,7 @@ struct redis *txn_home(const struct txn *t)
     const struct plan *p = &t->plan;
     if (p->has_record)
         return redis_home(t->gate->redis, p->id.tag);
-    return p->nlimits > 0 ? redis_home(t->gate->redis, p->limits[0].subject.tag) : t->gate->redis;
+    return p->nlimits > 0 ? redis_home(t->gate->redis, plan_home(p)) : t->gate->redis;
 }
 
 /* Does the record protect a key, or only hold slots? */
@@ -285,10 +286,10 @@ void txn_failed(struct txn *t)
         undecided(t, "The decision cannot be made now");
 }
 
-static void refused_by_redis(struct txn *t, const struct redis_reply *reply)
+/* Nothing was done, and that holds for those behind it too. */
+static void failed_for_all(struct txn *t)
 {
     struct said said;
-    redis_refused(t, reply);
     txn_take_behind(t, NULL, &said);
     txn_failed(t);
     txn_tell_behind(&said);
@@ -316,7 +317,10 @@ static void on_claim(void *arg, const struct redis_reply *reply)
         break;
     case REDIS_LATE:
     case REDIS_LOST: release_unknown_grant(t); break;
-    default: refused_by_redis(t, reply); return;
+    default:
+        redis_refused(t, reply);
+        failed_for_all(t);
+        return;
     }
     undecided(t, "The decision cannot be made now");
 }
@@ -360,6 +364,41 @@ bool txn_may_claim(const struct txn *t, double now)
            is_served(t, home, now) && redis_room(home, REDIS_CLAIMS);
 }
 
+/* Everything that it would say is known: all of its limits were asked apart, or are covered by loans. */
+static void decided_apart(struct txn *t, double now)
+{
+    struct outcome o = {.kind = t->plan.refused ? OUTCOME_LIMITED : OUTCOME_GO};
+    t->asked = now;
+    txn_lent_said(t, &o);
+    o.now_us = redis_clock_at(txn_home(t), now);
+    count(t, &o);
+    txn_shield_learn(t, &o);
+    act(t, &o);
+}
+
+/* What is left of its plan. False: it cannot be sent. */
+static bool send_claim(struct txn *t, const struct redis *r, double now)
+{
+    double left = t->deadline - now;
+    buf_reset(&command);
+    script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6), redis_contact_at(r, now),
+                 t->parked.lot != NULL, keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
+    return ask(t, now, on_claim);
+}
+
+void txn_gate(struct txn *t, bool failed)
+{
+    double now = monotonic_now();
+    bool may = !failed && t->deadline > now;
+    const struct redis *r = txn_home(t);
+    if (may && !t->plan.has_record && t->plan.nlimits == 0) {
+        decided_apart(t, now);
+    } else if (!may || !is_served(t, r, now) || !send_claim(t, r, now)) {
+        txn_lent_said(t, NULL);
+        failed_for_all(t);
+    }
+}
+
 /* A duplicate that waits may come from behind a claim that was lost with the connection: it has asked nothing, and waits on. */
 static void ask_at(struct txn *t, double now)
 {
@@ -368,20 +407,16 @@ static void ask_at(struct txn *t, double now)
         return;
     if (guarded(t, r))
         return;
-    double left = t->deadline - now;
-    if (is_served(t, r, now) && left > 0) {
-        if (txn_waits_behind(t))
-            return;
-        txn_lend(t);
-        buf_reset(&command);
-        script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6),
-                     redis_contact_at(r, now), t->parked.lot != NULL,
-                     keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
-        if (ask(t, now, on_claim))
-            return;
-        txn_lent_said(t, NULL);
+    if (!is_served(t, r, now) || t->deadline <= now) {
+        txn_failed(t);
+        return;
     }
-    txn_failed(t);
+    if (txn_waits_behind(t) || !txn_lend(t))
+        return;
+    if (t->lent.failed || !send_claim(t, r, now)) {
+        txn_lent_said(t, NULL);
+        txn_failed(t);
+    }
 }
 
 void txn_ask(struct txn *t)

@@ -76,6 +76,8 @@ static const char base[] =
     "  { name = \"lent-sole\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; inflight = "
     "\"lease\"; lock = \"30s\"; required = true; };\n"
     "    limits = ( { name = \"pool\"; rate = \"100/hour\"; key = \"policy\"; lease = 20; } ); },\n"
+    "  { name = \"two\"; limits = ( { name = \"client\"; rate = \"5/hour\"; key = \"ip\"; }, { name = \"all\"; rate = "
+    "\"3/hour\"; key = \"global\"; } ); },\n"
     "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; };\n"
     "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
@@ -103,6 +105,20 @@ struct config *room_config(struct room *r, const char *more)
     limit_counts_attach(&r->limits, c);
     cache_counts_attach(&r->caches, c);
     return c;
+}
+
+/* What a cluster cannot decide at all is no mistake here: tests leave those policies alone. */
+static void pass_over(void *arg, const struct config_place *at, const char *text)
+{
+    (void)arg;
+    (void)at;
+    (void)text;
+}
+
+void room_split(struct room *r)
+{
+    r->redis.config->redis.mode = REDIS_MODE_CLUSTER;
+    config_check(r->redis.config, pass_over, NULL);
 }
 
 static void on_ready(struct redis_fixture *f)
@@ -178,8 +194,8 @@ void room_stop(struct room *r)
     inflight_free(r->gate.inflight);
     redis_free(r->gate.redis);
     r->redis.redis = NULL;
-    cache_free(r->gate.cache);
     loans_free(r->gate.loans);
+    cache_free(r->gate.cache);
     parking_free(r->gate.parking);
     guard_free(r->gate.guard);
     completion_free(r->gate.completion);
