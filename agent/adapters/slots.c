@@ -16,6 +16,7 @@
 #include "adapters/redis_inner.h"
 #include "adapters/slots_watch.h"
 #include "domain/slotmap.h"
+#include "domain/text.h"
 
 #define CALM      1.0
 #define HURRY     0.1
@@ -300,10 +301,13 @@ static struct redis *said_link(struct slots *s, const struct redis *at, struct s
 {
     const char *colon = strrchr(at->address, ':');
     config_text address;
+    struct text t;
     if (*said->address != ':')
         return link_to(s, said->address);
-    snprintf(address, sizeof address, "%.*s%s", (int)(colon ? colon - at->address : 0), at->address, said->address);
-    return link_to(s, address);
+    text_init(&t, address, sizeof address);
+    text_put(&t, at->address, colon ? (size_t)(colon - at->address) : 0);
+    text_str(&t, said->address);
+    return t.full ? NULL : link_to(s, address);
 }
 
 static bool send_to(struct slots *s, struct redis *to, struct redis_call *call, bool asking)

@@ -249,7 +249,7 @@ static void a_slot_on_its_way_is_asked_for_and_waited_for(void **state)
         assert_non_null(redis_submit(links[i - 1], out, (size_t)len, 5, see, NULL));
         loop_until(loop, told > before, 5);
         assert_int_equal(last.status, REDIS_BYTES);
-        snprintf(sha, sizeof sha, "%s", text);
+        snprintf(sha, sizeof sha, "%.40s", text);
     }
     DO("SET", one, "x", "PX", "60000");
     run("move %u %u %u halfway", moved.slot, moved.from, moved.to); /* its only key is there now */
