@@ -141,7 +141,7 @@ def log_lines():
     for line in open("haproxy.log", encoding="utf-8", errors="replace"):
         if line.startswith("{") and line.endswith("\n"):
             out.append(json.loads(line))
-        elif not line.startswith(("{", "[", "  ", "Proxy ")): # 3.2 shows the line of the configuration that it warns of
+        elif not line.startswith(("{", "[", "Proxy ")):
             fail("a line of the log that is none: %r" % line)
     return out
 
