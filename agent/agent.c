@@ -56,13 +56,13 @@ static int open_socket(const char *option, const char *address, uint32_t mode,
     return fd;
 }
 
-static void on_redis_ready(void *arg)
+static void on_redis_ready(void *arg, struct redis *link)
 {
     struct agent *a = arg;
-    guard_ready(a->gate.guard);
-    acks_ready(a->gate.acks);
+    guard_ready(a->gate.guard, link);
+    acks_ready(a->gate.acks, link);
     completion_flush(a->gate.completion);
-    inflight_redis_ready(a->gate.inflight);
+    inflight_redis_ready(a->gate.inflight, link);
     parking_redis_ready(a->gate.parking);
 }
 
@@ -77,7 +77,7 @@ static bool is_ready(void *arg, const char **why)
         *why = redis_why(a->gate.redis);
         return false;
     }
-    if (!inflight_caught_up(a->gate.inflight)) {
+    if (!redis_is_cluster(a->gate.redis) && !inflight_caught_up(a->gate.inflight, a->gate.redis)) {
         *why = "what runs in HAProxy is being extended";
         return false;
     }
@@ -116,7 +116,7 @@ static bool start_gate(struct agent *a)
         !(g->loans = loans_new(a->loop, g->redis, g->guard, c, &a->metrics)) ||
         !(g->shield = shield_new(c, &a->metrics)) || !(g->sharing = sharing_new(c, &a->metrics)) ||
         !(g->sealer = sealer_new(a->loop, c, &a->metrics)) ||
-        !(g->acks = acks_new(a->loop, g->redis, c, &a->metrics)) ||
+        !(g->acks = acks_new(a->loop, c, &a->metrics)) ||
         !(g->completion = completion_new(a->loop, g->redis, c, &a->metrics)) ||
         !(g->inflight = inflight_new(a->loop, g->redis, g->completion, c, &a->metrics)) ||
         !(g->parking = parking_new(a->loop, g->redis, c, &a->metrics)) ||
@@ -325,8 +325,8 @@ void agent_free(struct agent *a)
      * it. */
     if (a->gate.redis)
         redis_free(a->gate.redis);
+    loans_free(a->gate.loans); /* as that does */
     cache_free(a->gate.cache);
-    loans_free(a->gate.loans);
     parking_free(a->gate.parking);
     guard_free(a->gate.guard);
     if (a->gate.completion)

@@ -24,6 +24,7 @@
 #include "ready.h"
 #include "supervisor.h"
 #include "domain/buf.h"
+#include "domain/decided.h"
 #include "domain/hacheck.h"
 #include "domain/options.h"
 #include "domain/record.h"
@@ -44,6 +45,15 @@ static void print_table(void (*print)(struct buf *))
     struct buf b;
     buf_init(&b);
     print(&b);
+    fwrite(b.data, 1, b.len, stdout);
+    buf_free(&b);
+}
+
+static void print_limits(const struct config *c)
+{
+    struct buf b;
+    buf_init(&b);
+    decided_print(&b, c);
     fwrite(b.data, 1, b.len, stdout);
     buf_free(&b);
 }
@@ -222,6 +232,7 @@ int main(int argc, char **argv)
         rc = serve(c, &line);
     } else if (line.file && !line.quiet) {
         printf("%s: the configuration is valid\n", line.file);
+        print_limits(c);
     }
     config_drop(c);
     return rc;

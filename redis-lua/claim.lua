@@ -31,6 +31,7 @@ local stamp = pack('<d', now)
 local has_record, flags, deadline, contact, rid, stay, lock_ms, ttl_s, at = unpack('<BBddc8Bc0I4I4', ARGV[1])
 local head_at, print_at, np_at = at - 8, at + 2, at + 30
 local SHADOW, EACH, COUNT, SLOTS_ONLY = 16, 32, 16, 64
+local apart = flags % 8 > 1 -- has a limit refused that was asked apart?
 local SLOT, slots = 23, #ARGV[3] / 23
 local marked = flags >= 128
 local groups = #KEYS - has_record - slots - (marked and 1 or 0)

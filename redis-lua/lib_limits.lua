@@ -15,6 +15,7 @@
 -- A group is a cell for each limit: name I4 (hash of the limit's name), TAT d. One is looked for at its limit's place first.
 local CELL, LOAN = 12, 36
 local refused, at, n = full, 1, 0
+if apart then refused = full or not reply or flags % 8 > 3 end
 local names         -- of each limit
 local used, charged -- of each limit: used before and after this request (bucket: ticks, window: requests)
 local waits         -- of each limit: ticks until it would pass; not positive: it passes

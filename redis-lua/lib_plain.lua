@@ -5,7 +5,7 @@
 local CELL = 12
 local tick = (now - 1672531200000000) * 10
 local levels, cell, cell_ttl = '', nil, nil
-if groups == 1 and slots == 0 and not reply then
+if groups == 1 and slots == 0 and not reply and not apart then
   local ttl, size, kind, name, increment, capacity = unpack('<Bc0BBI4dd', ARGV[2])
   local value -- false: there is none
   if size == 1 and kind == 1 and increment > 0 and ttl >= '1' then value = try('GET', KEYS[1]) end

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "adapters/log.h"
+#include "adapters/slots.h"
+#include "domain/text.h"
 
 #define GREETING_LIMIT 2.0
 #define TICK           0.25
@@ -60,6 +62,8 @@ static void log_failure(struct redis *r, const char *step, const char *why)
 {
     char said[sizeof r->said];
     redis_primary_doubt(r);
+    if (r->slots && !r->gone)
+        slots_doubt(r->slots);
     snprintf(said, sizeof said, "redis: %s: %s", step, why);
     if (strcmp(said, r->said) == 0)
         return;
@@ -76,7 +80,8 @@ static void link_down(struct redis *r)
     r->broken = NULL;
     ev_timer_stop(r->loop, &r->timer);
     redis_clock_stop(r);
-    metrics_set(r->metrics, METRIC_REDIS_UP, 0);
+    if (!r->slots)
+        metrics_set(r->metrics, METRIC_REDIS_UP, 0);
     redis_enter(r);
     redis_calls_lose(r);
     if (was_ready && !r->gone && r->events.lost)
@@ -126,13 +131,17 @@ void redis_link_ready(struct redis *r)
     r->link = LINK_READY;
     r->failures = 0;
     r->said[0] = '\0';
-    metrics_set(r->metrics, METRIC_REDIS_UP, 1);
+    r->ready_since = redis_now_us();
+    if (!r->slots)
+        metrics_set(r->metrics, METRIC_REDIS_UP, 1);
     if (r->sentinel)
         sentinel_trust(r->sentinel);
     LOG(LOG_NOTICE, "redis-ready", log_text("address", r->address));
     set_timer(r, TICK, TICK);
     redis_enter(r);
-    r->events.ready(r->arg);
+    r->events.ready(r->arg, r);
+    if (!r->gone && r->link == LINK_READY)
+        redis_calls_healed(r, true); /* those that were sent here before it was */
     redis_leave(r);
 }
 
@@ -245,7 +254,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 /* True if another connection must be made. */
 static bool take_config(struct redis *r, const struct redis_settings *s)
 {
-    bool moved = redis_primary_configure(r, s);
+    bool moved = !r->slots && redis_primary_configure(r, s);
     bool same = !moved && strcmp(r->username, s->username) == 0 && strcmp(r->password, s->password) == 0 &&
                 r->db == s->db;
     memcpy(r->username, s->username, sizeof r->username);
@@ -258,8 +267,8 @@ static bool take_config(struct redis *r, const struct redis_settings *s)
     return !same;
 }
 
-struct redis *redis_new(struct ev_loop *loop, const struct redis_settings *s,
-                        const struct redis_events *events, void *arg, struct metrics *metrics)
+static struct redis *link_make(struct ev_loop *loop, const struct redis_events *events, void *arg,
+                               struct metrics *metrics)
 {
     struct redis *r = calloc(1, sizeof *r);
     if (!r)
@@ -269,6 +278,27 @@ struct redis *redis_new(struct ev_loop *loop, const struct redis_settings *s,
     ev_timer_init(&r->timer, on_timer, 0., 0.);
     r->timer.data = r;
     ev_set_priority(&r->timer, EV_MINPRI); /* what has come is read before it is missed */
+    return r;
+}
+
+static struct redis *router_new(struct redis *r, const struct redis_settings *s)
+{
+    r->slots = slots_new(r->loop, r, s, r->metrics);
+    r->max_pending = s->max_pending;
+    if (r->slots)
+        return r;
+    free(r);
+    return NULL;
+}
+
+struct redis *redis_new(struct ev_loop *loop, const struct redis_settings *s,
+                        const struct redis_events *events, void *arg, struct metrics *metrics)
+{
+    struct redis *r = link_make(loop, events, arg, metrics);
+    if (!r)
+        return NULL;
+    if (s->seeds.n > 0)
+        return router_new(r, s);
     take_config(r, s);
     if (s->sentinels.n > 0 && !r->sentinel) {
         redis_free(r);
@@ -278,8 +308,33 @@ struct redis *redis_new(struct ev_loop *loop, const struct redis_settings *s,
     return r;
 }
 
+struct redis *redis_link_new(struct ev_loop *loop, const struct redis_settings *s,
+                             const struct redis_events *events, void *arg, struct metrics *metrics,
+                             struct slots *slots, unsigned number)
+{
+    struct redis *r = link_make(loop, events, arg, metrics);
+    if (!r)
+        return NULL;
+    r->slots = slots;
+    r->number = number;
+    take_config(r, s);
+    return r;
+}
+
+void redis_link_point(struct redis *r, const char *address)
+{
+    snprintf(r->address, sizeof r->address, "%s", address);
+    r->said[0] = '\0';
+    redis_link_leave(r,
+                     *address ? "it is to be another primary's" : "it is no primary of the cluster any more");
+}
+
 void redis_reconfigure(struct redis *r, const struct redis_settings *s)
 {
+    if (redis_is_router(r)) {
+        slots_reconfigure(r->slots, s);
+        return;
+    }
     if (!take_config(r, s))
         return;
     redis_link_leave(r, "the configuration has changed");
@@ -287,8 +342,10 @@ void redis_reconfigure(struct redis *r, const struct redis_settings *s)
 
 void redis_free(struct redis *r)
 {
+    struct slots *slots = redis_is_router(r) ? r->slots : NULL;
     redis_enter(r);
     r->gone = true;
+    slots_free(slots);
     sentinel_free(r->sentinel);
     r->sentinel = NULL;
     close_context(r);
@@ -298,15 +355,92 @@ void redis_free(struct redis *r)
 
 bool redis_ready(const struct redis *r)
 {
-    return r->link == LINK_READY;
+    return r->link == LINK_READY || (redis_is_router(r) && slots_any_ready(r->slots));
+}
+
+bool redis_whole(const struct redis *r)
+{
+    struct redis *links[REDIS_LINKS];
+    if (!redis_is_router(r))
+        return redis_ready(r) && redis_contact_us(r) != 0;
+    for (unsigned n = slots_links(r->slots, links); n > 0; n--)
+        if (redis_contact_us(links[n - 1]) == 0)
+            return false;
+    return slots_whole(r->slots);
+}
+
+/* The connection to speak of: a cluster's is one of its primaries. */
+static const struct redis *some(const struct redis *r)
+{
+    const struct redis *one = redis_is_router(r) ? slots_some(r->slots) : r;
+    return one ? one : r;
 }
 
 const char *redis_why(const struct redis *r)
 {
-    return *r->said ? r->said : "redis";
+    const struct redis *one = some(r);
+    if (one == r && redis_is_router(r))
+        return "redis: no node of the cluster has said who has which slot";
+    return *one->said ? one->said : "redis";
+}
+
+bool redis_is_cluster(const struct redis *r)
+{
+    return r->slots != NULL;
+}
+
+struct redis *redis_home(struct redis *r, const uint8_t tag[2])
+{
+    struct redis *home = redis_is_router(r) ? slots_home(r->slots, tag) : r;
+    return home ? home : r;
+}
+
+unsigned redis_number(const struct redis *link)
+{
+    return link->number;
+}
+
+unsigned redis_links(struct redis *r, struct redis *out[REDIS_LINKS])
+{
+    if (redis_is_router(r))
+        return slots_links(r->slots, out);
+    out[0] = r;
+    return 1;
+}
+
+double redis_ready_since(const struct redis *link)
+{
+    return (double)link->ready_since / 1e6;
+}
+
+bool redis_own_tag(const struct redis *link, uint8_t tag[2])
+{
+    memset(tag, 0, 2);
+    return !link->slots || slots_own_tag(link->slots, link->number, tag);
+}
+
+uint64_t redis_marks(const struct redis *link)
+{
+    return link->slots ? slots_marks(link->slots, link->number) : 1;
+}
+
+void redis_mark_name(const struct redis *r, unsigned mark, char out[REDIS_MARK_NAME])
+{
+    uint8_t tag[2];
+    struct text t;
+    text_init(&t, out, REDIS_MARK_NAME);
+    if (r->slots) {
+        slots_mark_tag(r->slots, mark, tag);
+        text_str(&t, "once:{");
+        text_hex(&t, tag, sizeof tag);
+        text_str(&t, "}:mark");
+    } else {
+        text_str(&t, "once:mark");
+    }
 }
 
 struct redis_site redis_site(const struct redis *r)
 {
+    r = some(r);
     return (struct redis_site){r->address, r->username, r->password};
 }

@@ -9,6 +9,10 @@
  * run). TIME is asked every 250 ms, so that the adapter knows Redis' clock and since when it has been served. A call
  * that is refused for want of a right ends the connection, because a user who may not do everything may do nothing:
  * a claim without its outcome lets a key run twice.
+ *
+ * A cluster is many of these behind one that has no connection of its own (adapters/slots): a call goes to the primary
+ * that has its keys, and is answered by whichever that is then. What belongs to one connection (clock, contact,
+ * room, replicas) is asked of that primary's, redis_home(); without a cluster it is the same struct.
  */
 #ifndef REDIS_H
 #define REDIS_H
@@ -35,17 +39,19 @@ struct redis_reply {
     enum redis_status status;
     struct spop_slice bytes; /* until the callback returns */
     int64_t integer;
-    unsigned nitems;   /* REDIS_ITEMS */
-    const void *items; /* opaque */
+    unsigned nitems;    /* REDIS_ITEMS */
+    const void *items;  /* opaque */
+    struct redis *from; /* whose reply it is: the connection */
 };
 /* The i-th text of an array, until the callback returns; ptr NULL: nil, no text, or there is none. */
 struct spop_slice redis_item(const struct redis_reply *reply, unsigned i);
 typedef void redis_reply_fn(void *arg, const struct redis_reply *reply);
 
 struct redis_events {
-    void (*ready)(void *arg); /* connected, greeted, scripts loaded */
-    void (*lost)(
-        void *arg); /* was ready and is no more; all calls have completed with LOST; NULL: not told */
+    /* Connected, greeted, scripts loaded. link: r itself, or one of a cluster's. */
+    void (*ready)(void *arg, struct redis *link);
+    /* Was ready and is no more; all calls have completed with LOST; NULL: not told. */
+    void (*lost)(void *arg);
 };
 
 /* s is read at creation and by redis_reconfigure() only. NULL: out of memory. Connecting begins at once and
@@ -57,7 +63,10 @@ void redis_reconfigure(struct redis *r, const struct redis_settings *s);
 /* All calls complete with LOST first; lost() is not called. Allowed inside every callback of this header. */
 void redis_free(struct redis *r);
 
+/* Of a cluster: is any of its primaries? */
 bool redis_ready(const struct redis *r);
+/* It is, and serves us now; a cluster: all of its primaries do, and every slot has one. */
+bool redis_whole(const struct redis *r);
 /* While it is not ready: the last reason that is known; valid until the loop turns. */
 const char *redis_why(const struct redis *r);
 /* Where it is connected to, and as whom; valid until the callback returns. */
@@ -77,7 +86,29 @@ struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, e
 /* The caller goes away: fn will not be called. Only before the call has completed. */
 void redis_detach(struct redis_call *call);
 
-/* Redis' clock in µs as of now (last time seen plus monotonic time since); 0 if it was never seen. */
+/* Connections of a cluster, the router's number among them. A link keeps its number as long as the router lives, but
+ * may be pointed to another primary: it is ready anew then. */
+enum { REDIS_LINKS = 64 };
+bool redis_is_cluster(const struct redis *r);
+/* The connection that takes calls whose keys have this TAG; in a cluster without a primary for it, r, which takes none. */
+struct redis *redis_home(struct redis *r, const uint8_t tag[2]);
+unsigned redis_number(const struct redis *link);
+/* Those of the primaries that have slots; without a cluster r. Returns how many. */
+unsigned redis_links(struct redis *r, struct redis *out[REDIS_LINKS]);
+/* Seconds of CLOCK_MONOTONIC. */
+double redis_ready_since(const struct redis *link);
+/* A TAG whose keys this link's primary has; false: it has none. */
+bool redis_own_tag(const struct redis *link, uint8_t tag[2]);
+
+/* The marks by which data loss is noticed (docs/wire.md, The mark): one, `once:mark`; in a cluster one for each 64th part
+ * of the slots, `once:{TAG}:mark`, which lies and moves with them. */
+enum { REDIS_MARKS = 64, REDIS_MARK_NAME = 24 };
+/* Which of them this link's primary has: bit i is mark i. */
+uint64_t redis_marks(const struct redis *link);
+void redis_mark_name(const struct redis *r, unsigned mark, char out[REDIS_MARK_NAME]);
+
+/* Redis' clock in µs as of now (last time seen plus monotonic time since); 0 if it was never seen. A cluster's is that of
+ * one of its primaries: where it decides, redis_home()'s is the right one. */
 uint64_t redis_clock_us(const struct redis *r);
 /* The same as of a moment that has been read already: seconds of CLOCK_MONOTONIC. Reading it costs as much as 200 instructions. */
 uint64_t redis_clock_at(const struct redis *r, double moment);

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "adapters/slots.h"
 #include "domain/rights.h"
 
 enum { HEALS_MAX = 3 };
@@ -21,20 +22,20 @@ static const enum metric status_metrics[] = {
     [REDIS_LOST] = METRIC_REDIS_LOST,
 };
 
-static void queue_init(struct redis_queue *q)
+void redis_queue_init(struct redis_queue *q)
 {
     q->first = NULL;
     q->last = &q->first;
 }
 
-static void queue_add(struct redis_queue *q, struct redis_call *call)
+void redis_queue_add(struct redis_queue *q, struct redis_call *call)
 {
     call->next = NULL;
     *q->last = call;
     q->last = &call->next;
 }
 
-static struct redis_call *queue_take(struct redis_queue *q)
+struct redis_call *redis_queue_take(struct redis_queue *q)
 {
     struct redis_call *call = q->first;
     if (call && !(q->first = call->next))
@@ -116,9 +117,10 @@ static void call_free(struct redis *r, struct redis_call *call)
     r->free = call;
 }
 
-static void finish(struct redis *r, struct redis_call *call, const struct redis_reply *reply)
+static void finish(struct redis *r, struct redis_call *call, struct redis_reply *reply)
 {
     struct redis_call said = *call;
+    reply->from = r;
     due_remove(r, call);
     said.due_us = 0;
     call_free(r, call);
@@ -194,11 +196,18 @@ static void leave_unfit(struct redis *r, const redisReply *reply)
 static void heal(struct redis *r, struct redis_call *call)
 {
     call->heals++;
-    queue_add(&r->healing, call);
+    redis_queue_add(&r->healing, call);
     if (r->loading > 0)
         return;
     metrics_add(r->metrics, METRIC_REDIS_NOSCRIPT);
     redis_greet_load(r);
+}
+
+/* In a cluster: this node has not carried it out, and another one will. */
+static bool goes_on(struct redis *r, struct redis_call *call, const redisReply *reply)
+{
+    return call->routed && reply->type == REDIS_REPLY_ERROR &&
+           slots_redirect(r->slots, r, call, (struct spop_slice){reply->str, (size_t)reply->len});
 }
 
 static void on_reply(redisAsyncContext *ac, void *from, void *data)
@@ -208,10 +217,10 @@ static void on_reply(redisAsyncContext *ac, void *from, void *data)
     if (!r || !from)
         return; /* the end of the connection: told by redis_calls_lose() */
     uint64_t now_us = redis_now_us();
-    queue_take(&r->sent);
+    redis_queue_take(&r->sent);
     redis_enter(r);
     redis_clock_reply(r, call->sent_us, now_us);
-    if (call->timed && call->heals == 0)
+    if (call->timed && call->heals == 0 && call->hops == 0)
         metrics_latency(r->metrics, now_us - call->sent_us);
     if (call->step) {
         const struct redis_step *step = call->step;
@@ -220,7 +229,7 @@ static void on_reply(redisAsyncContext *ac, void *from, void *data)
         redis_greet_reply(r, step, item, from);
     } else if (can_heal(call, from)) {
         heal(r, call);
-    } else {
+    } else if (!goes_on(r, call, from)) {
         note_demotion(r, from);
         struct redis_reply reply = reply_of(from);
         finish(r, call, &reply);
@@ -236,7 +245,7 @@ static bool transmit(struct redis *r, struct redis_call *call, const void *resp,
     if (redisAsyncFormattedCommand(r->ac, on_reply, call, resp, len) != REDIS_OK)
         return false;
     call->sent_us = redis_now_us();
-    queue_add(&r->sent, call);
+    redis_queue_add(&r->sent, call);
     return true;
 }
 
@@ -253,13 +262,43 @@ void redis_calls_own(struct redis *r, const struct redis_step *step, unsigned it
     r->broken = "out of memory";
 }
 
+static bool transmit_copy(struct redis *r, struct redis_call *call)
+{
+    if (call->asking)
+        redis_greet_asking(r);
+    return transmit(r, call, call->copy.data, call->copy.len);
+}
+
 void redis_calls_healed(struct redis *r, bool loaded)
 {
     struct redis_reply failed = error_reply("NOSCRIPT the scripts could not be loaded");
     struct redis_call *call;
-    while ((call = queue_take(&r->healing)))
-        if (!loaded || call->over || !transmit(r, call, call->copy.data, call->copy.len))
+    while ((call = redis_queue_take(&r->healing)))
+        if (!loaded || call->over || !transmit_copy(r, call))
             finish(r, call, &failed);
+}
+
+void redis_calls_end(struct redis_call *call)
+{
+    struct redis_reply lost = {.status = REDIS_LOST};
+    finish(call->owner, call, &lost);
+}
+
+void redis_calls_move(struct redis_call *call, struct redis *to, bool asking)
+{
+    uint64_t due_us = call->due_us;
+    due_remove(call->owner, call);
+    call->owner->pending--;
+    to->pending++;
+    call->owner = to;
+    call->asking = asking;
+    call->hops += call->hops < UINT8_MAX;
+    if (due_us)
+        due_add(to, call, due_us);
+    if (to->link != LINK_READY)
+        redis_queue_add(&to->healing, call);
+    else if (call->over || !transmit_copy(to, call))
+        redis_calls_end(call);
 }
 
 void redis_calls_lose(struct redis *r)
@@ -267,7 +306,7 @@ void redis_calls_lose(struct redis *r)
     struct redis_reply lost = {.status = REDIS_LOST};
     struct redis_call *call;
     r->loading = 0;
-    while ((call = queue_take(&r->healing)) || (call = queue_take(&r->sent)))
+    while ((call = redis_queue_take(&r->healing)) || (call = redis_queue_take(&r->sent)))
         finish(r, call, &lost);
 }
 
@@ -276,7 +315,7 @@ static void on_due(struct ev_loop *loop, ev_timer *t, int revents)
     (void)loop;
     (void)revents;
     struct redis *r = t->data;
-    struct redis_reply late = {.status = REDIS_LATE};
+    struct redis_reply late = {.status = REDIS_LATE, .from = r};
     uint64_t now_us = redis_now_us();
     r->due_armed_us = 0;
     redis_enter(r);
@@ -289,8 +328,8 @@ static void on_due(struct ev_loop *loop, ev_timer *t, int revents)
 
 void redis_calls_init(struct redis *r)
 {
-    queue_init(&r->sent);
-    queue_init(&r->healing);
+    redis_queue_init(&r->sent);
+    redis_queue_init(&r->healing);
     ev_timer_init(&r->due, on_due, 0., 0.);
     r->due.data = r;
     ev_set_priority(&r->due, EV_MINPRI); /* what has come is read before anything is called late */
@@ -317,7 +356,9 @@ bool redis_room(const struct redis *r, enum redis_rank rank)
 struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp within,
                                 redis_reply_fn *fn, void *arg)
 {
-    if (r->link != LINK_READY || !redis_room(r, REDIS_HEARTBEATS))
+    if (r->link != LINK_READY)
+        return redis_is_router(r) ? slots_submit(r->slots, resp, len, within, fn, arg) : NULL;
+    if (!redis_room(r, REDIS_HEARTBEATS))
         return NULL;
     struct redis_call *call = call_new(r);
     if (!call)
@@ -329,7 +370,7 @@ struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, e
     }
     call->fn = fn;
     call->arg = arg;
-    if (is_evalsha(resp, len))
+    if (r->slots || is_evalsha(resp, len))
         buf_put(&call->copy, resp, len);
     if (within != 0) {
         call->timed = true;

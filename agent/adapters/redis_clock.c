@@ -12,6 +12,7 @@
 #include "adapters/redis_inner.h"
 
 #include "adapters/log.h"
+#include "adapters/slots.h"
 
 enum { GAP_US = 1000000, STEP_US = 1000000 };
 
@@ -70,6 +71,8 @@ void redis_clock_saw(struct redis *r, uint64_t us, uint64_t sent_us)
 
 uint64_t redis_clock_us(const struct redis *r)
 {
+    const struct redis *one = redis_is_router(r) ? slots_some(r->slots) : r;
+    r = one ? one : r;
     return r->clock.seen_us ? (uint64_t)expected(r, redis_now_us()) : 0;
 }
 

@@ -279,6 +279,8 @@ void redis_ear_want(struct redis_ear *e)
 
 void redis_ear_follow(struct redis_ear *e)
 {
+    if (redis_is_cluster(e->redis) && e->state == EAR_OPEN)
+        return; /* any node hears what is published at any other */
     close_link(e);
     if (e->wanted)
         begin(e);

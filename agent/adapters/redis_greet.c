@@ -16,6 +16,7 @@
 #include <string.h>
 #include "adapters/log.h"
 #include "domain/rights.h"
+#include "domain/slotmap.h"
 
 struct redis_step {
     const char *name;
@@ -174,18 +175,25 @@ static struct spop_slice slice_of_reply(const redisReply *reply)
     return (struct spop_slice){reply->str, reply->str ? (size_t)reply->len : 0};
 }
 
+/* With keys that this primary has. One that has no slots yet, or has lost them since, can say nothing; its user's rights
+ * to the script itself and its keys were looked at before that. */
 static void write_selftest(struct redis *r, unsigned item)
 {
+    uint8_t tag[2];
     (void)item;
     buf_reset(&r->out);
-    script_selftest(&r->out, r->holds);
+    redis_own_tag(r, tag);
+    script_selftest(&r->out, r->holds, tag, r->slots != NULL);
 }
 
 static bool accept_selftest(struct redis *r, unsigned item, const redisReply *reply)
 {
-    (void)r;
+    struct slot_said said = {.error = SLOT_SERVED};
     (void)item;
-    return reply->type == REDIS_REPLY_STRING && slice_is(slice_of_reply(reply), "OK");
+    if (r->slots && reply->type == REDIS_REPLY_ERROR)
+        slot_said_read(slice_of_reply(reply), &said);
+    return said.error != SLOT_SERVED ||
+           (reply->type == REDIS_REPLY_STRING && slice_is(slice_of_reply(reply), "OK"));
 }
 
 static bool wants_acks(const struct redis *r)
@@ -235,7 +243,31 @@ static bool accept_time(struct redis *r, unsigned item, const redisReply *reply)
     return true;
 }
 
-enum { STEP_AUTH, STEP_SELECT, STEP_ROLE, STEP_LOAD, STEP_SELFTEST, STEP_ACKS, STEP_INFO, STEP_TIME, STEPS };
+static bool never(const struct redis *r)
+{
+    (void)r;
+    return false;
+}
+
+static void write_asking(struct redis *r, unsigned item)
+{
+    (void)item;
+    begin(r, 1);
+    text(r, "ASKING");
+}
+
+enum {
+    STEP_AUTH,
+    STEP_SELECT,
+    STEP_ROLE,
+    STEP_LOAD,
+    STEP_SELFTEST,
+    STEP_ACKS,
+    STEP_INFO,
+    STEP_ASKING,
+    STEP_TIME,
+    STEPS
+};
 
 static const struct redis_step steps[STEPS] = {
     [STEP_AUTH] = {"AUTH",               1,                          wants_auth,   write_auth,     accept_ok      },
@@ -245,6 +277,7 @@ static const struct redis_step steps[STEPS] = {
     [STEP_SELFTEST] = {"EVALSHA",            1,                          always,       write_selftest, accept_selftest},
     [STEP_ACKS] = {"redis.ack_replicas", sizeof acks / sizeof *acks, wants_acks,   write_acks,     accept_acks    },
     [STEP_INFO] = {"INFO",               ADVICES,                    always,       write_info,     accept_info    },
+    [STEP_ASKING] = {"ASKING",             1,                          never,        write_asking,   accept_ok      },
     [STEP_TIME] = {"TIME",               1,                          always,       write_time,     accept_time    },
 };
 
@@ -268,6 +301,11 @@ void redis_greet_load(struct redis *r)
     r->loading = SCRIPTS;
     r->load_failed = false;
     send_step(r, &steps[STEP_LOAD]);
+}
+
+void redis_greet_asking(struct redis *r)
+{
+    send_step(r, &steps[STEP_ASKING]);
 }
 
 void redis_greet_time(struct redis *r)

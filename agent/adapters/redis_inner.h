@@ -7,8 +7,10 @@
  *   redis_clock.c  Redis' clock, and since when we have been served
  *   redis_wire.c   hiredis on our loop
  *   redis_primary.c  which Redis: the configured one, or the one that the Sentinels name
+ *   slots.c          the primaries of a cluster: a link for each of them, behind a router
  *
  *   free ──push──► sent ──reply──► free          sent ──NOSCRIPT──► healing ──scripts loaded──► sent
+ *                                                sent ──MOVED, ASK──► another link's sent, or healing until it is ready
  *
  * A call that is over (late, or its caller has gone) stays where it is until its reply has been swallowed:
  * replies are told apart by their order alone. All times are µs of the monotonic clock unless they are
@@ -26,6 +28,7 @@
 #include "domain/script.h"
 
 struct redis_step;
+struct slots;
 
 enum { REDIS_WHY = 320 }; /* bytes of a text that says why the link went */
 
@@ -38,10 +41,12 @@ struct redis_call {
     const struct redis_step *step; /* one of our own commands; NULL: a caller's */
     unsigned item;                 /* which of the step's */
     uint64_t sent_us, due_us;      /* due_us 0: no deadline, or it is over */
-    struct buf copy;               /* an EVALSHA's bytes, to be sent again */
-    uint8_t heals;
-    bool timed; /* had a deadline: its latency is measured */
-    bool over;  /* nobody is told any more */
+    struct buf copy;               /* an EVALSHA's bytes, to be sent again; in a cluster every call's */
+    uint8_t heals, hops;           /* hops: how often it was sent to another node */
+    bool routed;                   /* by the slot of its keys: it follows them */
+    bool asking;                   /* behind ASKING: its slot is on its way there */
+    bool timed;                    /* had a deadline: its latency is measured */
+    bool over;                     /* nobody is told any more */
 };
 
 struct redis_queue {
@@ -53,7 +58,10 @@ struct redis {
     struct redis_events events;
     void *arg;
     struct metrics *metrics;
-    config_text address; /* where it connects to; empty: the Sentinels have not said yet */
+    struct slots *slots;  /* NULL: there is no cluster */
+    unsigned number;      /* 0: the only one, or the router of a cluster; else one of its links */
+    uint64_t ready_since; /* us of the monotonic clock */
+    config_text address;  /* where it connects to; empty: the Sentinels have not said yet */
     config_text username, password;
     uint32_t db, reconnect_ms, max_pending, ack_replicas;
     unsigned holds;            /* REDIS_HOLDS_.. */
@@ -106,6 +114,16 @@ void redis_leave(struct redis *r);
 
 /* redis.c */
 void redis_link_ready(struct redis *r);
+/* A link of a cluster, which connects to nowhere yet. NULL: out of memory. redis_free() frees it. */
+struct redis *redis_link_new(struct ev_loop *loop, const struct redis_settings *s,
+                             const struct redis_events *events, void *arg, struct metrics *metrics,
+                             struct slots *slots, unsigned number);
+/* It leaves where it is, and connects there; "": nowhere. */
+void redis_link_point(struct redis *r, const char *address);
+static inline bool redis_is_router(const struct redis *r)
+{
+    return r->slots && r->number == 0;
+}
 /* Ends the connection. Not inside the connect callback: hiredis 0.14 would use it after that. */
 void redis_link_drop(struct redis *r, const char *step, const char *why);
 
@@ -128,6 +146,7 @@ bool redis_wire_attach(struct ev_loop *loop, redisAsyncContext *ac);
 void redis_greet(struct redis *r);
 void redis_greet_load(struct redis *r); /* all scripts, for the healing */
 void redis_greet_time(struct redis *r);
+void redis_greet_asking(struct redis *r); /* ASKING, for the next command */
 void redis_greet_reply(struct redis *r, const struct redis_step *step, unsigned item,
                        const redisReply *reply);
 
@@ -140,6 +159,13 @@ void redis_calls_own(struct redis *r, const struct redis_step *step, unsigned it
 void redis_calls_healed(struct redis *r, bool loaded);
 /* All of them are told LOST. */
 void redis_calls_lose(struct redis *r);
+/* A call that is in no queue goes on at another link, or at the same: at once, or when that is ready. Its deadline stays. */
+void redis_calls_move(struct redis_call *call, struct redis *to, bool asking);
+/* A call that is in no queue is told LOST. */
+void redis_calls_end(struct redis_call *call);
+void redis_queue_init(struct redis_queue *q);
+void redis_queue_add(struct redis_queue *q, struct redis_call *call);
+struct redis_call *redis_queue_take(struct redis_queue *q);
 
 /* redis_clock.c */
 void redis_clock_start(struct redis *r);

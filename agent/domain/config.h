@@ -54,10 +54,18 @@ struct status_set {
 enum fingerprint { FINGERPRINT_RAW, FINGERPRINT_HEADERS, FINGERPRINT_NONE, FINGERPRINT_JSON };
 enum key_scope { KEY_SCOPE_POLICY, KEY_SCOPE_HOST, KEY_SCOPE_PATH };
 enum on_unknown { ON_UNKNOWN_RELEASE, ON_UNKNOWN_HOLD };
+enum redis_mode { REDIS_MODE_AUTO, REDIS_MODE_SINGLE, REDIS_MODE_SENTINEL, REDIS_MODE_CLUSTER };
 enum on_data_loss { ON_DATA_LOSS_CONTINUE, ON_DATA_LOSS_REFUSE };
 enum inflight_mode { INFLIGHT_POLL, INFLIGHT_LEASE };
 enum algorithm { ALGORITHM_BUCKET, ALGORITHM_WINDOW };
 enum limit_charge { CHARGE_FORWARDED, CHARGE_ALL };
+/* How a limit is decided (config_check(); docs/wire.md, Keys). */
+enum decided {
+    DECIDED_GATE,         /* in the call of the gate */
+    DECIDED_LEASED,       /* from what the agent has on loan, else in that call */
+    DECIDED_LEASED_APART, /* the same, else by a call of its own in front of that */
+    DECIDED_APART,        /* by a call of its own in front of it */
+};
 enum limit_fields { FIELDS_IETF, FIELDS_X, FIELDS_BOTH, FIELDS_NONE };
 enum cache_query { CACHE_QUERY_SORTED, CACHE_QUERY_ONLY, CACHE_QUERY_IGNORE };
 enum cache_per { CACHE_PER_PUBLIC, CACHE_PER_PRINCIPAL };
@@ -147,9 +155,11 @@ struct limit {
     double most; /* largest capacity of all tiers */
     unsigned nterms;
     config_name terms[CONFIG_TERMS_MAX]; /* compiled from key */
-    bool has_subject;                    /* its subject is the same for all requests, and this: */
-    struct record_id subject;            /* subject_limit() */
-    unsigned counter;                    /* its row (domain/limit_counts) */
+    enum decided decided;                /* of a request with a record, if its policy has idempotency */
+    unsigned anchor;          /* how much it wants to be decided in the gate's call (plan_home()) */
+    bool has_subject;         /* its subject is the same for all requests, and this: */
+    struct record_id subject; /* subject_limit() */
+    unsigned counter;         /* its row (domain/limit_counts) */
 };
 
 struct policy {
@@ -168,7 +178,10 @@ enum { REDIS_HOLDS_RECORDS = 1, REDIS_HOLDS_ANSWERS = 2 };
 
 /* One Redis, and how it is asked. */
 struct redis_settings {
-    config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels */
+    enum redis_mode mode;
+    struct address_list seeds; /* of a cluster; none: it is no cluster */
+    config_text
+        address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels, or seeds */
     config_text username, password, password_file;
     struct address_list sentinels;
     config_text sentinel_name; /* what the Sentinels call this Redis */
@@ -274,6 +287,12 @@ struct config {
     unsigned npolicies;
     struct policy *policies; /* npolicies of them */
 };
+
+/* Do keys of different subjects lie apart? */
+static inline bool config_is_cluster(const struct config *c)
+{
+    return c->redis.mode == REDIS_MODE_CLUSTER;
+}
 
 struct config *config_new(void); /* defaults from the tables; one reference */
 struct config *config_hold(struct config *c);

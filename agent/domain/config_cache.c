@@ -114,6 +114,11 @@ void check_cache(struct check *k)
         if (cache->enabled && kept_ms(cache) > c->cache.keep_ms)
             c->cache.keep_ms = kept_ms(cache);
     }
+    if (c->cache.used && !own && c->redis.mode == REDIS_MODE_CLUSTER)
+        check_say(k, "cache.redis.address",
+                  "is wanted with redis.mode = \"cluster\": an entry, its tags and its policy lie in "
+                  "different slots, so "
+                  "cached answers need a Redis of their own");
     c->redis.holds = REDIS_HOLDS_RECORDS | (c->cache.used && !own ? REDIS_HOLDS_ANSWERS : 0);
     c->cache.redis.holds = REDIS_HOLDS_ANSWERS;
 }

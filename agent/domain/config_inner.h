@@ -21,7 +21,9 @@ struct text *check_begin(struct check *k, const char *option);
 void check_report(struct check *k);
 void check_say(struct check *k, const char *option, const char *text);
 
-/* One limit of one policy, by their numbers; at names them. Compiles it too. All before it are compiled. */
+/* Which limits of a policy lie in the slot of its gate; compiles their keys. */
+void check_split(struct check *k, struct policy *p);
+/* One limit of one policy, by their numbers, behind check_split(); at names them. Compiles it too. All before it are compiled. */
 void check_limit(struct check *k, unsigned policy, unsigned limit);
 
 /* A policy's cache; compiles it. */

@@ -5,6 +5,7 @@
  *   one name, key and kind, "global"      one rate, burst and tiers: it is one bucket
  *   names in one policy                   differ, and so do their hashes: they name the cells of a group
  *   ipv4_prefix, ipv6_prefix              want "ip" in the key
+ *   in a cluster                          what cannot be asked apart from the gate (in flight, windows) lies in its slot
  *
  * Increment and capacity are whole ticks of 100 ns, rounded up: never more than the rate (docs/wire.md). */
 #include "domain/config_inner.h"
@@ -44,12 +45,14 @@ static bool compile_pace(struct pace *p, enum algorithm algorithm)
     return true;
 }
 
-/* Small limits are not worth a loan: the requests that they let pass may as well ask. */
+/* Small limits are not worth a loan: the requests that they let pass may as well ask. What is asked apart is lent even where it says
+ * LEASE_OFF: else each request would be two calls. */
 static uint32_t tokens_of_a_loan(const struct limit *l, const struct pace *p)
 {
-    if (l->lease == LEASE_OFF || l->shadow || l->algorithm != ALGORITHM_BUCKET)
+    bool off = l->lease == LEASE_OFF && l->decided != DECIDED_APART;
+    if (off || l->shadow || l->algorithm != ALGORITHM_BUCKET)
         return 0;
-    if (l->lease == LEASE_AUTO)
+    if (l->lease == LEASE_AUTO || l->lease == LEASE_OFF)
         return p->burst >= LEASE_WORTH ? p->burst / LEASE_SHARE : 0;
     return l->lease < p->burst / 2 ? l->lease : p->burst / 2;
 }
@@ -133,7 +136,6 @@ static void check_prefixes(struct check *k, const struct limit *l)
 
 static void check_kind(struct check *k, struct limit *l)
 {
-    compile_terms(l);
     check_prefixes(k, l);
     if (l->concurrent > 0) {
         check_concurrent(k, l);
@@ -216,6 +218,74 @@ static void check_shared(struct check *k, unsigned policy, const struct limit *l
     check_report(k);
 }
 
+enum { ANCHOR_NONE, ANCHOR_CLIENT, ANCHOR_PRINCIPAL, ANCHOR_WINDOW, ANCHOR_IN_FLIGHT };
+
+static unsigned anchor_of(const struct policy *p, const struct limit *l)
+{
+    if (l->concurrent > 0)
+        return ANCHOR_IN_FLIGHT;
+    if (l->algorithm == ALGORITHM_WINDOW)
+        return ANCHOR_WINDOW;
+    if (p->idempotency.enabled && subject_with_record(p, l))
+        return ANCHOR_PRINCIPAL;
+    return subject_of_client(p, l) ? ANCHOR_CLIENT : ANCHOR_NONE;
+}
+
+/* Where there is no record: the limit in whose slot the gate decides (plan_home() finds the same). */
+static const struct limit *home_of(const struct policy *p)
+{
+    const struct limit *best = p->limits;
+    for (unsigned i = 1; i < p->nlimits; i++)
+        if (p->limits[i].anchor > best->anchor)
+            best = &p->limits[i];
+    return best;
+}
+
+static bool lies_apart(const struct policy *p, const struct limit *l)
+{
+    return p->idempotency.enabled ? !subject_with_record(p, l) : !subject_together(p, l, home_of(p));
+}
+
+static void lacks_slot(struct check *k, const struct policy *p, const struct limit *l)
+{
+    text_str(check_begin(k, "key"), l->concurrent > 0 ? "what is in flight" : "a sliding window");
+    text_str(&k->text, " is decided where the request's ");
+    text_str(&k->text, p->idempotency.enabled ? "record" : "other limits");
+    text_str(&k->text,
+             p->idempotency.enabled
+                 ? " lies: in a cluster its key must have the policy's principal, with the usual prefixes"
+                 : " lie: in a cluster all such limits of a policy must have one key");
+    text_str(&k->text, l->concurrent > 0 ? "" : "; or use a token bucket");
+    check_report(k);
+}
+
+void check_split(struct check *k, struct policy *p)
+{
+    for (unsigned i = 0; i < p->nlimits; i++) {
+        compile_terms(&p->limits[i]);
+        p->limits[i].anchor = anchor_of(p, &p->limits[i]);
+    }
+    for (unsigned i = 0; i < p->nlimits && config_is_cluster(k->config); i++) {
+        struct limit *l = &p->limits[i];
+        k->at.limit = (int)i;
+        if (!lies_apart(p, l))
+            continue;
+        l->decided = DECIDED_APART;
+        if (l->anchor >= ANCHOR_WINDOW)
+            lacks_slot(k, p, l);
+    }
+    k->at.limit = -1;
+}
+
+/* Some of its tiers may lend and others not. */
+static bool lends_any(const struct limit *l)
+{
+    bool any = l->pace.lent > 0;
+    for (unsigned i = 0; i < l->ntiers; i++)
+        any = any || l->tiers[i].pace.lent > 0;
+    return any;
+}
+
 void check_limit(struct check *k, unsigned policy, unsigned limit)
 {
     struct policy *p = &k->config->policies[policy];
@@ -224,4 +294,7 @@ void check_limit(struct check *k, unsigned policy, unsigned limit)
     check_kind(k, &p->limits[limit]);
     subject_compile(p, &p->limits[limit]);
     check_shared(k, policy, &p->limits[limit]);
+    if (lends_any(&p->limits[limit]))
+        p->limits[limit].decided =
+            p->limits[limit].decided == DECIDED_APART ? DECIDED_LEASED_APART : DECIDED_LEASED;
 }

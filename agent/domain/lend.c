@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The command is rare beside claims: it is written from the script's row, not from a template.
  *
- *   deadline 8 | agent 8 | limit 4 | increment 8 | capacity 8 | most 8 | stays 4 | lasts 4 | number 4 | wanted 4 | n 1 | n * 8
+ *   deadline 8 | agent 8 | limit 4 | increment 8 | capacity 8 | most 8 | stays 4 | lasts 4 | number 4 | wanted 4 | needed 4 | n 1 | n * 8
  *   S | now 8 | lent 4 | ends 8 | level 8 | on loan 8 | closed 1          P, X | now 8 */
 #include "domain/lend.h"
 
@@ -11,7 +11,7 @@
 #include "domain/resp_put.h"
 #include "domain/script.h"
 
-enum { ASK_FIXED = 61, BACK_FIXED = 8, SAID = 38, REFUSED = 9, TICKS_PER_MS = 10000 };
+enum { ASK_FIXED = 65, BACK_FIXED = 8, SAID = 38, REFUSED = 9, TICKS_PER_MS = 10000 };
 
 static const double EXACT_MAX = 9007199254740992.0;
 
@@ -35,6 +35,7 @@ static void put_ask(struct buf *out, const struct lend_ask *a)
     buf_le(out, a->lasts_ms, 4);
     buf_le(out, a->number, 4);
     buf_le(out, a->wanted, 4);
+    buf_le(out, a->needed, 4);
     buf_u8(out, (uint8_t)a->nbacks);
     for (unsigned i = 0; i < a->nbacks; i++) {
         buf_le(out, a->backs[i].number, 4);

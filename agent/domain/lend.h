@@ -27,7 +27,8 @@ struct lend_ask {
     uint8_t agent[LEND_AGENT]; /* random, a process' own */
     uint64_t deadline_us;      /* Redis' time behind which nothing is done; 0: none */
     uint32_t number;           /* of the loan that is wanted; of one agent and limit each only once */
-    uint32_t wanted;           /* tokens; 0: only give back */
+    uint32_t wanted;           /* tokens, to spend later */
+    uint32_t needed;           /* tokens, for requests that wait; both 0: only give back */
     uint32_t lasts_ms;         /* 1 to LEND_LASTS_MAX_MS, from when Redis makes it */
     unsigned nbacks;
     struct lend_back backs[LEND_BACKS_MAX];
@@ -42,7 +43,7 @@ struct lend_said {
     enum lend_kind kind;
     uint64_t now_us; /* Redis' time */
     /* With LEND_SAID */
-    uint32_t tokens; /* lent, 0 to wanted */
+    uint32_t tokens; /* lent, 0 to wanted or needed, whichever is more */
     uint64_t ends_us;
     double level, on_loan; /* ticks: used now, of that on loan to all agents */
     unsigned closed;       /* of what was given back: open until now */

@@ -47,14 +47,23 @@ static void count_use(struct loan *l, const struct loan_terms *t, uint32_t token
     l->use += tokens;
 }
 
-bool loan_take(struct loan *l, const struct loan_terms *t, uint32_t tokens, struct loan_clock c,
-               uint32_t *number)
+bool loan_take_waited(struct loan *l, const struct loan_terms *t, uint32_t tokens, struct loan_clock c,
+                      uint32_t *number)
 {
     unsigned i = part_with(l, t, tokens, c);
     if (i == l->nparts)
         return false;
     l->parts[i].left -= tokens;
+    l->parts[i].out += tokens;
     *number = l->parts[i].number;
+    return true;
+}
+
+bool loan_take(struct loan *l, const struct loan_terms *t, uint32_t tokens, struct loan_clock c,
+               uint32_t *number)
+{
+    if (!loan_take_waited(l, t, tokens, c, number))
+        return false;
     count_use(l, t, tokens, c.now);
     return true;
 }
@@ -69,16 +78,29 @@ void loan_missed(struct loan *l, const struct loan_terms *t, uint32_t tokens, do
     count_use(l, t, tokens, now);
 }
 
+/* Of which they are not out any more; NULL: it was given back meanwhile. */
+static struct loan_part *settle(struct loan *l, uint32_t number, uint32_t tokens)
+{
+    for (struct loan_part *p = l->parts; p < l->parts + l->nparts; p++)
+        if (p->number == number) {
+            p->out -= tokens;
+            return p;
+        }
+    return NULL;
+}
+
 bool loan_put(struct loan *l, uint32_t number, uint32_t tokens)
 {
     l->use -= tokens < l->use ? tokens : l->use;
-    for (struct loan_part *p = l->parts; p < l->parts + l->nparts; p++) {
-        if (p->number != number)
-            continue;
+    struct loan_part *p = settle(l, number, tokens);
+    if (p)
         p->left += tokens;
-        return true;
-    }
-    return false;
+    return p != NULL;
+}
+
+void loan_spent(struct loan *l, uint32_t number, uint32_t tokens)
+{
+    settle(l, number, tokens);
 }
 
 uint32_t loan_left(const struct loan *l, const struct loan_terms *t, struct loan_clock c)
@@ -105,10 +127,33 @@ static uint32_t use_now(const struct loan *l, const struct loan_terms *t, double
     return now - l->since <= t->lasts_s ? l->use : 0;
 }
 
+/* Has it tokens to spend later? */
+static bool lends(const struct loan *l)
+{
+    bool any = false;
+    for (unsigned i = 0; i < l->nparts; i++)
+        any = any || !l->parts[i].brief;
+    return any;
+}
+
 static bool wants_more(const struct loan *l, const struct loan_terms *t, double now)
 {
-    return now >= l->pause && use_now(l, t, now) >= (l->nparts > 0 ? 1 : t->worth) &&
+    return t->worth != LOAN_NEVER && now >= l->pause && use_now(l, t, now) >= (lends(l) ? 1 : t->worth) &&
            fresh(l, t, now) <= l->batch / 2;
+}
+
+/* Nobody holds anything of it any more. */
+static bool is_over(const struct loan_part *p)
+{
+    return p->brief && p->out == 0;
+}
+
+bool loan_over(const struct loan *l)
+{
+    bool over = false;
+    for (unsigned i = 0; i < l->nparts; i++)
+        over = over || is_over(&l->parts[i]);
+    return over;
 }
 
 bool loan_wants(const struct loan *l, const struct loan_terms *t, double now)
@@ -117,7 +162,7 @@ bool loan_wants(const struct loan *l, const struct loan_terms *t, double now)
         return false;
     bool due = l->nbacks > 0 && now >= l->pause;
     for (const struct loan_part *p = l->parts; p < l->parts + l->nparts; p++)
-        due = due || (p->left > 0 && past(p, t, now, GIVE_BACK_AT));
+        due = due || is_over(p) || (p->left > 0 && past(p, t, now, GIVE_BACK_AT));
     return due || wants_more(l, t, now);
 }
 
@@ -139,14 +184,19 @@ static void follow_use(struct loan *l, const struct loan_terms *t, double now)
     l->since = now;
 }
 
+/* A brief one goes when it is over; of the others what is spent, so that a token put back to it stays spent. */
+static bool goes_back(const struct loan_part *p, const struct loan_terms *t, double now)
+{
+    return (p->brief ? p->out == 0 : p->left == 0) || past(p, t, now, GIVE_BACK_AT);
+}
+
 /* Parts that are spent, or old, or all; as many as one question can say. */
 static void move_backs(struct loan *l, const struct loan_terms *t, double now, bool all)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < l->nparts; i++) {
         const struct loan_part p = l->parts[i];
-        bool goes = all || p.left == 0 || past(&p, t, now, GIVE_BACK_AT);
-        if (goes && l->nbacks < LEND_BACKS_MAX - 1)
+        if ((all || goes_back(&p, t, now)) && l->nbacks < LEND_BACKS_MAX - 1)
             l->backs[l->nbacks++] = (struct lend_back){p.number, p.left};
         else
             l->parts[kept++] = p;
@@ -154,8 +204,17 @@ static void move_backs(struct loan *l, const struct loan_terms *t, double now, b
     l->nparts = kept;
 }
 
-void loan_ask(struct loan *l, const struct loan_terms *t, double now, uint32_t number, bool close,
-              struct lend_ask *ask)
+bool loan_may_need(const struct loan *l, const struct loan_terms *t, double now)
+{
+    unsigned stay = 0, backs = l->nbacks;
+    for (unsigned i = 0; i < l->nparts; i++)
+        stay += !goes_back(&l->parts[i], t, now);
+    backs += l->nparts - stay;
+    return !l->asking && stay < LOAN_PARTS && backs < LEND_BACKS_MAX;
+}
+
+void loan_ask(struct loan *l, const struct loan_terms *t, double now, uint32_t number, uint32_t needed,
+              bool close, struct lend_ask *ask)
 {
     bool more = !close && wants_more(l, t, now);
     move_backs(l, t, now, close);
@@ -165,9 +224,11 @@ void loan_ask(struct loan *l, const struct loan_terms *t, double now, uint32_t n
     l->asked = now;
     l->number = number;
     l->wanted = more && l->nparts < LOAN_PARTS && l->nbacks < LEND_BACKS_MAX ? l->batch : 0;
+    l->needed = needed;
     l->said = l->nbacks;
     ask->number = number;
     ask->wanted = l->wanted;
+    ask->needed = l->needed;
     ask->nbacks = l->nbacks;
     memcpy(ask->backs, l->backs, l->nbacks * sizeof *l->backs);
 }
@@ -187,18 +248,28 @@ static void heard(struct loan *l)
     l->said = 0;
 }
 
+/* Tokens that the question on its way may bring. */
+static uint32_t asked_for(const struct loan *l)
+{
+    return l->wanted > l->needed ? l->wanted : l->needed;
+}
+
 void loan_said(struct loan *l, const struct loan_terms *t, double now, const struct lend_said *said)
 {
     l->asking = false;
     bool done = said->kind == LEND_SAID;
-    uint32_t tokens = done && said->tokens <= l->wanted ? said->tokens : 0;
+    uint32_t tokens = done && said->tokens <= asked_for(l) ? said->tokens : 0;
     if (said->kind != LEND_LATE)
         heard(l);
     if (tokens > 0)
-        l->parts[l->nparts++] = (struct loan_part){l->number, tokens, l->asked, said->ends_us};
+        l->parts[l->nparts++] = (struct loan_part){.number = l->number,
+                                                   .left = tokens,
+                                                   .brief = l->wanted == 0,
+                                                   .asked = l->asked,
+                                                   .ends_us = said->ends_us};
     if (!done || tokens < l->wanted)
         l->pause = now + t->lasts_s / PAUSES;
-    l->wanted = 0;
+    l->wanted = l->needed = 0;
 }
 
 /* Said again with the next question; of what is not known nothing was spent. */
@@ -206,18 +277,18 @@ void loan_failed(struct loan *l, const struct loan_terms *t, double now)
 {
     l->asking = false;
     l->said = 0;
-    if (l->wanted > 0)
-        l->backs[l->nbacks++] = (struct lend_back){l->number, l->wanted};
-    l->wanted = 0;
+    if (asked_for(l) > 0)
+        l->backs[l->nbacks++] = (struct lend_back){l->number, asked_for(l)};
+    l->wanted = l->needed = 0;
     l->pause = now + t->lasts_s / PAUSES;
 }
 
 bool loan_idle(const struct loan *l)
 {
-    uint32_t left = 0;
+    bool open = l->asking || l->nbacks > 0;
     for (unsigned i = 0; i < l->nparts; i++)
-        left += l->parts[i].left;
-    return !l->asking && l->nbacks == 0 && left == 0;
+        open = open || l->parts[i].brief || l->parts[i].left > 0;
+    return !open;
 }
 
 void loan_forget(struct loan *l)
@@ -225,5 +296,5 @@ void loan_forget(struct loan *l)
     l->nparts = 0;
     l->nbacks = 0;
     l->said = 0;
-    l->wanted = 0;
+    l->wanted = l->needed = 0;
 }

@@ -10,7 +10,10 @@
  * A part of it is one loan in Redis. It is spent for most of the time that Redis keeps it, counted from when the question left: so
  * never after Redis has let it go, however the wall clocks go. Its last eighth is never spent. What is left after three
  * quarters is given back, and new tokens are asked for if there is use for them; where Redis cannot be asked it is spent on.
- * Batches follow the use: enough for half of a loan's time, at most twice and at least half of what the batch before was. */
+ * Batches follow the use: enough for half of a loan's time, at most twice and at least half of what the batch before was.
+ *
+ * What was lent for requests that wait (loan_ask's `needed`) is brief: it ends as soon as none of those that took of it may still
+ * put it back, so that the bucket refills. */
 #ifndef LOAN_H
 #define LOAN_H
 
@@ -20,16 +23,19 @@
 #include "domain/lend.h"
 
 enum { LOAN_PARTS = 4 };
+#define LOAN_NEVER UINT32_MAX
 
 /* What one limit allows. */
 struct loan_terms {
-    uint32_t most;  /* tokens of one batch; at least 1 */
-    uint32_t worth; /* tokens wanted within a loan's time before one is asked for; 1: at once */
+    uint32_t most; /* tokens of one batch; at least 1 */
+    uint32_t
+        worth; /* tokens wanted within a loan's time before one is asked for; 1: at once; LOAN_NEVER: only for those that wait */
     double lasts_s; /* a loan's time, seconds */
 };
 
 struct loan_part {
-    uint32_t number, left;
+    uint32_t number, left, out; /* out: taken, and may be put back still */
+    bool brief;
     double asked;     /* seconds, monotonic: when the question left */
     uint64_t ends_us; /* by Redis' clock */
 };
@@ -39,7 +45,7 @@ struct loan {
     struct loan_part parts[LOAN_PARTS]; /* oldest first */
     struct lend_back backs[LEND_BACKS_MAX];
     bool asking;
-    uint32_t number, wanted; /* of that question */
+    uint32_t number, wanted, needed; /* of that question */
     double asked;
     uint32_t batch;      /* of the next question */
     uint32_t use;        /* tokens wanted since `since`, had or not */
@@ -61,17 +67,27 @@ bool loan_take(struct loan *l, const struct loan_terms *t, uint32_t tokens, stru
 bool loan_has(const struct loan *l, const struct loan_terms *t, uint32_t tokens, struct loan_clock c);
 /* So many were wanted and not there. */
 void loan_missed(struct loan *l, const struct loan_terms *t, uint32_t tokens, double now);
+/* The same for one that has waited: that it wanted them has been counted. */
+bool loan_take_waited(struct loan *l, const struct loan_terms *t, uint32_t tokens, struct loan_clock c,
+                      uint32_t *number);
 /* They were not spent after all. False: their loan was given back meanwhile, and they stay spent. */
 bool loan_put(struct loan *l, uint32_t number, uint32_t tokens);
+/* They are spent for good. */
+void loan_spent(struct loan *l, uint32_t number, uint32_t tokens);
 /* Tokens that could be taken now. */
 uint32_t loan_left(const struct loan *l, const struct loan_terms *t, struct loan_clock c);
 
-/* Should Redis be asked now: for more, or to take back? */
+/* Should Redis be asked now, whoever waits: for more, or to take back? */
 bool loan_wants(const struct loan *l, const struct loan_terms *t, double now);
-/* The question, as far as it is this loan's to say: number, wanted, backs. number: one that the agent has not used before. Only
- * one is on its way at a time. close: all is given back, and nothing is wanted. */
-void loan_ask(struct loan *l, const struct loan_terms *t, double now, uint32_t number, bool close,
-              struct lend_ask *ask);
+/* Is a brief one over? Redis is to be told soon. */
+bool loan_over(const struct loan *l);
+/* Could the question bring tokens? Not while one is on its way, nor while all places for loans are taken. */
+bool loan_may_need(const struct loan *l, const struct loan_terms *t, double now);
+/* The question, as far as it is this loan's to say: number, wanted, needed, backs. number: one that the agent has not used before.
+ * Only one is on its way at a time. needed: by requests that wait, 0 unless loan_may_need(). close: all is given back, and nothing
+ * is wanted. */
+void loan_ask(struct loan *l, const struct loan_terms *t, double now, uint32_t number, uint32_t needed,
+              bool close, struct lend_ask *ask);
 /* Tokens that the question on its way gives back. */
 uint32_t loan_saying(const struct loan *l);
 /* Its reply; LEND_LATE and LEND_FOREIGN are refusals. */

@@ -39,6 +39,8 @@
       "Requests that asked Redis themselves: shield.max_shared waited.")                                     \
     X(LOANS_ALONE, counter, "spoa_once_loans_alone_total", "",                                               \
       "Requests that passed by loans alone, without Redis.")                                                 \
+    X(LOANS_APART, counter, "spoa_once_limits_apart_total", "",                                              \
+      "Requests with limits that were asked in a call of their own, before the gate (a cluster).")           \
     X(LOANS_ASKED, counter, "spoa_once_loans_questions_total", "",                                           \
       "Questions to Redis for loans, or to take them back.")                                                 \
     X(LOANS_LENT, counter, "spoa_once_loans_tokens_total", "what=\"lent\"",                                  \
@@ -130,6 +132,23 @@
       "Script loads that NOSCRIPT asked for.")                                                               \
     X(REDIS_NOT_PRIMARY, counter, "spoa_once_redis_not_primary_total", "",                                   \
       "Connections given up: that Redis was no primary.")                                                    \
+    X(CLUSTER_PRIMARIES, gauge, "spoa_once_cluster_primaries", "",                                           \
+      "Primaries of the cluster that have slots.")                                                           \
+    X(CLUSTER_PRIMARIES_UP, gauge, "spoa_once_cluster_primaries_up", "",                                     \
+      "Those that are connected, with scripts loaded.")                                                      \
+    X(CLUSTER_MAPS, counter, "spoa_once_cluster_maps_total", "",                                             \
+      "Answers to the question who has which slot.")                                                         \
+    X(CLUSTER_MOVED, counter, "spoa_once_cluster_redirects_total", "result=\"moved\"",                       \
+      "Commands that another node of the cluster has to carry out, by what was said.")                       \
+    X(CLUSTER_ASK, counter, "spoa_once_cluster_redirects_total", "result=\"ask\"", "")                       \
+    X(CLUSTER_TRYAGAIN, counter, "spoa_once_cluster_redirects_total", "result=\"tryagain\"", "")             \
+    X(CLUSTER_DOWN, counter, "spoa_once_cluster_redirects_total", "result=\"clusterdown\"", "")              \
+    X(CLUSTER_LOST_WAY, counter, "spoa_once_cluster_lost_way_total", "",                                     \
+      "Commands that were sent elsewhere too often, or could not be.")                                       \
+    X(CLUSTER_CROSSED, counter, "spoa_once_cluster_crossed_total", "",                                       \
+      "Commands that were not sent: their keys lie in different slots (a defect).")                          \
+    X(CLUSTER_FULL, counter, "spoa_once_cluster_full_total", "",                                             \
+      "Primaries that could not be connected to: there are more than 63.")                                   \
     X(SENTINELS_UP, gauge, "spoa_once_sentinels_up", "", "Sentinels that are connected and answer.")         \
     X(SENTINEL_SWITCHES, counter, "spoa_once_sentinel_switches_total", "",                                   \
       "Times the Sentinels named another primary.")                                                          \

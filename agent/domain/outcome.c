@@ -135,7 +135,7 @@ static bool read_limited(struct reader *r, const struct plan *p, struct outcome 
     for (unsigned i = 0; i < p->nslots; i++)
         if (outcome_full(p, o, i))
             return true;
-    return false;
+    return p->refused;
 }
 
 static bool read_yours(struct reader *r, const struct plan *p, struct outcome *o)

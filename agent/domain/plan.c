@@ -236,6 +236,17 @@ void plan_cache(const struct config *c, const struct request_facts *f, bool agai
     out->nslots = 0; /* config_check() has none beside a cache */
 }
 
+const uint8_t *plan_home(const struct plan *p)
+{
+    const struct plan_limit *best = p->limits;
+    if (p->has_record)
+        return p->id.tag;
+    for (unsigned i = 1; i < p->nlimits; i++)
+        if (p->limits[i].limit->anchor > best->limit->anchor)
+            best = &p->limits[i];
+    return best->subject.tag;
+}
+
 bool plan_never_passes(const struct plan_limit *l)
 {
     return l->cost * l->pace->increment > l->pace->capacity;

@@ -63,6 +63,8 @@ struct plan {
     size_t key_len;
     char process[PLAN_PROCESS_MAX + 1];
     bool counts_all; /* a limit counts all requests, whatever becomes of them */
+    bool refused,
+        refused_all; /* by a limit that was asked apart (rooms/txn_loans); by one that counts all requests */
     unsigned nlimits;
     struct plan_limit limits[CONFIG_LIMITS_MAX]; /* rates; those with the same subject follow each other */
     unsigned nslots;
@@ -78,6 +80,9 @@ void plan_charge(const struct config *c, const struct request_facts *f, struct p
 /* A request whose answer may be cached (once-cache): CLAIM, its limits are asked; PASS, there are none; or DENY. again: its limits
  * have counted it already. */
 void plan_cache(const struct config *c, const struct request_facts *f, bool again, struct plan *out);
+/* The TAG in whose slot its gate decides: that of the record; where there is none, of the first limit that can be decided nowhere
+ * else, or is about a client, or the first. Only if there is a record or a limit. */
+const uint8_t *plan_home(const struct plan *p);
 /* The request costs more than this limit ever lets through. */
 bool plan_never_passes(const struct plan_limit *l);
 

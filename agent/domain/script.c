@@ -13,6 +13,7 @@
 #include "domain/policy.h"
 #include "domain/record.h"
 #include "domain/resp_put.h"
+#include "domain/text.h"
 #include "scripts_lua.h"
 
 _Static_assert(LUA_FILES == SCRIPTS, "each file of redis-lua/ but lib.lua has a row in SCRIPT_TABLE");
@@ -25,8 +26,10 @@ enum {
     LIMIT_WINDOW = 2,
     LIMIT_SHADOW = 16, /* marks on them */
     LIMIT_EACH = 32,
-    SLOT_FIXED = 23, /* of one slot */
-    TELL_ME = 8,     /* the claim's flags */
+    SLOT_FIXED = 23,   /* of one slot */
+    APART_REFUSED = 2, /* the claim's flags */
+    APART_REFUSED_ALL = 4,
+    TELL_ME = 8,
     COUNT_ONLY = 16,
     COUNTS_ALL = 32,
     CLAIM_BARE = 64,
@@ -156,6 +159,8 @@ static void put_slots(struct buf *out, const struct plan *p)
 static unsigned claim_flags(const struct plan *p)
 {
     unsigned flags = (p->count_only ? COUNT_ONLY : 0) | (p->counts_all ? COUNTS_ALL : 0);
+    if (p->refused)
+        flags |= p->refused_all ? APART_REFUSED | APART_REFUSED_ALL : APART_REFUSED;
     if (p->bare)
         return flags | CLAIM_BARE;
     return flags | (p->policy->idempotency.on_unknown == ON_UNKNOWN_HOLD ? RECORD_HOLD : 0);
@@ -304,33 +309,51 @@ void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint
     resp_put_number(out, ttl_s);
 }
 
-void script_mark(struct buf *out, const struct mark *seen, bool may_begin)
+void script_mark(struct buf *out, const char *name, const struct mark *seen, bool may_begin)
 {
-    buf_str(out, "*7" EVALSHA(mark) "1\r\n" MARK_KEY);
+    buf_str(out, "*7" EVALSHA(mark) "1\r\n");
+    resp_put_arg(out, name, strlen(name));
     resp_put_number(out, seen->epoch);
     resp_put_number(out, seen->number);
     resp_put_number(out, may_begin);
 }
 
 /* Keys that no principal and no key ever get: theirs are digests. */
-void script_selftest(struct buf *out, unsigned holds)
+void script_selftest(struct buf *out, unsigned holds, const uint8_t tag[2], bool cluster)
 {
-    static const struct record_id nobody;
+    struct record_id nobody = {
+        .tag = {tag[0], tag[1]}
+    };
+    char mark[] = "once:{0000}:mark";
+    hex_write(tag, 2, mark + 6);
     buf_str(out, "*8" EVALSHA(selftest) "4\r\n");
     resp_put_key(out, &nobody, 'r');
     resp_put_pending_key(out, &nobody, 0);
     resp_put_key(out, &nobody, 'c');
-    buf_str(out, MARK_KEY);
+    if (cluster)
+        resp_put_arg(out, mark, sizeof mark - 1);
+    else
+        buf_str(out, MARK_KEY);
     resp_put_number(out, holds);
 }
 
 /* WAIT compares replicas with the offset of its own connection's last write. PUBLISH, which is replicated, is
  * that write: so a record that was written through another connection is covered too (a word that finds its
- * work done, the same request again), and a fresh connection does not answer at once for nothing. */
-unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms)
+ * work done, the same request again), and a fresh connection does not answer at once for nothing. In a cluster what is
+ * published goes to all nodes beside the replication, so there it is a key's. */
+unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms, const uint8_t *tag)
 {
+    char key[] = "once:{0000}:ack";
     size_t from = out->len;
-    buf_str(out, "*3\r\n$7\r\nPUBLISH\r\n$8\r\nonce:ack\r\n$0\r\n\r\n");
+    if (tag) {
+        hex_write(tag, 2, key + 6);
+        buf_str(out, "*5\r\n$3\r\nSET\r\n");
+        resp_put_arg(out, key, sizeof key - 1);
+        buf_str(out, "$0\r\n\r\n$2\r\nPX\r\n");
+        resp_put_number(out, PENDING_MS);
+    } else {
+        buf_str(out, "*3\r\n$7\r\nPUBLISH\r\n$8\r\nonce:ack\r\n$0\r\n\r\n");
+    }
     size_t split = out->len - from;
     buf_str(out, "*3\r\n$4\r\nWAIT\r\n");
     resp_put_number(out, replicas);
@@ -381,9 +404,11 @@ void script_reset(struct buf *out, const struct record_id *subject)
     resp_put_key(out, subject, 'l');
 }
 
-void script_go(struct buf *out)
+void script_go(struct buf *out, const char *name)
 {
-    buf_str(out, "*5\r\n$3\r\nSET\r\n$9\r\nonce:mark\r\n$2\r\ngo\r\n$2\r\nEX\r\n$2\r\n60\r\n");
+    buf_str(out, "*5\r\n$3\r\nSET\r\n");
+    resp_put_arg(out, name, strlen(name));
+    buf_str(out, "$2\r\ngo\r\n$2\r\nEX\r\n$2\r\n60\r\n");
 }
 
 void script_token(const struct plan *p, uint64_t fence, struct token *t)

@@ -79,16 +79,17 @@ void script_behind(struct buf *out, const struct word *w);
 enum { SCRIPT_EXTEND_MAX = 100 };
 void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint32_t ttl_s);
 
-/* The question whether Redis has forgotten (domain/mark.h). may_begin: a lost mark is begun anew. */
-void script_mark(struct buf *out, const struct mark *seen, bool may_begin);
+/* The question whether Redis has forgotten (domain/mark.h), of the mark of that name. may_begin: a lost mark is begun anew. */
+void script_mark(struct buf *out, const char *name, const struct mark *seen, bool may_begin);
 
 /* The question whether Redis' user may do all that the other commands will do. holds: REDIS_HOLDS_... Reply: `OK`, or the command that
  * is refused, a blank, Redis' words. */
-void script_selftest(struct buf *out, unsigned holds);
+void script_selftest(struct buf *out, unsigned holds, const uint8_t tag[2], bool cluster);
 
 /* Asks how many replicas have all that was written until now, through whichever connection: two commands. The
- * first one has as many bytes as are returned; the second one's reply is the number. */
-unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms);
+ * first one has as many bytes as are returned; the second one's reply is the number. tag: of a key that a cluster's primary
+ * has; NULL: there is no cluster. */
+unsigned script_wait(struct buf *out, unsigned replicas, unsigned timeout_ms, const uint8_t *tag);
 
 /* GET of a record. */
 void script_get(struct buf *out, const struct record_id *id);
@@ -114,8 +115,8 @@ void script_operator(struct buf *out, const struct record_id *id, uint64_t fence
                      unsigned status);
 /* An operator's word that what limits have counted of a subject is to be forgotten. Reply: the number of keys, 0 or 1. */
 void script_reset(struct buf *out, const struct record_id *subject);
-/* An operator's word that what Redis has forgotten may be forgotten: SET of the mark (domain/mark.h). */
-void script_go(struct buf *out);
+/* An operator's word that what Redis has forgotten may be forgotten: SET of the mark of that name (domain/mark.h). */
+void script_go(struct buf *out, const char *name);
 
 /* Token of a claim that was granted. */
 void script_token(const struct plan *p, uint64_t fence, struct token *t);

@@ -209,6 +209,28 @@ void subject_compile(const struct policy *p, struct limit *l)
         digest_limit(p, l, &nothing, &l->subject);
 }
 
+bool subject_of_client(const struct policy *p, const struct limit *l)
+{
+    return tag_term(p, l, is_global(l)) != NULL;
+}
+
+bool subject_together(const struct policy *p, const struct limit *a, const struct limit *b)
+{
+    const char *of_a = tag_term(p, a, is_global(a)), *of_b = tag_term(p, b, is_global(b));
+    if (!of_a || !of_b)
+        return of_a == of_b && same(is_global(a) ? a->name : p->name, is_global(b) ? b->name : p->name);
+    return same(of_a, of_b) &&
+           (!same(of_a, "ip") || (a->ipv4_prefix == b->ipv4_prefix && a->ipv6_prefix == b->ipv6_prefix));
+}
+
+bool subject_with_record(const struct policy *p, const struct limit *l)
+{
+    const char *term = tag_term(p, l, is_global(l));
+    return term && same(term, p->idempotency.principal) &&
+           (!same(term, "ip") ||
+            (l->ipv4_prefix == SUBJECT_IPV4_PREFIX && l->ipv6_prefix == SUBJECT_IPV6_PREFIX));
+}
+
 void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id)
 {
     memcpy(id->tag, slot->tag, sizeof id->tag);

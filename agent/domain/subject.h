@@ -42,6 +42,13 @@ void subject_limit(const struct policy *p, const struct limit *l, const struct r
 /* Works out now what depends on no request: a digest less for each. */
 void subject_compile(const struct policy *p, struct limit *l);
 
+/* Whatever the request says: do the keys of both limits have one TAG? Do those of that limit have the record's? (If the policy has
+ * idempotency.) Limits must be compiled as far as their terms. */
+bool subject_together(const struct policy *p, const struct limit *a, const struct limit *b);
+bool subject_with_record(const struct policy *p, const struct limit *l);
+/* Is it about a client: has it a TAG of a term's text? */
+bool subject_of_client(const struct policy *p, const struct limit *l);
+
 /* The record of an execution without a key. */
 void subject_execution(const struct record_id *slot, const uint8_t rid[8], struct record_id *id);
 

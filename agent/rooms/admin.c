@@ -56,6 +56,11 @@ void job_ask(struct job *j, redis_reply_fn *fn)
     ask(j, j->admin->gate->redis, fn);
 }
 
+void job_ask_at(struct job *j, struct redis *link, redis_reply_fn *fn)
+{
+    ask(j, link, fn);
+}
+
 void job_ask_cache(struct job *j, redis_reply_fn *fn)
 {
     ask(j, cache_redis(j->admin->gate->cache), fn);
@@ -98,11 +103,11 @@ static void status(struct job *j)
     job_send(j, 200,
              json_pack("{s:s,s:i,s:s,s:b,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "version", SPOA_ONCE_VERSION,
                        "pid", (int)getpid(), "file", g->config->file, "redis_ready", redis_ready(g->redis),
-                       "breaker_open", !guard_admits(g->guard), "data", trust_word(guard_trusts(g->guard)),
-                       "haproxy_workers", (json_int_t)value[METRIC_WORKERS], "polled_sockets",
-                       (json_int_t)value[METRIC_POLLER], "inflight", (json_int_t)value[METRIC_INFLIGHT],
-                       "deciding", (json_int_t)g->live, "unconfirmed", (json_int_t)value[METRIC_COMPLETIONS],
-                       "policies", policies));
+                       "breaker_open", !guard_admits_all(g->guard), "data",
+                       trust_word(guard_trusts_all(g->guard)), "haproxy_workers",
+                       (json_int_t)value[METRIC_WORKERS], "polled_sockets", (json_int_t)value[METRIC_POLLER],
+                       "inflight", (json_int_t)value[METRIC_INFLIGHT], "deciding", (json_int_t)g->live,
+                       "unconfirmed", (json_int_t)value[METRIC_COMPLETIONS], "policies", policies));
 }
 
 struct seen {
@@ -134,24 +139,44 @@ static void inflight(struct job *j)
     job_send(j, 200, json_pack("{s:o,s:i}", "inflight", s.list, "left_out", (int)left_out));
 }
 
+static void on_go(void *arg, const struct redis_reply *reply);
+
+/* One mark after the other: in a cluster each lies in a slot of its own. */
+static void go_on(struct job *j)
+{
+    char name[REDIS_MARK_NAME];
+    unsigned mark = 0;
+    while (!(j->marks >> mark & 1))
+        mark++;
+    j->marks &= ~((uint64_t)1 << mark);
+    buf_reset(&j->admin->command);
+    redis_mark_name(j->admin->gate->redis, mark, name);
+    script_go(&j->admin->command, name);
+    job_ask(j, on_go);
+}
+
 static void on_go(void *arg, const struct redis_reply *reply)
 {
     struct job *j = arg;
     long uid = httpd_peer_uid(j->request);
     if (!job_heard(j, reply))
         return;
+    if (j->marks) {
+        go_on(j);
+        return;
+    }
     LOG(LOG_NOTICE, "operator-go", log_int("uid", uid));
     job_send(j, 200, json_pack("{s:s}", "data", "go"));
 }
 
 static void go(struct job *j)
 {
-    if (guard_trusts(j->admin->gate->guard) != GUARD_LOST) {
+    if (guard_trusts_all(j->admin->gate->guard) != GUARD_LOST) {
         job_refuse(j, 409, "nothing-lost", "no data is missing that an operator must say go for");
         return;
     }
-    script_go(&j->admin->command);
-    job_ask(j, on_go);
+    j->marks = guard_lost_marks(j->admin->gate->guard);
+    go_on(j);
 }
 
 /* Whether the arguments name a record, and how much of it; of those of the cache its own files know what they mean. */

@@ -42,6 +42,9 @@ enum says {
     SAYS_RECORD = SAYS_ID | SAYS_NAME,
 };
 
+/* A cursor of ours: in a cluster 1, the number of a link in two digits, and that primary's own. */
+enum { WALK_CURSOR = LOOK_CURSOR + 3 };
+
 struct job;
 typedef void job_fn(struct job *j);
 
@@ -57,7 +60,9 @@ struct job {
     unsigned says;           /* its arguments: enum says */
     char word;               /* 'f', 'c', 'd' */
     unsigned status;
-    json_t *answer; /* while it is put together */
+    uint64_t marks;  /* go: that are still to be set */
+    unsigned walked; /* a walk: the number of the link that is asked */
+    json_t *answer;  /* while it is put together */
     struct purge *purge;
     struct cache_show *shown;
     struct acks_waiter waiter;
@@ -76,6 +81,8 @@ void job_send(struct job *j, unsigned status, json_t *json);
 void job_refuse(struct job *j, unsigned status, const char *word, const char *detail);
 /* Sends admin->command; the reply comes to fn with j as arg, or j is refused. */
 void job_ask(struct job *j, redis_reply_fn *fn);
+/* The same, of one connection: for what names no key. */
+void job_ask_at(struct job *j, struct redis *link, redis_reply_fn *fn);
 /* The same, of the Redis that has the cached answers. */
 void job_ask_cache(struct job *j, redis_reply_fn *fn);
 /* Is it a reply that can be used? Otherwise j has been refused. */
@@ -84,9 +91,11 @@ bool job_heard(struct job *j, const struct redis_reply *reply);
 /* Which arguments there are, into j->says; false: one of them cannot be meant, and j has been refused. */
 bool arguments_read(struct job *j, unsigned takes);
 
-/* Asks for one step of a walk, as the request's arguments say. */
+/* Asks for one step of a walk, as the request's arguments say. A cluster is walked primary by primary; the cursor says where. */
 void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn);
 typedef json_t *row_json_fn(const struct job *j, const struct look_row *row, uint64_t now_us);
+/* The cursor behind a step that has said this one. */
+void records_cursor(const struct job *j, const char *said, char out[WALK_CURSOR + 1]);
 /* Answers with that step, {name: [rows], "skipped": keys whose names are no record's, "cursor": next}. */
 void records_send(struct job *j, const struct redis_reply *reply, const char *name, row_json_fn *row_json);
 /* Looks at the record that the request means; then `then` is called, or j has been refused. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "domain/policy.h"
+#include "domain/text.h"
 #include "domain/units.h"
 
 /* Bytes of each value: head and process of a record; and Location, where one is looked at. */
@@ -150,8 +151,9 @@ void records_send(struct job *j, const struct redis_reply *reply, const char *na
     while (more == 1 && (more = look_next(&l, &row)) == 1)
         json_array_append_new(rows, row_json(j, &row, l.now_us));
     if (more == 0) {
-        job_send(j, 200,
-                 json_pack("{s:o,s:i,s:s}", name, rows, "skipped", (int)l.skipped, "cursor", l.cursor));
+        char cursor[WALK_CURSOR + 1];
+        records_cursor(j, l.cursor, cursor);
+        job_send(j, 200, json_pack("{s:o,s:i,s:s}", name, rows, "skipped", (int)l.skipped, "cursor", cursor));
         return;
     }
     json_decref(rows);
@@ -172,17 +174,73 @@ static void on_records(void *arg, const struct redis_reply *reply)
         records_send(arg, reply, "records", any_json);
 }
 
+/* The first link with a number from `least` on; NULL: there is none. */
+static struct redis *link_from(struct redis *r, unsigned least)
+{
+    struct redis *links[REDIS_LINKS];
+    unsigned n = redis_links(r, links);
+    for (unsigned i = 0; i < n; i++)
+        if (redis_number(links[i]) >= least)
+            return links[i];
+    return NULL;
+}
+
+static void write_cursor(unsigned number, const char *own, char out[WALK_CURSOR + 1])
+{
+    struct text t;
+    text_init(&t, out, WALK_CURSOR + 1);
+    text_dec(&t, 100 + (int64_t)number);
+    text_str(&t, own);
+}
+
+void records_cursor(const struct job *j, const char *said, char out[WALK_CURSOR + 1])
+{
+    struct redis *r = j->admin->gate->redis, *next;
+    if (!redis_is_cluster(r)) {
+        memcpy(out, said, strlen(said) + 1);
+    } else if (strcmp(said, "0") != 0) {
+        write_cursor(j->walked, said, out);
+    } else if ((next = link_from(r, j->walked + 1))) {
+        write_cursor(redis_number(next), said, out);
+    } else {
+        memcpy(out, "0", 2);
+    }
+}
+
+/* Which link a cursor means, and its own part; NULL: there is none. */
+static struct redis *read_cursor(struct redis *r, const char **cursor)
+{
+    struct redis *link;
+    unsigned number = 0;
+    if (!redis_is_cluster(r))
+        return r;
+    bool ours = strlen(*cursor) > 3 && **cursor == '1';
+    if (ours)
+        number = (unsigned)((*cursor)[1] - '0') * 10 + (unsigned)((*cursor)[2] - '0');
+    link = link_from(r, number);
+    *cursor = ours && link && redis_number(link) == number ? *cursor + 3 : "0";
+    return link;
+}
+
 void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn)
 {
     struct script_look step = *l;
     const char *cursor = httpd_argument(j->request, "cursor");
-    step.cursor = cursor ? cursor : "0";
-    if (strlen(step.cursor) > LOOK_CURSOR || step.cursor[strspn(step.cursor, "0123456789")]) {
+    size_t longest = redis_is_cluster(j->admin->gate->redis) ? WALK_CURSOR : LOOK_CURSOR;
+    cursor = cursor ? cursor : "0";
+    if (strlen(cursor) > longest || cursor[strspn(cursor, "0123456789")]) {
         job_refuse(j, 400, "bad-cursor", "a cursor is what the step before has said");
         return;
     }
+    struct redis *link = read_cursor(j->admin->gate->redis, &cursor);
+    if (!link) {
+        job_refuse(j, 503, "redis-unavailable", "no primary of the cluster is known");
+        return;
+    }
+    step.cursor = cursor;
+    j->walked = redis_number(link);
     script_look(&j->admin->command, &step);
-    job_ask(j, fn);
+    job_ask_at(j, link, fn);
 }
 
 void records_list(struct job *j)

@@ -60,9 +60,9 @@ static void send_site(struct job *j, json_t *info, const char *why)
     const struct config *c = g->config;
     json_t *counters = json_object();
     metrics_each(g->metrics, put_counter, counters);
-    json_t *redis =
-        json_pack("{s:b,s:s?,s:i,s:i,s:o}", "ready", redis_ready(g->redis), "why", why, "ack_replicas",
-                  (int)c->redis.ack_replicas, "sentinels", (int)c->redis.sentinels.n, "info", info);
+    json_t *redis = json_pack("{s:b,s:s?,s:i,s:i,s:i,s:o}", "ready", redis_ready(g->redis), "why", why,
+                              "ack_replicas", (int)c->redis.ack_replicas, "sentinels",
+                              (int)c->redis.sentinels.n, "seeds", (int)c->redis.seeds.n, "info", info);
     job_send(j, 200,
              json_pack("{s:s,s:i,s:s,s:b,s:i,s:o,s:o,s:o,s:o}", "version", SPOA_ONCE_VERSION, "pid",
                        (int)getpid(), "file", c->file, "holds", any_holds(c), "max_entries",
@@ -89,7 +89,10 @@ void site_show(struct job *j)
 {
     static const char *const info[] = {"INFO"};
     struct admin *a = j->admin;
-    struct redis *r = a->gate->redis;
+    struct redis *r = a->gate->redis, *links[REDIS_LINKS];
+    for (unsigned n = redis_links(r, links); n > 0; n--)
+        if (redis_ready(links[n - 1]))
+            r = links[n - 1];
     resp_command(&a->command, info, 1);
     if (!a->command.failed && redis_room(r, REDIS_CLAIMS))
         j->call = redis_submit(r, a->command.data, a->command.len, patience, on_info, j);

@@ -115,7 +115,7 @@ static void on_said(void *arg, const struct redis_reply *reply)
     json_object_set_new(j->answer, "state", json_string(record_state_word((uint8_t)said[2])));
     if (!acks_wanted(acks))
         send_said(j, true);
-    else if (!acks_wait(acks, &j->waiter, on_acked, j))
+    else if (!acks_wait(acks, reply->from, &j->waiter, on_acked, j))
         send_said(j, false);
 }
 
@@ -165,7 +165,7 @@ struct purge_call {
 struct purge {
     unsigned n, waiting, deleted, left; /* left: changed meanwhile, or Redis could not be asked */
     unsigned skipped;                   /* keys that are no record */
-    char cursor[LOOK_CURSOR + 1];
+    char cursor[WALK_CURSOR + 1];
     struct purge_call calls[];
 };
 
@@ -217,7 +217,7 @@ static void purge_row(struct job *j, const struct look_row *row)
     buf_reset(command);
     script_operator(command, &row->id, r.fence, j->word, false, 0);
     *call = (struct purge_call){.job = j, .id = row->id};
-    if (!command->failed && redis_room(redis, REDIS_CLAIMS))
+    if (!command->failed && redis_room(redis_home(redis, row->id.tag), REDIS_CLAIMS))
         call->call = redis_submit(redis, command->data, command->len, 0, on_purged, call);
     p->n += call->call != NULL;
     p->waiting += call->call != NULL;
@@ -243,7 +243,7 @@ static void on_walked(void *arg, const struct redis_reply *reply)
         job_refuse(j, 503, "no-memory", "out of memory");
         return;
     }
-    memcpy(j->purge->cursor, l.cursor, sizeof l.cursor);
+    records_cursor(j, l.cursor, j->purge->cursor);
     while (look_next(&l, &row) == 1)
         purge_row(j, &row);
     j->purge->skipped += l.skipped;

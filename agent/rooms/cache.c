@@ -144,9 +144,10 @@ void cache_remember(struct cache *k, const uint8_t url[CACHEKEY_DIGEST], unsigne
     k->n++;
 }
 
-static void on_ready(void *arg)
+static void on_ready(void *arg, struct redis *link)
 {
     struct cache *k = arg;
+    (void)link;
     if (k->parking)
         parking_redis_ready(k->parking);
 }

@@ -20,7 +20,8 @@ enum {
     CHAINS_MAX = 16384,
     LOGS_PER_SECOND = 5,
 };
-#define FULL_PAUSE 0.01 /* Redis' adapter is full */
+#define FULL_PAUSE     0.01 /* Redis' adapter is full */
+#define HOMELESS_PAUSE 0.25 /* its primary is not there; when it is, nobody waits for the end of this */
 
 static void show(const struct completion *c)
 {
@@ -78,7 +79,7 @@ static bool submit(struct completion_ticket *t)
 {
     struct redis *r = t->owner->redis;
     const uint8_t *resp = t->resp.data;
-    if (!redis_room(r, REDIS_OUTCOMES))
+    if (!redis_room(redis_home(r, t->id.tag), REDIS_OUTCOMES))
         return false;
     if (t->split && !t->front_sent && !redis_submit(r, resp, t->split, 0, NULL, NULL))
         return false;
@@ -92,6 +93,11 @@ static void pump(struct completion *c)
     struct completion_ticket *t;
     while (redis_ready(c->redis) && c->sent < c->window && c->sent_bytes < WINDOW_BYTES &&
            (t = line_first(c))) {
+        if (redis_is_cluster(c->redis) && !redis_ready(redis_home(c->redis, t->id.tag))) {
+            line_leave(t); /* the words of other primaries do not wait behind it */
+            pause_for(t, HOMELESS_PAUSE);
+            continue;
+        }
         if (!submit(t)) {
             ev_timer_stop(c->loop, &c->full);
             ev_timer_set(&c->full, FULL_PAUSE, 0.);
@@ -146,7 +152,7 @@ static void on_acked(void *arg, bool acknowledged)
     pump(c);
 }
 
-static void confirm(struct completion_ticket *t, enum completion_result result)
+static void confirm(struct completion_ticket *t, const struct redis *from, enum completion_result result)
 {
     struct completion *c = t->owner;
     bool release = t->script == SCRIPT_RELEASE || t->script == SCRIPT_RELEASE_RID;
@@ -156,27 +162,27 @@ static void confirm(struct completion_ticket *t, enum completion_result result)
             result == COMPLETION_ALREADY && t->tries > 1 ? COMPLETION_DONE : result; /* by its first try */
     if (release || !acks_wanted(c->acks))
         settle(t, t->result);
-    else if (!acks_wait(c->acks, &t->waiter, on_acked, t))
+    else if (!acks_wait(c->acks, from, &t->waiter, on_acked, t))
         pause_for(t, fate_pause(++t->unacked));
 }
 
 /* Nothing runs again, but a retry gets outcome-not-stored where it could have had the answer. */
-static void on_bare(struct completion_ticket *t, struct spop_slice why)
+static void on_bare(struct completion_ticket *t, const struct redis *from, struct spop_slice why)
 {
     if (t->split) { /* a commit brings no answer of its own: nothing was lost */
         metrics_add(t->owner->metrics, METRIC_COMPLETION_BARE);
         say(&t->owner->error_gate, t, "completion-bare", why);
     }
-    confirm(t, COMPLETION_BARE);
+    confirm(t, from, COMPLETION_BARE);
 }
 
-static void meet(struct completion_ticket *t, enum fate fate, struct spop_slice why)
+static void meet(struct completion_ticket *t, const struct redis *from, enum fate fate, struct spop_slice why)
 {
     struct completion *c = t->owner;
     switch (fate) {
-    case FATE_DONE: confirm(t, COMPLETION_DONE); return;
-    case FATE_ALREADY: confirm(t, COMPLETION_ALREADY); return;
-    case FATE_BARE: on_bare(t, why); return;
+    case FATE_DONE: confirm(t, from, COMPLETION_DONE); return;
+    case FATE_ALREADY: confirm(t, from, COMPLETION_ALREADY); return;
+    case FATE_BARE: on_bare(t, from, why); return;
     case FATE_OTHER: on_other_owner(t); return;
     case FATE_REFUSED:
         say(&c->error_gate, t, "completion-refused", why);
@@ -197,7 +203,7 @@ static void on_reply(void *arg, const struct redis_reply *reply)
     c->sent--;
     c->sent_bytes -= t->resp.len;
     enum fate fate = fate_of(reply, t->errors, &why);
-    meet(t, fate, why);
+    meet(t, reply->from, fate, why);
     pump(c);
 }
 

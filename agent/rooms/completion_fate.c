@@ -39,6 +39,8 @@ static const struct {
     {"MASTERDOWN",  0},
     {"CLUSTERDOWN", 0},
     {"TRYAGAIN",    0},
+    {"MOVED",       0},
+    {"ASK",         0},
     {"NOAUTH",      0},
     {"NOSCRIPT",    0},
     {"WRONGTYPE",   1},

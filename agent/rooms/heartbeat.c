@@ -144,24 +144,33 @@ static void on_extended(void *arg, struct spop_slice reply)
     count(h, reply);
 }
 
-static int by_ttl(const void *a, const void *b)
+static int by_ttl_and_tag(const void *a, const void *b)
 {
     const struct running *x = a, *y = b;
-    return (x->ttl_s > y->ttl_s) - (x->ttl_s < y->ttl_s);
+    if (x->ttl_s != y->ttl_s)
+        return x->ttl_s > y->ttl_s ? 1 : -1;
+    return memcmp(x->token.id.tag, y->token.id.tag, sizeof x->token.id.tag);
 }
 
-/* One command for each batch of tokens with the same record TTL. */
+/* May b be in the command of a? */
+static bool go_together(const struct heartbeat *h, const struct running *a, const struct running *b)
+{
+    return a->ttl_s == b->ttl_s && (!teller_by_tag(h->teller) ||
+                                    memcmp(a->token.id.tag, b->token.id.tag, sizeof a->token.id.tag) == 0);
+}
+
+/* One command for each batch of tokens with the same record TTL; in a cluster, and the same slot. */
 static void extend(struct heartbeat *h, size_t n)
 {
     struct token tokens[SCRIPT_EXTEND_MAX];
-    qsort(h->batch, n, sizeof *h->batch, by_ttl);
+    qsort(h->batch, n, sizeof *h->batch, by_ttl_and_tag);
     for (size_t at = 0; at < n;) {
         unsigned k = 0;
-        uint32_t ttl_s = h->batch[at].ttl_s;
-        while (at < n && k < SCRIPT_EXTEND_MAX && h->batch[at].ttl_s == ttl_s)
+        const struct running *first = &h->batch[at];
+        while (at < n && k < SCRIPT_EXTEND_MAX && go_together(h, first, &h->batch[at]))
             tokens[k++] = h->batch[at++].token;
         buf_reset(&h->command);
-        script_extend(&h->command, tokens, k, ttl_s);
+        script_extend(&h->command, tokens, k, first->ttl_s);
         if (!teller_say(h->teller, &h->command, on_extended, h))
             failed(h);
     }

@@ -43,10 +43,11 @@ struct inflight {
     struct site *sites[CONFIG_HAPROXY_MAX];
     ev_timer timer, hurry;
     double polled_at, took; /* last poll */
-    double behind_since;    /* Redis came back, and what runs has not been extended since; 0: it has */
-    unsigned listings;      /* of what runs, asked for and not yet answered */
-    bool whole;             /* every worker could be asked, so no older listing is among those */
-    bool look;              /* a notice came: also look at what another agent polls */
+    double
+        behind_since; /* Redis (of a cluster: a primary) came back, and what runs has not been extended since; 0: it has */
+    unsigned listings; /* of what runs, asked for and not yet answered */
+    bool whole;        /* every worker could be asked, so no older listing is among those */
+    bool look;         /* a notice came: also look at what another agent polls */
     struct log_gate strange_gate;
     unsigned running; /* listed so far in the last poll that asked */
     struct view view; /* what an operator is told */
@@ -374,14 +375,17 @@ void inflight_notice(struct inflight *i, const struct notice *n)
     poll_soon(i);
 }
 
-bool inflight_caught_up(const struct inflight *i)
+bool inflight_caught_up(const struct inflight *i, const struct redis *link)
 {
-    return i->behind_since == 0 || monotonic_now() - i->behind_since > CATCH_UP_LONGEST;
+    return i->behind_since == 0 || redis_ready_since(link) < i->behind_since ||
+           monotonic_now() - redis_ready_since(link) > CATCH_UP_LONGEST;
 }
 
-void inflight_redis_ready(struct inflight *i)
+void inflight_redis_ready(struct inflight *i, const struct redis *link)
 {
-    i->behind_since = monotonic_now();
+    if (i->behind_since == 0)
+        i->behind_since = redis_ready_since(link);
+    i->whole = false; /* extends of a listing that is being walked may have come before it */
     heartbeat_again(i->heartbeat);
     poll_soon(i);
 }

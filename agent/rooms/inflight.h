@@ -48,14 +48,14 @@ bool inflight_look(struct inflight *i, const struct token *t, struct spop_slice 
 
 /* A notice came: the next poll is now. */
 void inflight_notice(struct inflight *i, const struct notice *n);
-/* Has all that runs in our HAProxys been extended since Redis came back? Until then, a second at the most,
+/* Has all that runs in our HAProxys been extended since this Redis, or this primary of a cluster, came back? Until then, a second at the most,
  * nothing may be claimed (PROTOCOL, Timing rules: flush, list, extend, then claim). */
-bool inflight_caught_up(const struct inflight *i);
+bool inflight_caught_up(const struct inflight *i, const struct redis *link);
 /* Calls fn for each entry of the last listings whose process is still there; returns how many entries there
  * were no room for. */
 typedef void inflight_seen_fn(void *arg, const struct view_entry *e);
 unsigned inflight_seen(const struct inflight *i, inflight_seen_fn *fn, void *arg);
-/* Redis is ready again: list and extend at once. */
-void inflight_redis_ready(struct inflight *i);
+/* Redis, or a primary of a cluster, is ready again: list and extend at once. */
+void inflight_redis_ready(struct inflight *i, const struct redis *link);
 
 #endif

@@ -4,6 +4,11 @@
  *   entries: [ set 0: e e e e e e e e ][ set 1: .. ]        timer: old loans go back, questions are said again
  *
  * Questions leave at the end of the loop's turn, behind the claims of those who took: a token must not be told spent before it is.
+ * Requests whose limit lies in another slot of a cluster than their record wait for tokens in their entry's list:
+ *
+ *   loans_wish ──► list ──turn's end──► one question for all ──► reply ──► in their order: had, or refused
+ *                   who comes while a question is on its way waits for the next
+ *
  * An entry whose question is on its way is never idle, so a reply finds it where it was. Loans are numbered over all entries: a slip
  * of a bucket that has gone is of no loan that another one has. */
 #include "rooms/loans.h"
@@ -29,6 +34,7 @@ struct loans_entry {
     struct loan_terms terms;
     double wanted_at; /* monotonic_now(): last */
     struct loan loan;
+    struct loans_wish *wishes; /* oldest first */
 };
 
 struct loans {
@@ -59,17 +65,34 @@ struct loan_clock loans_clock(const struct loans *k)
     return (struct loan_clock){monotonic_now(), redis_clock_us(k->redis)};
 }
 
-static bool is_busy(const struct loans_entry *e)
+/* The bucket's own Redis' clock: in a cluster its primary's. Where that is not known, every loan of it is over. */
+static struct loan_clock at_home(const struct loans *k, const struct record_id *subject, struct loan_clock c)
 {
-    return e->used && (e->due || !loan_idle(&e->loan));
+    if (redis_is_cluster(k->redis)) {
+        c.redis_us = redis_clock_at(redis_home(k->redis, subject->tag), c.now);
+        c.redis_us = c.redis_us ? c.redis_us : UINT64_MAX / 2;
+    }
+    return c;
 }
 
-/* Redis has been asked by an entry that is forgotten now: its reply brings nothing. */
+static bool is_busy(const struct loans_entry *e)
+{
+    return e->used && (e->due || e->wishes || !loan_idle(&e->loan));
+}
+
+/* If Redis has been asked, its reply brings nothing: who waits for it is asked for again. */
+static void forget(struct loans_entry *e)
+{
+    loan_forget(&e->loan);
+    for (struct loans_wish *w = e->wishes; w; w = w->next)
+        w->asked = false;
+}
+
 static void forget_all(struct loans *k)
 {
     for (size_t i = 0; i < size_of(k); i++)
         if (k->entries[i].used)
-            loan_forget(&k->entries[i].loan);
+            forget(&k->entries[i]);
 }
 
 static void look_for_losses(struct loans *k)
@@ -126,6 +149,14 @@ static struct loans_entry *place(struct loans *k, const struct plan_limit *l)
     return best;
 }
 
+/* LEASE_OFF with something to lend: config_check() lends of it in a cluster, as under "auto". */
+static uint32_t worth_of(const struct plan_limit *l)
+{
+    if (l->pace->lent == 0)
+        return LOAN_NEVER;
+    return l->limit->lease == LEASE_AUTO || l->limit->lease == LEASE_OFF ? WORTH_AUTO : 1;
+}
+
 /* What the configuration allows now; a loan that is out keeps its time. */
 static void set_terms(struct loans *k, struct loans_entry *e, const struct plan_limit *l)
 {
@@ -135,12 +166,91 @@ static void set_terms(struct loans *k, struct loans_entry *e, const struct plan_
     if (!fresh && !loan_idle(&e->loan))
         lasts_s = e->terms.lasts_s;
     e->terms = (struct loan_terms){
-        .most = l->pace->lent,
-        .worth = l->limit->lease == LEASE_AUTO ? WORTH_AUTO : 1,
+        .most = l->pace->lent > 0 ? l->pace->lent : 1,
+        .worth = worth_of(l),
         .lasts_s = lasts_s,
     };
     if (fresh)
         loan_init(&e->loan, &e->terms, monotonic_now());
+}
+
+static void ask_soon(struct loans *k, struct loans_entry *e)
+{
+    if (e->due)
+        return;
+    e->due = true;
+    e->next_due = k->first_due;
+    k->first_due = e;
+    ev_prepare_start(k->loop, &k->turn_end);
+}
+
+/* Somebody waits still, or nobody holds any more what was lent for those that waited. */
+static void settled(struct loans *k, struct loans_entry *e)
+{
+    if (e->wishes || loan_over(&e->loan))
+        ask_soon(k, e);
+}
+
+void loans_leave(struct loans_wish *w)
+{
+    if (!w->link)
+        return;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    w->link = NULL;
+}
+
+static void append(struct loans_entry *e, struct loans_wish *w)
+{
+    struct loans_wish **last = &e->wishes;
+    while (*last)
+        last = &(*last)->next;
+    w->next = NULL;
+    w->link = last;
+    *last = w;
+}
+
+static void tell(struct loans_wish *w, const struct loans_said *said)
+{
+    loans_leave(w);
+    w->on_said(w->arg, w, said);
+}
+
+static bool has_asked(const struct loans_entry *e)
+{
+    return e->wishes && e->wishes->asked; /* those that came first */
+}
+
+/* Nothing is known of what was asked for. */
+static void fail(struct loans_entry *e)
+{
+    while (has_asked(e))
+        tell(e->wishes, &(struct loans_said){.word = LOANS_FAILED});
+}
+
+/* In their order: who wants more than there is takes nothing, and who comes behind may have it. level: ticks used, `left` tokens
+ * included that were lent and that nobody has taken yet. */
+static void serve(struct loans_entry *e, double level, uint32_t left)
+{
+    struct loan_clock c = at_home(e->owner, &e->subject, loans_clock(e->owner));
+    while (has_asked(e)) {
+        struct loans_wish *w = e->wishes;
+        struct loans_said s = {
+            .word = LOANS_HAD, .slip = {e, 0, w->tokens}
+        };
+        if (w->tokens == 0) {
+            s.slip.entry = NULL;
+        } else if (loan_take_waited(&e->loan, &e->terms, w->tokens, c, &s.slip.number)) {
+            e->owner->metrics->value[METRIC_LOANS_TAKEN] += w->tokens;
+            left -= w->tokens < left ? w->tokens : left;
+        } else {
+            s.word = LOANS_REFUSED;
+            s.slip.entry = NULL;
+        }
+        s.level = level - left * e->increment;
+        tell(w, &s);
+    }
 }
 
 static void on_said(void *arg, const struct redis_reply *reply)
@@ -150,48 +260,75 @@ static void on_said(void *arg, const struct redis_reply *reply)
     struct lend_said said;
     if (reply->status != REDIS_BYTES || lend_read(reply->bytes, &said) < 0) {
         loan_failed(&e->loan, &e->terms, monotonic_now());
+        fail(e);
+        settled(k, e);
         return;
     }
-    redis_saw_clock(k->redis, said.now_us);
+    redis_saw_clock(reply->from, said.now_us);
     look_for_losses(k);
     k->metrics->value[METRIC_LOANS_LENT] += said.tokens;
     k->metrics->value[METRIC_LOANS_RETURNED] += said.kind == LEND_SAID ? loan_saying(&e->loan) : 0;
     loan_said(&e->loan, &e->terms, monotonic_now(), &said);
+    if (said.kind == LEND_SAID)
+        serve(e, said.level, said.tokens);
+    else
+        fail(e);
+    settled(k, e);
 }
 
-static bool may_ask(const struct loans *k)
+static bool may_ask(const struct loans *k, const struct loans_entry *e)
 {
-    return redis_ready(k->redis) && redis_clock_us(k->redis) != 0 && guard_admits(k->guard) &&
-           redis_room(k->redis, REDIS_CLAIMS);
+    const struct redis *home = redis_home(k->redis, e->subject.tag);
+    return redis_ready(home) && redis_clock_us(home) != 0 && guard_admits(k->guard, home) &&
+           redis_room(home, REDIS_CLAIMS);
+}
+
+/* What is asked for now, for all who wait; not for who wants more than there ever is. */
+static uint32_t needs(struct loans_entry *e)
+{
+    uint64_t tokens = 0;
+    for (struct loans_wish *w = e->wishes; w; w = w->next) {
+        w->asked = true;
+        if (w->tokens * e->increment <= e->capacity)
+            tokens += w->tokens;
+    }
+    return tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX;
 }
 
 static void ask(struct loans *k, struct loans_entry *e)
 {
-    double deadline = k->config->redis.deadline_ms / 1000.0;
-    if (!may_ask(k))
+    double deadline = k->config->redis.deadline_ms / 1000.0, now = monotonic_now();
+    uint32_t needed = loan_may_need(&e->loan, &e->terms, now) ? needs(e) : 0;
+    if (!may_ask(k, e)) {
+        fail(e);
         return;
+    }
     struct lend_ask a = {
         .subject = e->subject,
         .limit = e->limit,
         .increment = e->increment,
         .capacity = e->capacity,
         .most = e->most,
-        .deadline_us = redis_clock_us(k->redis) + (uint64_t)(deadline * 1e6),
+        .deadline_us = redis_clock_us(redis_home(k->redis, e->subject.tag)) + (uint64_t)(deadline * 1e6),
         .lasts_ms = (uint32_t)(e->terms.lasts_s * 1000),
     };
     memcpy(a.agent, k->agent, sizeof a.agent);
-    loan_ask(&e->loan, &e->terms, monotonic_now(), ++k->number, k->draining, &a);
+    loan_ask(&e->loan, &e->terms, now, ++k->number, needed, k->draining, &a);
     metrics_add(k->metrics, METRIC_LOANS_ASKED);
     if (!ev_is_active(&k->timer))
         ev_timer_again(k->loop, &k->timer);
     buf_reset(&k->command);
     lend_write(&k->command, &a);
-    if (k->command.failed || !redis_submit(k->redis, k->command.data, k->command.len, deadline, on_said, e))
-        loan_failed(&e->loan, &e->terms, monotonic_now());
+    if (k->command.failed || !redis_submit(k->redis, k->command.data, k->command.len, deadline, on_said, e)) {
+        loan_failed(&e->loan, &e->terms, now);
+        fail(e);
+    }
 }
 
 static bool wants(const struct loans *k, const struct loans_entry *e, double now)
 {
+    if (e->wishes && loan_may_need(&e->loan, &e->terms, now))
+        return true;
     if (k->draining)
         return !e->loan.asking && !loan_idle(&e->loan);
     return loan_wants(&e->loan, &e->terms, now);
@@ -211,16 +348,6 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *w, int revents)
     }
 }
 
-static void ask_soon(struct loans *k, struct loans_entry *e)
-{
-    if (e->due)
-        return;
-    e->due = true;
-    e->next_due = k->first_due;
-    k->first_due = e;
-    ev_prepare_start(k->loop, &k->turn_end);
-}
-
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
     struct loans *k = w->data;
@@ -233,7 +360,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
             continue;
         if (wants(k, e, c.now))
             ask_soon(k, e);
-        left += loan_left(&e->loan, &e->terms, c);
+        left += loan_left(&e->loan, &e->terms, at_home(k, &e->subject, c));
         busy++;
     }
     if (busy == 0)
@@ -248,7 +375,7 @@ bool loans_has(struct loans *k, const struct plan_limit *l, struct loan_clock c)
         return false;
     look_for_losses(k);
     const struct loans_entry *e = find(k, l);
-    return e && loan_has(&e->loan, &e->terms, l->cost, c);
+    return e && loan_has(&e->loan, &e->terms, l->cost, at_home(k, &e->subject, c));
 }
 
 bool loans_take(struct loans *k, const struct plan_limit *l, struct loan_clock c, struct loans_slip *slip)
@@ -262,7 +389,7 @@ bool loans_take(struct loans *k, const struct plan_limit *l, struct loan_clock c
     set_terms(k, e, l);
     *slip = (struct loans_slip){e, 0, l->cost};
     e->wanted_at = c.now;
-    bool had = loan_take(&e->loan, &e->terms, l->cost, c, &slip->number);
+    bool had = loan_take(&e->loan, &e->terms, l->cost, at_home(k, &e->subject, c), &slip->number);
     if (had)
         k->metrics->value[METRIC_LOANS_TAKEN] += l->cost;
     else
@@ -274,14 +401,41 @@ bool loans_take(struct loans *k, const struct plan_limit *l, struct loan_clock c
 
 void loans_put(struct loans *k, const struct loans_slip *slip)
 {
+    if (!slip->entry)
+        return;
     if (loan_put(&slip->entry->loan, slip->number, slip->tokens))
         k->metrics->value[METRIC_LOANS_PUT_BACK] += slip->tokens;
+    settled(k, slip->entry);
+}
+
+void loans_spent(struct loans *k, const struct loans_slip *slip)
+{
+    if (!slip->entry)
+        return;
+    loan_spent(&slip->entry->loan, slip->number, slip->tokens);
+    settled(k, slip->entry);
+}
+
+bool loans_wish(struct loans *k, const struct plan_limit *l, uint32_t tokens, struct loans_wish *w)
+{
+    look_for_losses(k);
+    struct loans_entry *e = find(k, l);
+    w->link = NULL;
+    if (!e && !(e = place(k, l)))
+        return false;
+    set_terms(k, e, l);
+    e->wanted_at = monotonic_now();
+    w->tokens = tokens;
+    w->asked = false;
+    append(e, w);
+    ask_soon(k, e);
+    return true;
 }
 
 uint32_t loans_left(const struct loans *k, const struct plan_limit *l, struct loan_clock c)
 {
     const struct loans_entry *e = find(k, l);
-    return e ? loan_left(&e->loan, &e->terms, c) : 0;
+    return e ? loan_left(&e->loan, &e->terms, at_home(k, &e->subject, c)) : 0;
 }
 
 void loans_forget(struct loans *k, const struct record_id *subject)
@@ -289,7 +443,7 @@ void loans_forget(struct loans *k, const struct record_id *subject)
     struct loans_entry *set = set_of(k, subject);
     for (unsigned i = 0; i < WAYS; i++)
         if (set[i].used && memcmp(&set[i].subject, subject, sizeof *subject) == 0)
-            loan_forget(&set[i].loan);
+            forget(&set[i]);
 }
 
 void loans_drain(struct loans *k)
@@ -356,6 +510,9 @@ void loans_free(struct loans *k)
 {
     if (!k)
         return;
+    for (struct loans_entry *e = k->entries; e < k->entries + size_of(k); e++)
+        while (e->wishes)
+            tell(e->wishes, &(struct loans_said){.word = LOANS_FAILED});
     ev_timer_stop(k->loop, &k->timer);
     ev_prepare_stop(k->loop, &k->turn_end);
     buf_free(&k->command);

@@ -18,10 +18,33 @@
 
 struct loans;
 
-/* Tokens that one request has taken of one limit. */
+/* Tokens that one request has taken of one limit. entry NULL: none. */
 struct loans_slip {
     struct loans_entry *entry;
     uint32_t number, tokens;
+};
+
+enum loans_word {
+    LOANS_HAD,     /* the slip has them */
+    LOANS_REFUSED, /* Redis has not so many: level says why */
+    LOANS_FAILED,  /* Redis did not say */
+};
+
+/* What became of a wish. */
+struct loans_said {
+    enum loans_word word;
+    struct loans_slip slip;
+    double level; /* ticks of the bucket that are used, these tokens included where it has them */
+};
+
+/* One request's wish for tokens of one limit; embedded in it. on_said is called once, from the loop, unless loans_leave() came
+ * first; it may end the request. */
+struct loans_wish {
+    struct loans_wish *next, **link; /* link NULL: it does not wait */
+    uint32_t tokens;
+    bool asked; /* in the question that is on its way */
+    void (*on_said)(void *arg, struct loans_wish *w, const struct loans_said *said);
+    void *arg;
 };
 
 /* NULL: out of memory. */
@@ -39,6 +62,14 @@ bool loans_has(struct loans *k, const struct plan_limit *l, struct loan_clock c)
 /* What the request costs, from one loan. False: not there, and nothing is taken; that it was wanted counts. */
 bool loans_take(struct loans *k, const struct plan_limit *l, struct loan_clock c, struct loans_slip *slip);
 void loans_put(struct loans *k, const struct loans_slip *slip);
+/* They are spent for good. */
+void loans_spent(struct loans *k, const struct loans_slip *slip);
+
+/* Asks Redis for so many tokens of a token bucket, by a question that all who wish for them at once share (0: only how much is
+ * used). False: loans.max_entries buckets are in use already, and on_said is not called. */
+bool loans_wish(struct loans *k, const struct plan_limit *l, uint32_t tokens, struct loans_wish *w);
+/* If it waits: it does not wait any more. */
+void loans_leave(struct loans_wish *w);
 /* Tokens that could be taken of that bucket now. */
 uint32_t loans_left(const struct loans *k, const struct plan_limit *l, struct loan_clock c);
 

@@ -36,6 +36,7 @@ struct parking {
     struct metrics *metrics;
     unsigned count, most;
     bool draining;
+    bool doubtful; /* a cluster: what is published at one node may not reach the others */
     struct bucket buckets[BUCKETS];
 };
 
@@ -186,7 +187,7 @@ void parking_stay(struct parked *p, double seconds)
 {
     struct lot *l = p->lot;
     struct parking *k = l->parking;
-    double longest = redis_ear_is_open(k->ear) ? seconds : DEAF_EVERY;
+    double longest = redis_ear_is_open(k->ear) && !k->doubtful ? seconds : DEAF_EVERY;
     l->asker = NULL;
     wind(l, l->again ? 0. : seconds < longest ? seconds : longest);
     if (k->draining)
@@ -288,6 +289,7 @@ struct parking *parking_new(struct ev_loop *loop, const struct redis *redis, con
     k->loop = loop;
     k->metrics = metrics;
     parking_reconfigure(k, c);
+    k->doubtful = redis_is_cluster(redis);
     k->ear = redis_ear_new(loop, redis, &events, k, metrics);
     if (k->ear)
         return k;

@@ -174,6 +174,12 @@ static double decided_by(const struct entry *before, double redis_us, double sen
     return by >= sent && by < read ? by : read;
 }
 
+/* May another agent give back of it what it has not spent? */
+static bool is_lent(const struct plan_limit *l)
+{
+    return l->pace->lent > 0 || l->limit->decided != DECIDED_GATE;
+}
+
 /* Of the plan's i-th limit. */
 static void remember(struct entry *e, const struct plan *p, unsigned i, const struct outcome *o, double sent,
                      double read)
@@ -193,7 +199,7 @@ static void remember(struct entry *e, const struct plan *p, unsigned i, const st
         .level = o->level[i],
         .back = o->back[i],
         .wait_us = o->wait_us[i],
-        .believed = o->wait_us[i] > 0 && l->pace->lent > 0 ? read + BELIEVED_LENT : INFINITY,
+        .believed = o->wait_us[i] > 0 && is_lent(l) ? read + BELIEVED_LENT : INFINITY,
         .over = sent + o->back[i] / TICKS_PER_US / US_PER_S,
     };
 }

@@ -96,7 +96,7 @@ static void on_reply(void *arg, const struct redis_reply *reply)
         return;
     }
     s->letter = *reply->bytes.ptr;
-    if (!acks_wait(t->acks, &s->waiter, on_acked, s))
+    if (!acks_wait(t->acks, reply->from, &s->waiter, on_acked, s))
         finish(s, (struct spop_slice){0});
 }
 
@@ -131,6 +131,11 @@ bool teller_say_safely(struct teller *t, const struct buf *command, teller_fn *f
     return s != NULL;
 }
 
+bool teller_by_tag(const struct teller *t)
+{
+    return redis_is_cluster(t->redis);
+}
+
 void teller_set_acks(struct teller *t, struct acks *acks)
 {
     t->acks = acks;
@@ -147,7 +152,7 @@ static double oldest(const struct teller *t)
 bool teller_confirmed(const struct teller *t, double poll)
 {
     double now = monotonic_now();
-    if (!redis_ready(t->redis) || redis_contact_us(t->redis) == 0)
+    if (!redis_whole(t->redis))
         return false;
     if (now - oldest(t) > poll)
         return false;

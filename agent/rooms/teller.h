@@ -24,7 +24,9 @@ bool teller_say(struct teller *t, const struct buf *command, teller_fn *fn, void
 bool teller_say_safely(struct teller *t, const struct buf *command, teller_fn *fn, void *arg);
 /* Whom teller_say_safely() asks; NULL: nobody. */
 void teller_set_acks(struct teller *t, struct acks *acks);
-/* Redis is there, and no word has been without confirmation for longer than a poll. A failure is forgotten
+/* Must the keys of one command have one TAG (a cluster)? */
+bool teller_by_tag(const struct teller *t);
+/* Redis is there (of a cluster every primary: an agent that is cut off from one gives way to an agent that is not), and no word has been without confirmation for longer than a poll. A failure is forgotten
  * after four polls, or nobody would try again. */
 bool teller_confirmed(const struct teller *t, double poll);
 

@@ -2,6 +2,7 @@
 /* The claim: the question to the gate in Redis, and what follows from its reply.
  *
  *   claim ─┬─ waits behind another one's (txn_shared)
+ *          ├─ in a cluster: limits with another subject are asked (txn_loans), then it goes on as below
  *          └─ sent ─┬─ go ──────── still young? ──► go              else taken back
  *                   ├─ replay ──── all of it here? ──► replay       else GET first
  *                   ├─ busy ────── has it ended? (txn_wait) ──► claimed again, waits, or 409
@@ -19,6 +20,14 @@
 #define DRIFT 0.01
 
 static struct buf command; /* reused: one command is built at a time */
+
+struct redis *txn_home(const struct txn *t)
+{
+    const struct plan *p = &t->plan;
+    if (p->has_record)
+        return redis_home(t->gate->redis, p->id.tag);
+    return p->nlimits > 0 ? redis_home(t->gate->redis, plan_home(p)) : t->gate->redis;
+}
 
 /* Does the record protect a key, or only hold slots? */
 static bool keyed(const struct plan *p)
@@ -90,7 +99,7 @@ static bool ask(struct txn *t, double now, redis_reply_fn *fn)
 {
     t->asked = now;
     double left = t->deadline - now;
-    return left > 0 && !command.failed && redis_room(t->gate->redis, REDIS_CLAIMS) &&
+    return left > 0 && !command.failed && redis_room(txn_home(t), REDIS_CLAIMS) &&
            redis_submit(t->gate->redis, command.data, command.len, left, fn, t) != NULL;
 }
 
@@ -146,7 +155,7 @@ static void grant(struct txn *t, const struct outcome *o)
         return;
     }
     t->seen = *o;
-    if (!acks_wait(t->gate->acks, &t->waiter, on_acked, t))
+    if (!acks_wait(t->gate->acks, t->from, &t->waiter, on_acked, t))
         unacknowledged(t);
 }
 
@@ -263,7 +272,7 @@ void txn_told(struct txn *t, const struct outcome *o)
 static void decide(struct txn *t, struct outcome *o)
 {
     count(t, o);
-    redis_saw_clock(t->gate->redis, o->now_us);
+    redis_saw_clock(t->from, o->now_us);
     txn_shield_learn(t, o);
     if (o->kind == OUTCOME_REPLAY && o->record.len < o->record_len)
         fetch_record(t, o);
@@ -277,10 +286,10 @@ void txn_failed(struct txn *t)
         undecided(t, "The decision cannot be made now");
 }
 
-static void refused_by_redis(struct txn *t, const struct redis_reply *reply)
+/* Nothing was done, and that holds for those behind it too. */
+static void failed_for_all(struct txn *t)
 {
     struct said said;
-    redis_refused(t, reply);
     txn_take_behind(t, NULL, &said);
     txn_failed(t);
     txn_tell_behind(&said);
@@ -290,8 +299,9 @@ static void on_claim(void *arg, const struct redis_reply *reply)
 {
     struct txn *t = arg;
     struct outcome o;
+    t->from = reply->from;
     if (reply->status != REDIS_LOST)
-        guard_heard(t->gate->guard, reply->status != REDIS_LATE);
+        guard_heard(t->gate->guard, reply->from, reply->status != REDIS_LATE);
     bool read =
         reply->status == REDIS_BYTES && outcome_read(reply->bytes.ptr, reply->bytes.len, &t->plan, &o) == 0;
     txn_lent_said(t, read ? &o : NULL);
@@ -307,16 +317,19 @@ static void on_claim(void *arg, const struct redis_reply *reply)
         break;
     case REDIS_LATE:
     case REDIS_LOST: release_unknown_grant(t); break;
-    default: refused_by_redis(t, reply); return;
+    default:
+        redis_refused(t, reply);
+        failed_for_all(t);
+        return;
     }
     undecided(t, "The decision cannot be made now");
 }
 
 /* Refused without asking: is it because of the data, or of the breaker? True: the transaction has ended. */
-static bool guarded(struct txn *t)
+static bool guarded(struct txn *t, const struct redis *home)
 {
     struct gate *g = t->gate;
-    enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard) : GUARD_TRUSTED;
+    enum guard_trust trust = keyed(&t->plan) ? guard_trusts(g->guard, home) : GUARD_TRUSTED;
     if (trust == GUARD_LOST) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
         verdict_outcome(txn_ack(t), t->config->problems.base, &t->plan,
@@ -325,7 +338,7 @@ static bool guarded(struct txn *t)
     } else if (trust == GUARD_UNKNOWN) {
         metrics_add(g->metrics, METRIC_DATA_REFUSED);
         txn_error(t, "The decision cannot be made now");
-    } else if (!guard_admits(g->guard)) {
+    } else if (!guard_admits(g->guard, home)) {
         metrics_add(g->metrics, METRIC_BREAKER_REFUSED);
         undecided(t, "The store does not answer in time");
     } else {
@@ -335,44 +348,76 @@ static bool guarded(struct txn *t)
 }
 
 /* Without contact a claim would take over what other agents had no chance to extend (PROTOCOL, claim). */
-static bool is_served(const struct txn *t, double now)
+static bool is_served(const struct txn *t, const struct redis *r, double now)
 {
-    const struct redis *r = t->gate->redis;
     bool served = redis_ready(r) && redis_clock_at(r, now) != 0;
     if (t->plan.has_record)
-        served = served && redis_contact_at(r, now) != 0 && inflight_caught_up(t->gate->inflight);
+        served = served && redis_contact_at(r, now) != 0 && inflight_caught_up(t->gate->inflight, r);
     return served;
 }
 
 bool txn_may_claim(const struct txn *t, double now)
 {
     const struct gate *g = t->gate;
-    return guard_trusts(g->guard) == GUARD_TRUSTED && guard_admits(g->guard) && is_served(t, now) &&
-           redis_room(g->redis, REDIS_CLAIMS);
+    const struct redis *home = txn_home(t);
+    return guard_trusts(g->guard, home) == GUARD_TRUSTED && guard_admits(g->guard, home) &&
+           is_served(t, home, now) && redis_room(home, REDIS_CLAIMS);
+}
+
+/* Everything that it would say is known: all of its limits were asked apart, or are covered by loans. */
+static void decided_apart(struct txn *t, double now)
+{
+    struct outcome o = {.kind = t->plan.refused ? OUTCOME_LIMITED : OUTCOME_GO};
+    t->asked = now;
+    txn_lent_said(t, &o);
+    o.now_us = redis_clock_at(txn_home(t), now);
+    count(t, &o);
+    txn_shield_learn(t, &o);
+    act(t, &o);
+}
+
+/* What is left of its plan. False: it cannot be sent. */
+static bool send_claim(struct txn *t, const struct redis *r, double now)
+{
+    double left = t->deadline - now;
+    buf_reset(&command);
+    script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6),
+                 redis_contact_at(r, now), t->parked.lot != NULL,
+                 keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
+    return ask(t, now, on_claim);
+}
+
+void txn_gate(struct txn *t, bool failed)
+{
+    double now = monotonic_now();
+    bool may = !failed && t->deadline > now;
+    const struct redis *r = txn_home(t);
+    if (may && !t->plan.has_record && t->plan.nlimits == 0) {
+        decided_apart(t, now);
+    } else if (!may || !is_served(t, r, now) || !send_claim(t, r, now)) {
+        txn_lent_said(t, NULL);
+        failed_for_all(t);
+    }
 }
 
 /* A duplicate that waits may come from behind a claim that was lost with the connection: it has asked nothing, and waits on. */
 static void ask_at(struct txn *t, double now)
 {
-    const struct redis *r = t->gate->redis;
+    const struct redis *r = txn_home(t);
     if (t->parked.lot && !txn_may_claim(t, now) && txn_wait_on(t))
         return;
-    if (guarded(t))
+    if (guarded(t, r))
         return;
-    double left = t->deadline - now;
-    if (is_served(t, now) && left > 0) {
-        if (txn_waits_behind(t))
-            return;
-        txn_lend(t);
-        buf_reset(&command);
-        script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6),
-                     redis_contact_at(r, now), t->parked.lot != NULL,
-                     keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
-        if (ask(t, now, on_claim))
-            return;
-        txn_lent_said(t, NULL);
+    if (!is_served(t, r, now) || t->deadline <= now) {
+        txn_failed(t);
+        return;
     }
-    txn_failed(t);
+    if (txn_waits_behind(t) || !txn_lend(t))
+        return;
+    if (t->lent.failed || !send_claim(t, r, now)) {
+        txn_lent_said(t, NULL);
+        txn_failed(t);
+    }
 }
 
 void txn_ask(struct txn *t)

@@ -7,7 +7,7 @@
  *   txn_report.c  response and refused messages          txn_counts.c    outcomes and limits, counted
  *   txn_cache.c   what the cache says of a request       txn_cache_look.c  how it finds that out
  *   txn_cache_wait.c  waiting for another one's answer   txn_fill.c      what a fetch has brought; unsafe methods
- *   txn_loans.c   what is on loan here */
+ *   txn_loans.c   what is on loan here, and limits that a cluster decides apart */
 #ifndef TXN_INNER_H
 #define TXN_INNER_H
 
@@ -65,12 +65,17 @@ struct txn_cache {
     struct record_id awaited; /* the entry for which it is parked */
 };
 
-/* Limits that loans cover: out of the plan while its claim is made. */
+/* Limits that loans cover, or that are asked apart: out of the plan while its claim is made. */
 struct lent {
-    unsigned n;
+    unsigned n, waits;             /* waits: so many of them have not been answered yet */
+    bool failed;                   /* one could not be asked */
+    double asked;                  /* monotonic_now(): when those were */
     uint8_t at[CONFIG_LIMITS_MAX]; /* where each one stands in the plan */
     struct plan_limit limits[CONFIG_LIMITS_MAX];
     struct loans_slip slips[CONFIG_LIMITS_MAX];
+    struct loans_wish wishes[CONFIG_LIMITS_MAX];
+    double level[CONFIG_LIMITS_MAX];   /* ticks, as Redis said; negative: it was not asked */
+    double wait_us[CONFIG_LIMITS_MAX]; /* of those that refuse: until they would pass */
 };
 
 struct txn {
@@ -90,6 +95,7 @@ struct txn {
     bool looked;         /* HAProxy's table has been asked about what keeps the key busy */
     uint64_t fence;      /* of the record whose rest is being fetched */
     struct outcome seen; /* the grant that replicas must have, or what is looked up; without slices */
+    struct redis *from;  /* who has granted: whose replicas are asked */
     struct acks_waiter waiter;
     struct share share;
     struct lent lent;
@@ -125,11 +131,15 @@ void txn_release_rid(struct txn *t, const struct record_id *id, const uint8_t ri
 size_t txn_buffer(const struct txn *t);
 
 /* txn_claim.c */
+/* The connection that its claim would take: clock, contact and room are asked of that one. */
+struct redis *txn_home(const struct txn *t);
 /* Could a claim be sent now, and would its answer count? now: monotonic_now(), here and below. */
 bool txn_may_claim(const struct txn *t, double now);
 void txn_claim(struct txn *t);
 /* The same, for one that has waited behind another one's claim. */
 void txn_ask(struct txn *t);
+/* What its claim leaves out has been asked for: it is made now. failed: it could not be. */
+void txn_gate(struct txn *t, bool failed);
 /* What another one was told holds for it; *o stays as it is. */
 void txn_told(struct txn *t, const struct outcome *o);
 /* Its claim was not sent, or Redis has answered it, or another one's that holds for it, with an error: nothing was done. */
@@ -168,8 +178,9 @@ void txn_shield_learn(struct txn *t, const struct outcome *o);
 /* txn_loans.c */
 /* Do loans cover all of it? True: it passed, without Redis, and t is gone. */
 bool txn_lent(struct txn *t);
-/* Leaves out of the plan what loans cover, before a claim of it is written. */
-void txn_lend(struct txn *t);
+/* Leaves out of the plan what loans cover, and in a cluster what does not lie in the slot of its claim, before that is written. False:
+ * Redis is asked for that first, and txn_gate() comes when it has answered, or has not in time. */
+bool txn_lend(struct txn *t);
 /* What has become of that claim, NULL: not known, or nothing. The plan is whole again, and so is *o. */
 void txn_lent_said(struct txn *t, struct outcome *o);
 /* The outcome without what it says of lent limits: that is no level of Redis'. */

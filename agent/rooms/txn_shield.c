@@ -11,9 +11,10 @@
 #include "domain/verdict.h"
 #include "rooms/monotonic.h"
 
-static void enter(struct gate *g, double now)
+static void enter(const struct txn *t, double now)
 {
-    shield_enter(g->shield, guard_epoch(g->guard), now, redis_clock_at(g->redis, now));
+    struct gate *g = t->gate;
+    shield_enter(g->shield, guard_epoch(g->guard), now, redis_clock_at(txn_home(t), now));
 }
 
 void txn_shield_learn(struct txn *t, const struct outcome *o)
@@ -23,7 +24,7 @@ void txn_shield_learn(struct txn *t, const struct outcome *o)
     if (t->config != g->config)
         return;
     double now = monotonic_now();
-    enter(g, now);
+    enter(t, now);
     o = txn_lent_unseen(t, o, &copy);
     if (o->kind == OUTCOME_LIMITED)
         shield_learn(g->shield, &t->plan, o, t->asked, now);
@@ -44,8 +45,8 @@ bool txn_shielded(struct txn *t, double now)
 {
     struct gate *g = t->gate;
     struct outcome o;
-    enter(g, now);
-    if (!shield_refuses(g->shield, &t->plan, now, redis_clock_at(g->redis, now), &o) ||
+    enter(t, now);
+    if (!shield_refuses(g->shield, &t->plan, now, redis_clock_at(txn_home(t), now), &o) ||
         !txn_may_claim(t, now))
         return false;
     answer(t, &o, METRIC_SHIELD_REFUSED);

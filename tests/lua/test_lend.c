@@ -227,6 +227,73 @@ static void clock_step_back(void **state)
     assert_int_equal(drain(g, START_US + 160 * SECOND), 100);
 }
 
+static struct lend_said need(struct gate *g, uint64_t us, uint8_t agent, uint32_t number, uint32_t needed)
+{
+    struct lend_said said = {0};
+    struct lend_ask a = ask_of(g, agent, number, 0);
+    a.needed = needed;
+    assert_int_equal(gate_lend_at(g, us, &a, &said), 'S');
+    return said;
+}
+
+/* Requests that wait get all that there is, whoever has loans, and no more. */
+static void to_the_last_token(void **state)
+{
+    struct gate *g = *state;
+    bucket(g);
+    assert_int_equal(lend(g, START_US, 'a', 1, 45).tokens, 45);
+    assert_int_equal(need(g, START_US, 'b', 1, 54).tokens, 54);
+    assert_int_equal(need(g, START_US, 'c', 1, 3).tokens, 1);
+    struct lend_said s = need(g, START_US, 'c', 2, 3);
+    assert_int_equal(s.tokens, 0);
+    assert_seconds(s.level, 100);
+    assert_int_equal(give_back(g, START_US, 'b', 1, 54).closed, 1);
+    assert_int_equal(need(g, START_US, 'c', 3, 55).tokens, 54);
+    assert_int_equal(drain(g, START_US), 0);
+    /* Nothing is refilled while all is on loan. */
+    assert_int_equal(drain(g, START_US + 1 * SECOND), 0);
+}
+
+/* For those that wait there is room for more loans, and a bound. */
+static void bounded_apart(void **state)
+{
+    struct gate *g = *state;
+    g->plan.has_record = false;
+    gate_limit(g, 1000, 100, 1);
+    for (unsigned i = 0; i < 128; i++)
+        assert_int_equal(need(g, START_US, (uint8_t)i, 1, 1).tokens, 1);
+    assert_int_equal(need(g, START_US, 200, 1, 1).tokens, 0);
+    assert_int_equal(lend(g, START_US, 201, 1, 1).tokens, 0);
+    assert_int_equal(drain(g, START_US), 1000 - 128);
+}
+
+/* What is no group of ours becomes a full bucket, as by a claim: nobody else would mend it. */
+static void foreign_values_apart(void **state)
+{
+    struct gate *g = *state;
+    bucket(g);
+    redis_server_do(&g->redis, "SET %s nonsense PX 600000", gate_limit_key(g, 0));
+    struct lend_said s = need(g, START_US, 'a', 1, 1);
+    assert_int_equal(s.tokens, 0);
+    assert_seconds(s.level, 100);
+    assert_int_equal(need(g, START_US + 10 * SECOND, 'a', 2, 20).tokens, 10);
+    redis_server_do(&g->redis, "DEL %s", gate_limit_key(g, 0));
+    redis_server_do(&g->redis, "RPUSH %s x", gate_limit_key(g, 0));
+    assert_int_equal(need(g, START_US, 'a', 3, 1).tokens, 0);
+    assert_int_equal(redis_server_int(&g->redis, "STRLEN %s", gate_limit_key(g, 0)), CELL);
+}
+
+/* Redis' clock stepped back by a day: what lies ahead is lowered, and that is kept. */
+static void clock_step_back_apart(void **state)
+{
+    struct gate *g = *state;
+    const uint64_t day = 86400 * SECOND;
+    bucket(g);
+    assert_int_equal(gate_claim_at(g, START_US + day), 'G');
+    assert_int_equal(need(g, START_US, 'a', 1, 1).tokens, 0);
+    assert_int_equal(need(g, START_US + 10 * SECOND, 'a', 2, 20).tokens, 10);
+}
+
 /* What is no group of ours is left to the claim, and nothing is lent of it. */
 static void foreign_values(void **state)
 {
@@ -270,6 +337,10 @@ int main(void)
         TEST(bounded),
         TEST(clock_step_back),
         TEST(foreign_values),
+        TEST(to_the_last_token),
+        TEST(bounded_apart),
+        TEST(foreign_values_apart),
+        TEST(clock_step_back_apart),
     };
     return cmocka_run_group_tests(tests, gate_start, gate_stop);
 }

@@ -7,6 +7,9 @@
  *     │  none: claim ───► passed ─┴─► history: in every interval at most burst + rate * interval      (docs/wire.md, Loans)
  *     └── question ── delay ──► Redis ── delay ──► reply
  *
+ * Apart: who finds nothing on loan waits for the reply, as in a cluster; then it holds its tokens until its gate has answered, and
+ * spends them or puts them back.
+ *
  * The same run with a mistake planted must break that promise: else the test would prove nothing. SEED=N tries one seed. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +22,15 @@
 #include "domain/loan.h"
 #include "tests/support/gate_clock.h"
 
-enum { AGENTS = 8, SEEDS = 6, STEPS = 1500, AMBUSHES = 8, STEADY_STEPS = 6000, DEADLINE_US = 300000 };
+enum {
+    HOLDS = 4,
+    AGENTS = 8,
+    SEEDS = 6,
+    STEPS = 1500,
+    AMBUSHES = 8,
+    STEADY_STEPS = 6000,
+    DEADLINE_US = 300000
+};
 static const uint64_t START_US = 1800000000000000;
 
 /* A question on its way; times of Redis. */
@@ -32,7 +43,17 @@ struct letter {
     char reply;
 };
 
+/* Tokens of a request whose gate has not answered. */
+struct hold {
+    uint64_t until;
+    uint32_t number, tokens;
+    bool refused;
+};
+
 struct agent {
+    uint32_t wish; /* tokens that a request waits for; 0: none waits */
+    unsigned nholds;
+    struct hold holds[HOLDS];
     uint8_t id[LEND_AGENT];
     struct loan loan;
     double base, pace; /* of its monotonic clock */
@@ -49,7 +70,7 @@ struct world {
     unsigned agents;
     struct agent agent[AGENTS];
     bool calm; /* nothing goes wrong */
-    bool no_claims;
+    bool no_claims, apart;
     /* history */
     uint64_t last_us;
     double above, most_above; /* ticks: the largest sum less time of all intervals that end at the last one */
@@ -137,8 +158,45 @@ static void ask(struct world *w, struct agent *a, bool close)
                                .deadline_us = w->us + DEADLINE_US,
                                .lasts_ms = w->lasts_ms};
     memcpy(m->ask.agent, a->id, sizeof a->id);
-    loan_ask(&a->loan, &w->terms, now_of(w, a), ++a->number, close, &m->ask);
+    loan_ask(&a->loan, &w->terms, now_of(w, a), ++a->number,
+             a->wish && loan_may_need(&a->loan, &w->terms, now_of(w, a)) ? a->wish : 0, close, &m->ask);
     post(w, a);
+}
+
+/* It passes or not as its gate will say; until then its tokens may be put back. */
+static void hold(struct world *w, struct agent *a, uint32_t number, uint32_t tokens)
+{
+    bool refused = any(2);
+    a->holds[a->nholds++] =
+        (struct hold){w->us + any(refused ? DEADLINE_US : DEADLINE_US / 10), number, tokens, refused};
+    if (!refused)
+        spend(w, tokens);
+}
+
+static void let_go(struct world *w, struct agent *a)
+{
+    for (unsigned i = 0; i < a->nholds;) {
+        struct hold *h = &a->holds[i];
+        if (h->until > w->us || a->paused_until > w->us) {
+            i++;
+            continue;
+        }
+        if (h->refused)
+            loan_put(&a->loan, h->number, h->tokens);
+        else
+            loan_spent(&a->loan, h->number, h->tokens);
+        *h = a->holds[--a->nholds];
+    }
+}
+
+/* The reply is there, or never will be. */
+static void grant_wish(struct world *w, struct agent *a)
+{
+    struct loan_clock c = {now_of(w, a), 0};
+    uint32_t number;
+    if (a->wish && a->nholds < HOLDS && loan_take_waited(&a->loan, &w->terms, a->wish, c, &number))
+        hold(w, a, number, a->wish);
+    a->wish = 0;
 }
 
 static void deliver(struct world *w, struct agent *a)
@@ -158,6 +216,8 @@ static void deliver(struct world *w, struct agent *a)
             loan_failed(&a->loan, &w->terms, now);
         else if (m->executed)
             loan_said(&a->loan, &w->terms, now, &m->said);
+        if (!a->loan.asking)
+            grant_wish(w, a);
     }
     m->out = m->out && (!m->executed || a->loan.asking);
 }
@@ -174,7 +234,9 @@ static void request(struct world *w, struct agent *a)
         return;
     }
     loan_missed(&a->loan, &w->terms, cost, c.now);
-    if (w->no_claims)
+    if (w->apart && a->wish == 0 && !a->loan.asking)
+        a->wish = cost;
+    if (w->no_claims || w->apart)
         return;
     w->g->plan.limits[0].cost = cost;
     w->claims++;
@@ -197,9 +259,10 @@ static void turn(struct world *w, unsigned busiest)
     for (unsigned i = 0; i < w->agents; i++) {
         struct agent *a = &w->agent[i];
         deliver(w, a);
+        let_go(w, a);
         if (!w->calm)
             misfortune(w, a);
-        if (w->us >= a->paused_until && loan_wants(&a->loan, &w->terms, now_of(w, a)))
+        if (w->us >= a->paused_until && (a->wish > 0 || loan_wants(&a->loan, &w->terms, now_of(w, a))))
             ask(w, a, false);
     }
     struct agent *a = &w->agent[any(2) ? busiest : any(w->agents)];
@@ -224,6 +287,36 @@ static void borrow(struct world *w, struct agent *a)
     a->letter.lost = false;
     a->letter.arrives = a->letter.returns = w->us;
     deliver(w, a);
+}
+
+/* Apart: a bucket that nobody has used for long, and all want it at once, again and again while others hold what they got. */
+static void rush(struct world *w)
+{
+    w->us += (uint64_t)(limit_of(w)->pace->capacity / 10);
+    for (unsigned round = 0; round < 12; round++) {
+        for (unsigned i = 0; i < w->agents; i++) {
+            struct agent *a = &w->agent[i];
+            a->paused_until = 0;
+            request(w, a);
+            if (a->wish == 0)
+                continue;
+            ask(w, a, false);
+            a->letter.lost = false;
+            a->letter.arrives = a->letter.returns = w->us;
+            deliver(w, a);
+        }
+        w->us += any(DEADLINE_US / 2);
+        for (unsigned i = 0; i < w->agents; i++) {
+            struct agent *a = &w->agent[i];
+            let_go(w, a);
+            if (!loan_over(&a->loan))
+                continue;
+            ask(w, a, false);
+            a->letter.lost = false;
+            a->letter.arrives = a->letter.returns = w->us;
+            deliver(w, a);
+        }
+    }
 }
 
 /* The worst moments: a loan is kept as long as it may be and spent at its very end; then it is given back, or its agent dies; and
@@ -271,8 +364,9 @@ static void world_begin(struct world *w, struct gate *g, uint64_t number, unsign
     g->policy.nlimits = g->plan.nlimits = 0;
     gate_limit(g, quota, seconds, 1);
     w->lasts_ms = 500 + (uint32_t)any(4) * 1000;
-    w->terms = (struct loan_terms){
-        .most = 1 + (uint32_t)any(quota / 2), .worth = any(2) ? 1 : 4, .lasts_s = w->lasts_ms / 1000.0};
+    w->terms = (struct loan_terms){.most = 1 + (uint32_t)any(quota > 1 ? quota / 2 : 1),
+                                   .worth = any(2) ? 1 : 4,
+                                   .lasts_s = w->lasts_ms / 1000.0};
 }
 
 static void run(struct world *w, unsigned steps)
@@ -288,7 +382,7 @@ static void run(struct world *w, unsigned steps)
         w->us += draw_pause(w, phase);
         turn(w, busiest);
         if (any(STEPS / AMBUSHES) == 0)
-            ambush(w);
+            w->apart ? rush(w) : ambush(w);
     }
 }
 
@@ -298,11 +392,17 @@ static double beyond(const struct world *w)
     return (w->most_above - limit_of(w)->pace->capacity) / limit_of(w)->pace->increment;
 }
 
+static bool apart; /* in each run */
+
 static double run_seed(struct gate *g, uint64_t number, double agents_think_it_lasts)
 {
     static struct world w;
     seed = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
-    world_begin(&w, g, number, 10 + (unsigned)any(190), 1 + (unsigned)any(20));
+    world_begin(&w, g, number, (apart ? 1 : 10) + (unsigned)any(apart ? 12 : 190),
+                1 + (unsigned)any(apart ? 4 : 20));
+    w.apart = apart;
+    if (apart && any(2))
+        w.terms.worth = LOAN_NEVER;
     w.terms.lasts_s *= agents_think_it_lasts;
     run(&w, STEPS);
     print_message("SEED=%llu: %u agents, %.0f passed, %u lent in %u questions, %u claims, beyond: %.2f\n",
@@ -328,6 +428,19 @@ static double run_seeds(struct gate *g, double agents_think_it_lasts)
 static void never_beyond(void **state)
 {
     assert_true(run_seeds(*state, 1) <= 0);
+}
+
+static void never_beyond_apart(void **state)
+{
+    apart = true;
+    assert_true(run_seeds(*state, 1) <= 0);
+}
+
+static void apart_more_than_there_is(void **state)
+{
+    apart = true;
+    gate_clock_plant(*state, SCRIPT_LEND, "math.min(needed, free)", "needed");
+    assert_true(run_seeds(*state, 1) > 0);
 }
 
 /* All of the promise is used under steady overload, with claims for what no loan covers, and by loans alone. */
@@ -393,6 +506,7 @@ static void spent_after_its_end(void **state)
 
 static int begin(void **state)
 {
+    apart = false;
     gate_begin(state);
     gate_clock_start(*state);
     return 0;
@@ -402,9 +516,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, gate_end)
     const struct CMUnitTest tests[] = {
-        TEST(never_beyond),         TEST(all_is_used),      TEST(loans_that_refill),
-        TEST(ends_without_a_trace), TEST(given_back_twice), TEST(given_back_with_what_was_refilled),
-        TEST(spent_after_its_end),
+        TEST(never_beyond),         TEST(all_is_used),        TEST(loans_that_refill),
+        TEST(ends_without_a_trace), TEST(given_back_twice),   TEST(given_back_with_what_was_refilled),
+        TEST(spent_after_its_end),  TEST(never_beyond_apart), TEST(apart_more_than_there_is),
     };
     return cmocka_run_group_tests(tests, gate_start, gate_stop);
 }

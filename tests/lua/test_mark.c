@@ -17,7 +17,7 @@ static enum mark_state told;
 static enum mark_state ask(struct gate *g, bool may_begin)
 {
     buf_reset(&g->out);
-    script_mark(&g->out, &seen, may_begin);
+    script_mark(&g->out, "once:mark", &seen, may_begin);
     redisReply *r = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
     assert_int_equal(r->type, REDIS_REPLY_STRING);
     assert_int_equal(mark_read((struct spop_slice){r->str, (size_t)r->len}, &seen, &told), 0);

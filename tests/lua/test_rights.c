@@ -35,8 +35,9 @@ static void acl(struct gate *g, const char *rules, const char *command)
 /* What the self-test says must begin with this. */
 static void finds(struct gate *g, const char *wanted)
 {
+    static const uint8_t tag[2];
     buf_reset(&g->out);
-    script_selftest(&g->out, REDIS_HOLDS_RECORDS | REDIS_HOLDS_ANSWERS);
+    script_selftest(&g->out, REDIS_HOLDS_RECORDS | REDIS_HOLDS_ANSWERS, tag, false);
     redisReply *r = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
     if (strncmp(r->str, wanted, strlen(wanted)) != 0)
         fail_msg("wanted %s, got %s", wanted, r->str);
@@ -229,7 +230,7 @@ static void unreadable_is_not_foreign(void **state)
     redis_server_do(&g->redis, "SET once:mark %s EX 100", "1000 7");
     acl(g, "-", "get");
     buf_reset(&g->out);
-    script_mark(&g->out, &(struct mark){1000, 7}, false);
+    script_mark(&g->out, "once:mark", &(struct mark){1000, 7}, false);
     redisReply *r = redis_server_send(&g->redis, g->out.data, g->out.len, 1);
     acl(g, "+", "get");
     assert_int_equal(r->type, REDIS_REPLY_ERROR);

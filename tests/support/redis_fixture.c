@@ -18,9 +18,10 @@
 
 enum { PATIENCE = 10 };
 
-static void on_ready(void *arg)
+static void on_ready(void *arg, struct redis *link)
 {
     struct redis_fixture *f = arg;
+    (void)link;
     f->ready++;
     if (f->on_ready)
         f->on_ready(f);

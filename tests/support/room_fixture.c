@@ -76,6 +76,9 @@ static const char base[] =
     "  { name = \"lent-sole\"; idempotency = { principal = \"none\"; fingerprint = \"headers\"; inflight = "
     "\"lease\"; lock = \"30s\"; required = true; };\n"
     "    limits = ( { name = \"pool\"; rate = \"100/hour\"; key = \"policy\"; lease = 20; } ); },\n"
+    "  { name = \"two\"; limits = ( { name = \"client\"; rate = \"5/hour\"; key = \"ip\"; }, { name = "
+    "\"all\"; rate = "
+    "\"3/hour\"; key = \"global\"; } ); },\n"
     "  { name = \"slots\"; idempotency = { principal = \"none\"; methods = \"PUT\"; inflight = \"lease\";\n"
     "      lock = \"30s\"; record = \"2h\"; };\n"
     "    limits = ( { name = \"in-flight\"; concurrent = 1; key = \"global\"; } ); } );\n"
@@ -105,11 +108,25 @@ struct config *room_config(struct room *r, const char *more)
     return c;
 }
 
+/* What a cluster cannot decide at all is no mistake here: tests leave those policies alone. */
+static void pass_over(void *arg, const struct config_place *at, const char *text)
+{
+    (void)arg;
+    (void)at;
+    (void)text;
+}
+
+void room_split(struct room *r)
+{
+    r->redis.config->redis.mode = REDIS_MODE_CLUSTER;
+    config_check(r->redis.config, pass_over, NULL);
+}
+
 static void on_ready(struct redis_fixture *f)
 {
     struct room *r = (struct room *)((char *)f - offsetof(struct room, redis));
-    guard_ready(r->gate.guard);
-    acks_ready(r->gate.acks);
+    guard_ready(r->gate.guard, f->redis);
+    acks_ready(r->gate.acks, f->redis);
     completion_flush(r->gate.completion);
     parking_redis_ready(r->gate.parking);
 }
@@ -146,7 +163,7 @@ void room_start(struct room *r, const char *more)
     *g = (struct gate){
         .loop = r->redis.loop, .config = c, .redis = r->redis.redis, .metrics = &r->redis.metrics};
     g->guard = guard_new(g->loop, g->redis, c, g->metrics);
-    g->acks = acks_new(g->loop, g->redis, c, g->metrics);
+    g->acks = acks_new(g->loop, c, g->metrics);
     g->completion = completion_new(g->loop, g->redis, c, g->metrics);
     g->inflight = inflight_new(g->loop, g->redis, g->completion, c, g->metrics);
     static const struct replay_health health = {is_well, NULL};
@@ -178,8 +195,8 @@ void room_stop(struct room *r)
     inflight_free(r->gate.inflight);
     redis_free(r->gate.redis);
     r->redis.redis = NULL;
-    cache_free(r->gate.cache);
     loans_free(r->gate.loans);
+    cache_free(r->gate.cache);
     parking_free(r->gate.parking);
     guard_free(r->gate.guard);
     completion_free(r->gate.completion);

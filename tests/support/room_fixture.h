@@ -9,7 +9,7 @@
  * limit only), slots (one in flight; only a PUT has a key), waits (a duplicate waits for 1 s; two in an hour, four with those that wait; fails
  * open), patient (the same without limits), costly (a key; three in an hour, by the argument cost),
  * lent, lent-open (100 an hour, lent in loans of 20), lent-key (a key; nine in an hour, and two limits that are lent, one counts all), lent-sole (a
- * key, and one that is lent),
+ * key, and one that is lent), two (five in an hour for each address, three for all),
  * seats (a key; one in flight for each argument seat). None asks for a poller. Caches: pages (public, stale for an hour, tags), mine (for
  * each user; only the parameter page counts), metered (three in an hour), lenient (the same, fails open). */
 #ifndef ROOM_FIXTURE_H
@@ -35,6 +35,8 @@ struct room {
 
 /* Everything runs, Redis is ready. `more`: text of further sections, "" for none. */
 void room_start(struct room *r, const char *more);
+/* From now on limits are decided as in a cluster, on this one Redis: those that lie apart from the record are asked before it. */
+void room_split(struct room *r);
 /* A configuration as room_start() makes it, to be dropped by the caller. */
 struct config *room_config(struct room *r, const char *more);
 /* Nothing may be left, and no key in Redis without a TTL. */

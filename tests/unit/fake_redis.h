@@ -223,6 +223,61 @@ uint64_t redis_clock_at(const struct redis *r, double moment)
     return redis_clock_us(r);
 }
 
+bool redis_whole(const struct redis *r)
+{
+    return redis_ready(r);
+}
+
+bool redis_is_cluster(const struct redis *r)
+{
+    (void)r;
+    return false;
+}
+
+struct redis *redis_home(struct redis *r, const uint8_t tag[2])
+{
+    (void)tag;
+    return r;
+}
+
+unsigned redis_number(const struct redis *link)
+{
+    (void)link;
+    return 0;
+}
+
+unsigned redis_links(struct redis *r, struct redis *out[REDIS_LINKS])
+{
+    out[0] = r;
+    return 1;
+}
+
+double redis_ready_since(const struct redis *link)
+{
+    (void)link;
+    return 0;
+}
+
+bool redis_own_tag(const struct redis *link, uint8_t tag[2])
+{
+    (void)link;
+    memset(tag, 0, 2);
+    return true;
+}
+
+uint64_t redis_marks(const struct redis *link)
+{
+    (void)link;
+    return 1;
+}
+
+void redis_mark_name(const struct redis *r, unsigned mark, char out[REDIS_MARK_NAME])
+{
+    (void)r;
+    (void)mark;
+    memcpy(out, "once:mark", sizeof "once:mark");
+}
+
 void redis_saw_clock(struct redis *r, uint64_t us)
 {
     (void)r;

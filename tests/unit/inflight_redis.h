@@ -15,12 +15,12 @@ static struct redis_server server;
 static struct redis_book book;
 static uint8_t claims;
 
-static inline void on_ready(void *arg)
+static inline void on_ready(void *arg, struct redis *link)
 {
     (void)arg;
     completion_flush(completion);
     if (agent)
-        inflight_redis_ready(agent);
+        inflight_redis_ready(agent, link);
 }
 
 static inline void on_lost(void *arg)

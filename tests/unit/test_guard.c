@@ -139,8 +139,8 @@ static void words_go_on(void **state)
     word.token.id.tag[1] = (uint8_t)tag[1];
     freeReplyObject(keys);
     for (unsigned i = 0; i < 5; i++)
-        guard_heard(w.gate.guard, false);
-    assert_false(guard_admits(w.gate.guard));
+        guard_heard(w.gate.guard, w.gate.redis, false);
+    assert_false(guard_admits(w.gate.guard, w.gate.redis));
     assert_non_null(completion_put(w.gate.completion, &word, 0, NULL, NULL));
     room_until_state(&w, 'F');
 }

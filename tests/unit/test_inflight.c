@@ -12,7 +12,7 @@ static void test_running_is_extended(void **state)
     loop_run(loop, 1.5);
     assert_int_equal(book_count(&book, SCRIPT_EXTEND, &t), 0); /* lock 30 s: the next is due in 5 s */
     assert_int_equal(metrics.value[METRIC_INFLIGHT], 1);
-    inflight_redis_ready(agent); /* but at once when Redis is back */
+    inflight_redis_ready(agent, redis); /* but at once when Redis is back */
     loop_run(loop, 0.05);
     assert_int_equal(book_count(&book, SCRIPT_EXTEND, &t), 1);
     assert_int_equal(metrics.value[METRIC_EXTENDED], 1);
@@ -25,7 +25,7 @@ static void test_more_than_a_batch(void **state)
     enum { MANY = 12 };
     for (unsigned i = 0; i < MANY; i++)
         request(false);
-    inflight_redis_ready(agent);
+    inflight_redis_ready(agent, redis);
     loop_run(loop, 0.1);
     assert_int_equal(book_count(&book, SCRIPT_EXTEND, NULL), MANY);
     assert_int_equal(metrics.value[METRIC_EXTENDED], MANY);
@@ -77,7 +77,7 @@ static void test_answer_that_goes_on(void **state)
     assert_int_equal(send(backend.fd[0], head, sizeof head - 1, 0), sizeof head - 1);
     loop_run(loop, 4 * POLL);
     assert_int_equal(book_count(&book, SCRIPT_RESOLVE, &t), 0);
-    inflight_redis_ready(agent);
+    inflight_redis_ready(agent, redis);
     loop_run(loop, 2 * POLL);
     assert_int_equal(book_count(&book, SCRIPT_EXTEND, &t), 1);
     shutdown(backend.fd[0], SHUT_RDWR);
@@ -154,7 +154,7 @@ static void test_one_poll_for_the_notice(void **state)
     struct token t = request(false);
     backend_ends(0, NULL);
     loop_run(loop, 0.01);
-    inflight_redis_ready(agent); /* a poll sees the end, */
+    inflight_redis_ready(agent, redis); /* a poll sees the end, */
     loop_run(loop, 0.02);
     assert_int_equal(book_count(&book, SCRIPT_RESOLVE, &t), 0); /* and waits for the next one */
     loop_until(loop, book_count(&book, SCRIPT_RESOLVE, &t) == 1, 3 * POLL);
@@ -199,7 +199,7 @@ static void test_foreign_keys_are_passed_over(void **state)
     send_text("a b=c\\d");
     loop_until(loop, backend.n == 2, 2);
     struct token t = request(false);
-    inflight_redis_ready(agent);
+    inflight_redis_ready(agent, redis);
     loop_run(loop, 2 * POLL);
     assert_int_equal(book_count(&book, SCRIPT_EXTEND, NULL), 1);
     for (unsigned i = 0; i < 3; i++)
@@ -221,7 +221,7 @@ static void test_too_many_entries(void **state)
     reconfigure(at_most_two);
     request(false);
     request(false);
-    inflight_redis_ready(agent);
+    inflight_redis_ready(agent, redis);
     loop_run(loop, 2 * POLL);
     assert_int_equal(metrics.value[METRIC_POLL_FAILED], 0);
     unsigned extended = book_count(&book, SCRIPT_EXTEND, NULL);
@@ -229,7 +229,7 @@ static void test_too_many_entries(void **state)
     const char *name = process_name();
     assert_true(inflight_knows(agent, name));
     request(false);
-    inflight_redis_ready(agent);
+    inflight_redis_ready(agent, redis);
     loop_run(loop, 4 * POLL);
     assert_true(metrics.value[METRIC_POLL_FAILED] > 1);
     assert_int_equal(book_count(&book, SCRIPT_EXTEND, NULL), extended);

@@ -97,7 +97,7 @@ static void test_reload(void **state)
     haproxy_server_reload(&haproxy);
     loop_until(loop, metrics.value[METRIC_WORKERS] == 2, 3);
     struct token fresh = request(false);
-    inflight_redis_ready(agent);
+    inflight_redis_ready(agent, redis);
     loop_run(loop, 3 * POLL);
     assert_true(book_count(&book, SCRIPT_EXTEND, &slow) >= 1);
     assert_true(book_count(&book, SCRIPT_EXTEND, &fresh) >= 1);

@@ -61,7 +61,7 @@ static void test_not_confirmed_is_said_again(void **state)
     assert_int_equal(fake.n, 0);
     fake.down = false;
     fake.mute = true;
-    inflight_redis_ready(agent);
+    inflight_redis_ready(agent, redis);
     loop_until(loop, fake_count(SCRIPT_RESOLVE, &t) >= 2, 4 * POLL);
     fake.mute = false;
     loop_run(loop, 2 * POLL);

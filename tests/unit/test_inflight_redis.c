@@ -40,11 +40,11 @@ static struct metrics metrics;
 static struct inflight *agent;
 static int backend;
 
-static void on_ready(void *arg)
+static void on_ready(void *arg, struct redis *link)
 {
     (void)arg;
     if (agent)
-        inflight_redis_ready(agent);
+        inflight_redis_ready(agent, link);
 }
 
 static void on_lost(void *arg)

@@ -24,7 +24,7 @@ static bool take(double now, uint32_t tokens)
 
 static void ask(double now, bool close)
 {
-    loan_ask(&l, &terms, now, ++next, close, &a);
+    loan_ask(&l, &terms, now, ++next, 0, close, &a);
 }
 
 static void said(double now, uint32_t tokens)
@@ -271,6 +271,77 @@ static void closes_all(void **state)
     assert_true(loan_idle(&l));
 }
 
+/* For requests that wait: all of it stays until none of them can put its tokens back, then all of it goes. */
+static void brief(void **state)
+{
+    const struct loan_clock c = {0.1, 0};
+    (void)state;
+    assert_true(loan_may_need(&l, &terms, 0));
+    loan_ask(&l, &terms, 0, ++next, 5, false, &a);
+    assert_int_equal(a.needed, 5);
+    assert_int_equal(a.wanted, 0);
+    assert_false(loan_may_need(&l, &terms, 0));
+    said(0, 5);
+    assert_int_equal(l.pause > 0, 0); /* no reason to ask for less */
+    assert_true(loan_take_waited(&l, &terms, 2, c, &number));
+    assert_true(loan_take_waited(&l, &terms, 2, c, &number));
+    assert_false(loan_take_waited(&l, &terms, 2, c, &number));
+    assert_false(loan_over(&l));
+    assert_false(loan_idle(&l));
+    loan_spent(&l, number, 2);
+    assert_false(loan_over(&l));
+    assert_true(loan_put(&l, number, 2));
+    assert_true(loan_over(&l) && loan_wants(&l, &terms, 0.1));
+    loan_ask(&l, &terms, 0.1, ++next, 0, false, &a);
+    assert_int_equal(a.nbacks, 1);
+    assert_int_equal(a.backs[0].tokens, 3);
+    assert_int_equal(a.wanted + a.needed, 0);
+    said(0.1, 0);
+    assert_true(loan_idle(&l));
+}
+
+/* No reply: whatever was lent is given back unspent; and there is no more room than for so many of these. */
+static void brief_without_reply(void **state)
+{
+    (void)state;
+    loan_ask(&l, &terms, 0, ++next, 5, false, &a);
+    loan_failed(&l, &terms, 0);
+    ask(1, false);
+    assert_int_equal(a.nbacks, 1);
+    assert_int_equal(a.backs[0].number, 1);
+    assert_int_equal(a.backs[0].tokens, 5);
+    said(1, 0);
+    assert_true(loan_idle(&l));
+    unsigned asked = 0;
+    for (double now = 2; now < 3 && loan_may_need(&l, &terms, now); now += 0.01, asked++) {
+        loan_ask(&l, &terms, now, ++next, 1, false, &a);
+        said(now, 1);
+        assert_true(loan_take_waited(&l, &terms, 1, (struct loan_clock){now, 0}, &number));
+    }
+    assert_int_equal(asked, LOAN_PARTS);
+    begin(state);
+    for (asked = 0; asked < 40 && loan_may_need(&l, &terms, 0); asked++) {
+        loan_ask(&l, &terms, 0, ++next, 1, false, &a);
+        loan_failed(&l, &terms, 0);
+    }
+    assert_int_equal(asked, LEND_BACKS_MAX);
+}
+
+/* Where nothing is lent, nothing is asked for but what is needed. */
+static void never_ahead(void **state)
+{
+    struct loan_terms t = {.most = 1, .worth = LOAN_NEVER, .lasts_s = 8};
+    (void)state;
+    loan_missed(&l, &t, 100, 0);
+    assert_false(loan_wants(&l, &t, 0));
+    loan_ask(&l, &t, 0, ++next, 1, false, &a);
+    assert_int_equal(a.wanted, 0);
+    said(0, 1);
+    assert_true(loan_take_waited(&l, &t, 1, (struct loan_clock){0, 0}, &number));
+    loan_missed(&l, &t, 100, 0);
+    assert_false(loan_wants(&l, &t, 0));
+}
+
 static void question(void **state)
 {
     struct lend_ask q = {.limit = 0x64636261,
@@ -283,20 +354,22 @@ static void question(void **state)
     (void)state;
     q.lasts_ms = 2000;
     q.wanted = 9;
+    q.needed = 11;
     q.backs[LEND_BACKS_MAX - 1] = (struct lend_back){0x11223344, 5};
     lend_write(&out, &q);
     const uint8_t *end = out.data + out.len;
     assert_memory_equal(out.data, "*5\r\n$7\r\nEVALSHA\r\n$40\r\n", 22);
     assert_int_equal(le_get(end - 10, 4), 0x11223344);
     assert_int_equal(le_get(end - 6, 4), 5);
-    const uint8_t *arg = end - 2 - 61 - LEND_BACKS_MAX * 8;
-    assert_memory_equal(arg - 6, "$125\r\n", 6);
+    const uint8_t *arg = end - 2 - 65 - LEND_BACKS_MAX * 8;
+    assert_memory_equal(arg - 6, "$129\r\n", 6);
     assert_int_equal(le_get(arg + 16, 4), 0x64636261);
     assert_int_equal(le_get(arg + 44, 4), 60060); /* 600000 ticks are 60 ms */
     assert_int_equal(le_get(arg + 48, 4), 2000);
     assert_int_equal(le_get(arg + 52, 4), 7);
     assert_int_equal(le_get(arg + 56, 4), 9);
-    assert_int_equal(arg[60], LEND_BACKS_MAX);
+    assert_int_equal(le_get(arg + 60, 4), 11);
+    assert_int_equal(arg[64], LEND_BACKS_MAX);
     buf_free(&out);
 }
 
@@ -360,6 +433,9 @@ int main(void)
         T(bounded),
         T(forgotten),
         T(closes_all),
+        T(brief),
+        T(brief_without_reply),
+        T(never_ahead),
         T(question),
         T(replies),
     };

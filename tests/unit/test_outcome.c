@@ -259,6 +259,8 @@ static void limited(void **state)
     for (int i = 0; i < 4; i++)
         buf_f64(&b, 0);
     assert_int_equal(read_exact(b.data, b.len, &p, &o), -1);
+    p.refused = true; /* but by one that was asked apart */
+    assert_int_equal(read_exact(b.data, b.len, &p, &o), 0);
     buf_free(&b);
 }
 

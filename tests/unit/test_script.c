@@ -239,6 +239,25 @@ static void claim_of_each_shape(void **state)
     buf_free(&out);
 }
 
+/* A limit that was asked apart refuses, one that counts all or another one. */
+static void claim_refused_apart(void **state)
+{
+    (void)state;
+    struct plan p = sample_plan();
+    struct buf out = {0};
+    p.nlimits = 0;
+    p.refused = true;
+    script_claim(&out, &p, 0, 0, false, NULL);
+    struct command c = only(&out);
+    assert_int_equal(c.arg[4].ptr[1], 1 | 2);
+    buf_reset(&out);
+    p.refused_all = true;
+    script_claim(&out, &p, 0, 0, true, NULL);
+    c = only(&out);
+    assert_int_equal(c.arg[4].ptr[1], 1 | 2 | 4 | 8);
+    buf_free(&out);
+}
+
 /* Behind the record's key, and at the end of the first argument. */
 static void claim_that_compares_the_mark(void **state)
 {
@@ -479,6 +498,7 @@ int main(void)
         cmocka_unit_test(claim_with_limits_of_each_kind),
         cmocka_unit_test(claim_of_each_shape),
         cmocka_unit_test(claim_of_slots),
+        cmocka_unit_test(claim_refused_apart),
         cmocka_unit_test(claim_that_compares_the_mark),
         cmocka_unit_test(claim_at_its_bounds),
         cmocka_unit_test(words),

@@ -26,9 +26,10 @@ static struct redis *redis;
 static unsigned ready, lost, told;
 static int64_t integer;
 
-static void on_ready(void *arg)
+static void on_ready(void *arg, struct redis *link)
 {
     (void)arg;
+    (void)link;
     ready++;
 }
 

@@ -375,6 +375,51 @@ static void test_windows_stand_alone(void **state)
     (void)state;
 }
 
+/* What is said of all requests holds for each: the same TAG, or not. */
+static void test_together(void **state)
+{
+    static const char *const principals[] = {"user", "ip", "tenant", "none"};
+    struct request_facts f[] = {
+        facts_alice(), facts_alice(), {.src = v6("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"), .nextra = 2}
+    };
+    struct limit limits[] = {
+        limit_of("a", 6, 60, "ip", NULL),     limit_of("b", 6, 60, "user", NULL),
+        limit_of("c", 6, 60, "ip", "user"),   limit_of("d", 6, 60, "global", NULL),
+        limit_of("e", 6, 60, "policy", NULL), limit_of("f", 6, 60, "global", "user"),
+        limit_of("g", 6, 60, "ip", NULL),     limit_of("h", 6, 60, "policy", NULL),
+    };
+    enum { LIMITS = sizeof limits / sizeof *limits, FACTS = sizeof f / sizeof *f };
+    limits[6].ipv4_prefix = 24;
+    limits[6].ipv6_prefix = 48;
+    f[1].extra[0].value.bytes = S("bob");
+    f[2].extra[0] = f[0].extra[0];
+    f[2].extra[1] = f[0].extra[1];
+    for (unsigned i = 0; i < 4; i++) {
+        struct policy p = policy_payments();
+        strcpy(p.idempotency.principal, principals[i]);
+        for (unsigned a = 0; a < LIMITS; a++) {
+            unsigned with_record = 0;
+            struct record_id of_a, of_b;
+            for (unsigned n = 0; n < FACTS; n++) {
+                assert_true(subject_record(&p, &f[n], S("k1"), &of_b));
+                subject_limit(&p, &limits[a], &f[n], &of_a);
+                with_record += memcmp(of_a.tag, of_b.tag, sizeof of_a.tag) == 0;
+            }
+            assert_int_equal(with_record, subject_with_record(&p, &limits[a]) ? FACTS : 0);
+            for (unsigned b = 0; b < LIMITS; b++) {
+                unsigned together = 0;
+                for (unsigned n = 0; n < FACTS; n++) {
+                    subject_limit(&p, &limits[a], &f[n], &of_a);
+                    subject_limit(&p, &limits[b], &f[n], &of_b);
+                    together += memcmp(of_a.tag, of_b.tag, sizeof of_a.tag) == 0;
+                }
+                assert_int_equal(together == FACTS, subject_together(&p, &limits[a], &limits[b]));
+            }
+        }
+    }
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_net_is_no_host),
         cmocka_unit_test(test_windows_stand_alone),
         cmocka_unit_test(test_limit_texts),
+        cmocka_unit_test(test_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

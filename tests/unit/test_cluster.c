@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+/* The router before six real nodes (tests/e2e/lib/cluster): whose key it is, slots that move, a primary that dies. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "adapters/log.h"
+#include "adapters/redis.h"
+#include "domain/resp.h"
+#include "domain/slotmap.h"
+#include "tests/support/loop.h"
+
+enum { NODES = 6, KEYS = 200 };
+
+static char dir[64] = "/tmp/once-cluster.XXXXXX";
+static pid_t nodes_pid;
+static int port[NODES];
+static struct ev_loop *loop;
+static struct config *config;
+static struct metrics metrics;
+static struct redis *redis;
+static unsigned told, wrong;
+static struct redis_reply last;
+static char text[256];
+
+static void on_ready(void *arg, struct redis *link)
+{
+    (void)arg;
+    assert_true(redis_ready(link) && redis_number(link) > 0);
+}
+
+static void run(const char *format, ...)
+{
+    char words[256], command[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(words, sizeof words, format, args);
+    va_end(args);
+    snprintf(command, sizeof command, "tests/e2e/lib/cluster %s %s >>%s/words.log 2>&1", dir, words, dir);
+    if (system(command) != 0)
+        fail_msg("%s: %s/words.log", words, dir);
+}
+
+static pid_t pid_of(unsigned node)
+{
+    char path[96];
+    int pid = 0;
+    snprintf(path, sizeof path, "%s/node%u.pid", dir, node);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%d", &pid), 1);
+    fclose(f);
+    return pid;
+}
+
+static int start_nodes(void **state)
+{
+    char path[96];
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    if ((nodes_pid = fork()) == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        execl("tests/e2e/lib/cluster", "cluster", dir, (char *)NULL);
+        _exit(127);
+    }
+    snprintf(path, sizeof path, "%s/cluster-ready", dir);
+    for (unsigned i = 0; i < 600 && access(path, F_OK) != 0; i++)
+        usleep(50000);
+    assert_int_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/nodes", dir);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    for (unsigned i = 0; i < NODES; i++)
+        assert_int_equal(fscanf(f, "%d", &port[i]), 1);
+    fclose(f);
+    return 0;
+}
+
+static int stop_nodes(void **state)
+{
+    char command[128];
+    (void)state;
+    kill(nodes_pid, SIGTERM);
+    for (unsigned i = 0; i < NODES; i++)
+        kill(pid_of(i), SIGKILL);
+    waitpid(nodes_pid, NULL, 0);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+static int open_router(void **state)
+{
+    static const struct redis_events events = {.ready = on_ready};
+    (void)state;
+    loop = ev_default_loop(0);
+    memset(&metrics, 0, sizeof metrics);
+    config = config_new();
+    config->redis.mode = REDIS_MODE_CLUSTER;
+    config->redis.seeds.n = 2; /* the first one is a replica */
+    snprintf(config->redis.seeds.item[0], sizeof config->redis.seeds.item[0], "127.0.0.1:%d", port[5]);
+    snprintf(config->redis.seeds.item[1], sizeof config->redis.seeds.item[1], "127.0.0.1:%d", port[0]);
+    config->redis.reconnect_ms = 100;
+    config->redis.max_pending = 1000;
+    config->redis.holds = REDIS_HOLDS_RECORDS;
+    log_setup(LOG_TEXT, getenv("ONCE_TEST_LOG") ? LOG_DEBUG : LOG_ERROR);
+    ev_now_update(loop);
+    redis = redis_new(loop, &config->redis, &events, NULL, &metrics);
+    assert_non_null(redis);
+    loop_until(loop, redis_whole(redis), 10);
+    told = wrong = 0;
+    return 0;
+}
+
+static int close_router(void **state)
+{
+    (void)state;
+    redis_free(redis);
+    config_drop(config);
+    return 0;
+}
+
+static void see(void *arg, const struct redis_reply *reply)
+{
+    (void)arg;
+    told++;
+    last = *reply;
+    snprintf(text, sizeof text, "%.*s", (int)reply->bytes.len, reply->bytes.ptr ? reply->bytes.ptr : "");
+}
+
+static struct redis_call *ask(double within, unsigned n, const char *const *words)
+{
+    struct buf out;
+    buf_init(&out);
+    resp_command(&out, words, n);
+    struct redis_call *call = redis_submit(redis, out.data, out.len, within, see, NULL);
+    buf_free(&out);
+    return call;
+}
+
+#define ASK(within, ...)                                                                                     \
+    ask(within, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *const[]){__VA_ARGS__})
+
+/* Asks and waits for the reply. */
+#define DO(...)                                                                                              \
+    do {                                                                                                     \
+        unsigned before_ = told;                                                                             \
+        assert_non_null(ASK(5, __VA_ARGS__));                                                                \
+        loop_until(loop, told > before_, 10);                                                                \
+    } while (0)
+
+static void key_of(unsigned i, char key[32])
+{
+    snprintf(key, 32, "once:{%04x}:r:%u", i * 311 & 0xffff, i);
+}
+
+static void each_key_is_its_primarys(void **state)
+{
+    char key[32];
+    struct redis *links[REDIS_LINKS];
+    bool used[REDIS_LINKS] = {false};
+    unsigned all = 0;
+    (void)state;
+    assert_int_equal(redis_links(redis, links), 3);
+    for (unsigned i = 0; i < KEYS; i++) {
+        key_of(i, key);
+        DO("SET", key, key, "PX", "60000");
+        assert_int_equal(last.status, REDIS_BYTES);
+        uint8_t tag[2] = {(uint8_t)((i * 311 & 0xffff) >> 8), (uint8_t)(i * 311)};
+        assert_ptr_equal(last.from, redis_home(redis, tag));
+        all += !used[redis_number(last.from)];
+        used[redis_number(last.from)] = true;
+    }
+    assert_int_equal(all, 3);
+    assert_int_equal(metrics.value[METRIC_CLUSTER_MOVED], 0);
+    assert_int_equal(metrics.value[METRIC_REDIS_UP], 1);
+    assert_int_equal(metrics.value[METRIC_CLUSTER_PRIMARIES_UP], 3);
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t tag[2];
+        assert_true(redis_own_tag(links[i], tag));
+        assert_ptr_equal(redis_home(redis, tag), links[i]);
+    }
+    assert_true((redis_marks(links[0]) ^ redis_marks(links[1]) ^ redis_marks(links[2])) == UINT64_MAX);
+}
+
+static void keys_of_different_slots_are_not_sent(void **state)
+{
+    (void)state;
+    assert_null(ASK(1, "EVALSHA", "x", "2", "once:{0000}:a", "once:{0001}:b"));
+    assert_null(ASK(1, "TIME"));
+    assert_int_equal(metrics.value[METRIC_CLUSTER_CROSSED], 2);
+}
+
+/* A key, and where its slot is and goes to. */
+static struct {
+    char key[32], number[8];
+    unsigned slot, from, to;
+} moved;
+
+static void choose(unsigned i, unsigned to)
+{
+    key_of(i, moved.key);
+    moved.slot = slot_of_key(slice_of(moved.key));
+    moved.from = moved.slot <= 5460 ? 0 : moved.slot <= 10922 ? 1 : 2;
+    moved.to = to == moved.from ? (to + 1) % 3 : to;
+}
+
+static void a_moved_slot_is_followed_within_the_call(void **state)
+{
+    (void)state;
+    choose(1, 2);
+    DO("SET", moved.key, "before", "PX", "60000");
+    run("move %u %u %u", moved.slot, moved.from, moved.to);
+    unsigned maps = (unsigned)metrics.value[METRIC_CLUSTER_MOVED];
+    DO("GET", moved.key);
+    assert_int_equal(last.status, REDIS_BYTES);
+    assert_string_equal(text, "before");
+    unsigned hops = (unsigned)metrics.value[METRIC_CLUSTER_MOVED];
+    assert_true(hops >= maps);
+    DO("GET", moved.key); /* learned */
+    assert_int_equal(metrics.value[METRIC_CLUSTER_MOVED], hops);
+    run("move %u %u %u", moved.slot, moved.to, moved.from);
+    DO("GET", moved.key);
+    assert_string_equal(text, "before");
+    assert_int_equal(metrics.value[METRIC_CLUSTER_LOST_WAY], 0);
+}
+
+/* Half moved: what is there is served here, what is not is asked for there, and a script that needs both waits. */
+static void a_slot_on_its_way_is_asked_for_and_waited_for(void **state)
+{
+    static const char script[] = "return redis.call('EXISTS', KEYS[1], KEYS[2])";
+    char one[40], two[40], sha[64];
+    struct redis *links[REDIS_LINKS];
+    (void)state;
+    choose(2, 0);
+    snprintf(one, sizeof one, "%.11s:one", moved.key);
+    snprintf(two, sizeof two, "%.11s:two", moved.key);
+    for (unsigned i = redis_links(redis, links); i > 0; i--) {
+        static const char head[] = "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n";
+        char out[256];
+        int len = snprintf(out, sizeof out, "%s$%zu\r\n%s\r\n", head, sizeof script - 1, script);
+        unsigned before = told;
+        assert_non_null(redis_submit(links[i - 1], out, (size_t)len, 5, see, NULL));
+        loop_until(loop, told > before, 5);
+        assert_int_equal(last.status, REDIS_BYTES);
+        snprintf(sha, sizeof sha, "%.40s", text);
+    }
+    DO("SET", one, "x", "PX", "60000");
+    run("move %u %u %u halfway", moved.slot, moved.from, moved.to); /* its only key is there now */
+    DO("GET", one);
+    assert_string_equal(text, "x");
+    assert_int_equal(metrics.value[METRIC_CLUSTER_ASK], 1);
+    DO("SET", two, "y", "PX", "60000"); /* a new one begins its life there */
+    assert_int_equal(metrics.value[METRIC_CLUSTER_ASK], 2);
+    DO("UNLINK", two);
+    unsigned before = told;
+    struct redis_call *waits = ASK(8, "EVALSHA", sha, "2", one, two);
+    assert_non_null(waits);
+    assert_non_null(ASK(0.15, "EVALSHA", sha, "2", one, two));
+    loop_until(loop, told > before, 5); /* its deadline counts over all of it */
+    assert_int_equal(last.status, REDIS_LATE);
+    assert_int_equal(told, before + 1);
+    assert_true(metrics.value[METRIC_CLUSTER_TRYAGAIN] > 2);
+    run("finish %u %u %u", moved.slot, moved.from, moved.to);
+    loop_until(loop, told > before + 1, 8);
+    assert_int_equal(last.status, REDIS_INT);
+    assert_int_equal(last.integer, 1);
+    run("move %u %u %u", moved.slot, moved.to, moved.from);
+}
+
+static unsigned good, bad;
+
+static void count(void *arg, const struct redis_reply *reply)
+{
+    (void)arg;
+    good += reply->status == REDIS_BYTES;
+    bad += reply->status != REDIS_BYTES;
+}
+
+static bool set_of(unsigned i)
+{
+    char key[32];
+    struct buf out;
+    key_of(i, key);
+    buf_init(&out);
+    resp_command(&out, (const char *const[]){"SET", key, "v", "PX", "60000"}, 5);
+    bool sent = redis_submit(redis, out.data, out.len, 1, count, NULL) != NULL;
+    buf_free(&out);
+    return sent;
+}
+
+/* The others are not asked to wait for it. */
+static void a_primary_dies_and_its_replica_takes_over(void **state)
+{
+    char key[32];
+    unsigned dead = 0, alive = 0;
+    (void)state;
+    for (unsigned i = 0; i < KEYS && (!dead || !alive); i++) {
+        key_of(i, key);
+        bool first = slot_of_key(slice_of(key)) <= 5460;
+        dead = first && !dead ? i : dead;
+        alive = !first && !alive ? i : alive;
+    }
+    good = bad = 0;
+    assert_true(set_of(dead) && set_of(alive));
+    loop_until(loop, good == 2, 5);
+    kill(pid_of(0), SIGKILL);
+    loop_until(loop, !redis_whole(redis), 5);
+    assert_true(redis_ready(redis));
+    assert_false(set_of(dead));
+    for (unsigned i = 0; i < 50; i++) {
+        assert_true(set_of(alive));
+        loop_until(loop, good == 3 + i, 1);
+    }
+    assert_int_equal(bad, 0);
+    loop_until(loop, redis_whole(redis), 20);
+    assert_true(set_of(dead));
+    loop_until(loop, good == 53, 5);
+    assert_int_equal(metrics.value[METRIC_CLUSTER_PRIMARIES], 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_key_is_its_primarys, open_router, close_router),
+        cmocka_unit_test_setup_teardown(keys_of_different_slots_are_not_sent, open_router, close_router),
+        cmocka_unit_test_setup_teardown(a_moved_slot_is_followed_within_the_call, open_router, close_router),
+        cmocka_unit_test_setup_teardown(a_slot_on_its_way_is_asked_for_and_waited_for, open_router,
+                                        close_router),
+        cmocka_unit_test_setup_teardown(a_primary_dies_and_its_replica_takes_over, open_router, close_router),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, start_nodes, stop_nodes);
+}
