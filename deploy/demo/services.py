@@ -150,7 +150,8 @@ def main():
     except (OSError, ValueError, TypeError) as reason:
         sys.exit("services.py: cannot listen: %s; usage: services.py NAME_N=ADDRESS .." % reason)
     for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: os._exit(0))  # threads may still be answering; nobody waits for them
+        # Threads may still be answering; nobody waits for them, and the kernel not even for Python. (A container's first process it spares.)
+        signal.signal(sign, signal.SIG_DFL if os.getpid() != 1 else lambda *_: os._exit(0))
     for server in servers:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.5}, daemon=True).start()
         print("%s=%s" % (server.instance, server.name()), flush=True)
