@@ -156,10 +156,10 @@ struct limit {
     unsigned nterms;
     config_name terms[CONFIG_TERMS_MAX]; /* compiled from key */
     enum decided decided;                /* of a request with a record, if its policy has idempotency */
-    unsigned anchor;                     /* how much it wants to be decided in the gate's call (plan_home()) */
-    bool has_subject;                    /* its subject is the same for all requests, and this: */
-    struct record_id subject;            /* subject_limit() */
-    unsigned counter;                    /* its row (domain/limit_counts) */
+    unsigned anchor;          /* how much it wants to be decided in the gate's call (plan_home()) */
+    bool has_subject;         /* its subject is the same for all requests, and this: */
+    struct record_id subject; /* subject_limit() */
+    unsigned counter;         /* its row (domain/limit_counts) */
 };
 
 struct policy {
@@ -180,7 +180,8 @@ enum { REDIS_HOLDS_RECORDS = 1, REDIS_HOLDS_ANSWERS = 2 };
 struct redis_settings {
     enum redis_mode mode;
     struct address_list seeds; /* of a cluster; none: it is no cluster */
-    config_text address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels, or seeds */
+    config_text
+        address; /* "127.0.0.1:6379", "unix@/path"; not looked at where there are sentinels, or seeds */
     config_text username, password, password_file;
     struct address_list sentinels;
     config_text sentinel_name; /* what the Sentinels call this Redis */

@@ -156,19 +156,19 @@ static void check_redis(struct check *k, const char *section, const struct redis
         bool wrong;
         const char *option, *text;
     } rules[] = {
-        {asked && !*s->sentinel_name,                     "sentinel_name",
-         "is wanted with redis.sentinels: what the Sentinels call this Redis (sentinel monitor NAME ..)"                },
-        {!asked && *s->sentinel_name,                     "sentinel_name",     "means nothing without redis.sentinels"  },
-        {!asked && *s->sentinel_password,                 "sentinel_password", "means nothing without redis.sentinels"  },
-        {*s->sentinel_username && !*s->sentinel_password, "sentinel_username",
-         "a user needs redis.sentinel_password or its file"                                                             },
-        {*s->username && !*s->password,                   "username",          "a user needs redis.password or its file"},
-        {cluster != (s->seeds.n > 0), "seeds",
-         "and redis.mode = \"cluster\" go together: the mode says what to ask, the seeds whom"},
+        {asked && !*s->sentinel_name,                                           "sentinel_name",
+         "is wanted with redis.sentinels: what the Sentinels call this Redis (sentinel monitor NAME ..)"                                      },
+        {!asked && *s->sentinel_name,                                           "sentinel_name",     "means nothing without redis.sentinels"  },
+        {!asked && *s->sentinel_password,                                       "sentinel_password", "means nothing without redis.sentinels"  },
+        {*s->sentinel_username && !*s->sentinel_password,                       "sentinel_username",
+         "a user needs redis.sentinel_password or its file"                                                                                   },
+        {*s->username && !*s->password,                                         "username",          "a user needs redis.password or its file"},
+        {cluster != (s->seeds.n > 0),                                           "seeds",
+         "and redis.mode = \"cluster\" go together: the mode says what to ask, the seeds whom"                                                },
         {asked && s->mode != REDIS_MODE_AUTO && s->mode != REDIS_MODE_SENTINEL, "sentinels",
-         "mean nothing in this redis.mode"},
-        {!asked && s->mode == REDIS_MODE_SENTINEL, "mode", "\"sentinel\" wants redis.sentinels"},
-        {cluster && s->db != 0, "db", "a Redis Cluster has only the database 0"},
+         "mean nothing in this redis.mode"                                                                                                    },
+        {!asked && s->mode == REDIS_MODE_SENTINEL,                              "mode",              "\"sentinel\" wants redis.sentinels"     },
+        {cluster && s->db != 0,                                                 "db",                "a Redis Cluster has only the database 0"},
     };
     char path[64];
     struct text t;

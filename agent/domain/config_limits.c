@@ -251,8 +251,10 @@ static void lacks_slot(struct check *k, const struct policy *p, const struct lim
     text_str(check_begin(k, "key"), l->concurrent > 0 ? "what is in flight" : "a sliding window");
     text_str(&k->text, " is decided where the request's ");
     text_str(&k->text, p->idempotency.enabled ? "record" : "other limits");
-    text_str(&k->text, p->idempotency.enabled ? " lies: in a cluster its key must have the policy's principal, with the usual prefixes"
-                                              : " lie: in a cluster all such limits of a policy must have one key");
+    text_str(&k->text,
+             p->idempotency.enabled
+                 ? " lies: in a cluster its key must have the policy's principal, with the usual prefixes"
+                 : " lie: in a cluster all such limits of a policy must have one key");
     text_str(&k->text, l->concurrent > 0 ? "" : "; or use a token bucket");
     check_report(k);
 }

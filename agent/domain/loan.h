@@ -27,8 +27,9 @@ enum { LOAN_PARTS = 4 };
 
 /* What one limit allows. */
 struct loan_terms {
-    uint32_t most;  /* tokens of one batch; at least 1 */
-    uint32_t worth; /* tokens wanted within a loan's time before one is asked for; 1: at once; LOAN_NEVER: only for those that wait */
+    uint32_t most; /* tokens of one batch; at least 1 */
+    uint32_t
+        worth; /* tokens wanted within a loan's time before one is asked for; 1: at once; LOAN_NEVER: only for those that wait */
     double lasts_s; /* a loan's time, seconds */
 };
 

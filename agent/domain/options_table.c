@@ -109,9 +109,10 @@ static const struct option config_options[] = {
     RANGE("traffic.mode", MODE, traffic.mode, "0660", "0600", "0777", START,
           "Permissions of that unix socket."),
 
-    CHOICE("redis.mode", redis.mode, "auto", redis_modes, START,
-           "One Redis, the one that Sentinels name, or a Redis Cluster (with redis.seeds); auto: the Sentinels' "
-           "if there are any, else one."),
+    CHOICE(
+        "redis.mode", redis.mode, "auto", redis_modes, START,
+        "One Redis, the one that Sentinels name, or a Redis Cluster (with redis.seeds); auto: the Sentinels' "
+        "if there are any, else one."),
     PLAIN("redis.address", SERVER, redis.address, "127.0.0.1:6379", RELOAD,
           "The Redis that holds the records. Not together with redis.sentinels; not looked at in a cluster."),
     PLAIN("redis.seeds", SERVERS, redis.seeds, "", OPTIONAL | RELOAD,
@@ -357,7 +358,8 @@ static const struct option limit_options[] = {
           "Tokens that an agent takes at once and spends without asking Redis; the bound stays exact. A "
           "number: so many at most, and half of the "
           "burst. \"auto\": a sixteenth of the burst, where it is 64 or more and there is use for them. "
-          "Token buckets only; a shadow lends nothing. In a cluster \"off\" is \"auto\" where the limit is about another subject than "
+          "Token buckets only; a shadow lends nothing. In a cluster \"off\" is \"auto\" where the limit is "
+          "about another subject than "
           "the record."),
     CHOICE("fields", fields, "ietf", limit_fields, RELOAD,
            "What answers show: RateLimit and RateLimit-Policy, X-RateLimit-*, both, or none of them."),

@@ -63,7 +63,8 @@ struct plan {
     size_t key_len;
     char process[PLAN_PROCESS_MAX + 1];
     bool counts_all; /* a limit counts all requests, whatever becomes of them */
-    bool refused, refused_all; /* by a limit that was asked apart (rooms/txn_loans); by one that counts all requests */
+    bool refused,
+        refused_all; /* by a limit that was asked apart (rooms/txn_loans); by one that counts all requests */
     unsigned nlimits;
     struct plan_limit limits[CONFIG_LIMITS_MAX]; /* rates; those with the same subject follow each other */
     unsigned nslots;

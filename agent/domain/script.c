@@ -26,7 +26,7 @@ enum {
     LIMIT_WINDOW = 2,
     LIMIT_SHADOW = 16, /* marks on them */
     LIMIT_EACH = 32,
-    SLOT_FIXED = 23, /* of one slot */
+    SLOT_FIXED = 23,   /* of one slot */
     APART_REFUSED = 2, /* the claim's flags */
     APART_REFUSED_ALL = 4,
     TELL_ME = 8,
@@ -321,7 +321,9 @@ void script_mark(struct buf *out, const char *name, const struct mark *seen, boo
 /* Keys that no principal and no key ever get: theirs are digests. */
 void script_selftest(struct buf *out, unsigned holds, const uint8_t tag[2], bool cluster)
 {
-    struct record_id nobody = {.tag = {tag[0], tag[1]}};
+    struct record_id nobody = {
+        .tag = {tag[0], tag[1]}
+    };
     char mark[] = "once:{0000}:mark";
     hex_write(tag, 2, mark + 6);
     buf_str(out, "*8" EVALSHA(selftest) "4\r\n");

@@ -236,7 +236,9 @@ static void serve(struct loans_entry *e, double level, uint32_t left)
     struct loan_clock c = at_home(e->owner, &e->subject, loans_clock(e->owner));
     while (has_asked(e)) {
         struct loans_wish *w = e->wishes;
-        struct loans_said s = {.word = LOANS_HAD, .slip = {e, 0, w->tokens}};
+        struct loans_said s = {
+            .word = LOANS_HAD, .slip = {e, 0, w->tokens}
+        };
         if (w->tokens == 0) {
             s.slip.entry = NULL;
         } else if (loan_take_waited(&e->loan, &e->terms, w->tokens, c, &s.slip.number)) {
@@ -317,8 +319,7 @@ static void ask(struct loans *k, struct loans_entry *e)
         ev_timer_again(k->loop, &k->timer);
     buf_reset(&k->command);
     lend_write(&k->command, &a);
-    if (k->command.failed ||
-        !redis_submit(k->redis, k->command.data, k->command.len, deadline, on_said, e)) {
+    if (k->command.failed || !redis_submit(k->redis, k->command.data, k->command.len, deadline, on_said, e)) {
         loan_failed(&e->loan, &e->terms, now);
         fail(e);
     }

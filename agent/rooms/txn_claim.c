@@ -381,8 +381,9 @@ static bool send_claim(struct txn *t, const struct redis *r, double now)
 {
     double left = t->deadline - now;
     buf_reset(&command);
-    script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6), redis_contact_at(r, now),
-                 t->parked.lot != NULL, keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
+    script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6),
+                 redis_contact_at(r, now), t->parked.lot != NULL,
+                 keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
     return ask(t, now, on_claim);
 }
 

@@ -220,8 +220,8 @@ static double level_of(struct txn *t, const struct outcome *o, unsigned n, struc
 static void show(struct txn *t, struct outcome *o, unsigned n, struct loan_clock c)
 {
     unsigned i = t->lent.at[n], before = t->plan.nlimits;
-    bool counts = o->kind == OUTCOME_GO || o->kind == OUTCOME_LIMITED ||
-                  t->lent.limits[n].limit->charge == CHARGE_ALL;
+    bool counts =
+        o->kind == OUTCOME_GO || o->kind == OUTCOME_LIMITED || t->lent.limits[n].limit->charge == CHARGE_ALL;
     double level = level_of(t, o, n, c);
     insert(o->level, before, i, level);
     insert(o->back, before, i, level);
@@ -232,7 +232,8 @@ static void show(struct txn *t, struct outcome *o, unsigned n, struct loan_clock
 static bool tells_levels(const struct txn *t, const struct outcome *o)
 {
     static const struct limit counts_all = {.charge = CHARGE_ALL};
-    return o->kind == OUTCOME_LIMITED || (is_charged(o, &counts_all) && (o->kind == OUTCOME_GO || t->plan.counts_all));
+    return o->kind == OUTCOME_LIMITED ||
+           (is_charged(o, &counts_all) && (o->kind == OUTCOME_GO || t->plan.counts_all));
 }
 
 static void settle(struct txn *t, struct outcome *o)

@@ -22,7 +22,15 @@
 #include "domain/loan.h"
 #include "tests/support/gate_clock.h"
 
-enum { HOLDS = 4, AGENTS = 8, SEEDS = 6, STEPS = 1500, AMBUSHES = 8, STEADY_STEPS = 6000, DEADLINE_US = 300000 };
+enum {
+    HOLDS = 4,
+    AGENTS = 8,
+    SEEDS = 6,
+    STEPS = 1500,
+    AMBUSHES = 8,
+    STEADY_STEPS = 6000,
+    DEADLINE_US = 300000
+};
 static const uint64_t START_US = 1800000000000000;
 
 /* A question on its way; times of Redis. */
@@ -159,7 +167,8 @@ static void ask(struct world *w, struct agent *a, bool close)
 static void hold(struct world *w, struct agent *a, uint32_t number, uint32_t tokens)
 {
     bool refused = any(2);
-    a->holds[a->nholds++] = (struct hold){w->us + any(refused ? DEADLINE_US : DEADLINE_US / 10), number, tokens, refused};
+    a->holds[a->nholds++] =
+        (struct hold){w->us + any(refused ? DEADLINE_US : DEADLINE_US / 10), number, tokens, refused};
     if (!refused)
         spend(w, tokens);
 }
@@ -355,8 +364,9 @@ static void world_begin(struct world *w, struct gate *g, uint64_t number, unsign
     g->policy.nlimits = g->plan.nlimits = 0;
     gate_limit(g, quota, seconds, 1);
     w->lasts_ms = 500 + (uint32_t)any(4) * 1000;
-    w->terms = (struct loan_terms){
-        .most = 1 + (uint32_t)any(quota > 1 ? quota / 2 : 1), .worth = any(2) ? 1 : 4, .lasts_s = w->lasts_ms / 1000.0};
+    w->terms = (struct loan_terms){.most = 1 + (uint32_t)any(quota > 1 ? quota / 2 : 1),
+                                   .worth = any(2) ? 1 : 4,
+                                   .lasts_s = w->lasts_ms / 1000.0};
 }
 
 static void run(struct world *w, unsigned steps)
@@ -388,7 +398,8 @@ static double run_seed(struct gate *g, uint64_t number, double agents_think_it_l
 {
     static struct world w;
     seed = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
-    world_begin(&w, g, number, (apart ? 1 : 10) + (unsigned)any(apart ? 12 : 190), 1 + (unsigned)any(apart ? 4 : 20));
+    world_begin(&w, g, number, (apart ? 1 : 10) + (unsigned)any(apart ? 12 : 190),
+                1 + (unsigned)any(apart ? 4 : 20));
     w.apart = apart;
     if (apart && any(2))
         w.terms.worth = LOAN_NEVER;
@@ -505,10 +516,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, gate_end)
     const struct CMUnitTest tests[] = {
-        TEST(never_beyond),         TEST(all_is_used),      TEST(loans_that_refill),
-        TEST(ends_without_a_trace), TEST(given_back_twice), TEST(given_back_with_what_was_refilled),
-        TEST(spent_after_its_end),  TEST(never_beyond_apart),
-        TEST(apart_more_than_there_is),
+        TEST(never_beyond),         TEST(all_is_used),        TEST(loans_that_refill),
+        TEST(ends_without_a_trace), TEST(given_back_twice),   TEST(given_back_with_what_was_refilled),
+        TEST(spent_after_its_end),  TEST(never_beyond_apart), TEST(apart_more_than_there_is),
     };
     return cmocka_run_group_tests(tests, gate_start, gate_stop);
 }

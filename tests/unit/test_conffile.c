@@ -636,7 +636,7 @@ static void test_limits_that_cannot_be(void **state)
 #define CLUSTER "redis = { mode = \"cluster\"; seeds = [ \"10.0.0.7:6379\" ]; };\n"
 /* A policy with idempotency for a principal, and limits, from line 2 on. */
 #define SPLIT(principal, limits)                                                                             \
-    "policies = ( { name = \"p\"; idempotency = { principal = \"" principal                                   \
+    "policies = ( { name = \"p\"; idempotency = { principal = \"" principal                                  \
     "\"; inflight = \"lease\"; }; limits = (\n" limits " ); } );\n"
 
 /* Of each limit the number of its line. */
@@ -655,56 +655,75 @@ static void assert_decided(const char *text, const char *lines)
 static void test_how_limits_are_decided(void **state)
 {
     (void)state;
-    static const char limits[] = SPLIT("user", "{ name = \"own\"; rate = \"9/min\"; key = \"user\"; },\n"
-                                               "{ name = \"lent\"; rate = \"900/min\"; key = \"user, ip\"; lease = \"auto\"; },\n"
-                                               "{ name = \"few\"; rate = \"9/min\"; key = \"global\"; },\n"
-                                               "{ name = \"all\"; rate = \"1000/min\"; key = \"global\"; },\n"
-                                               "{ name = \"net\"; rate = \"1000/min\"; key = \"ip\"; shadow = true; },\n"
-                                               "{ name = \"slid\"; rate = \"5/s\"; key = \"ip, user\"; algorithm = \"sliding-window\"; }");
+    static const char limits[] = SPLIT(
+        "user", "{ name = \"own\"; rate = \"9/min\"; key = \"user\"; },\n"
+                "{ name = \"lent\"; rate = \"900/min\"; key = \"user, ip\"; lease = \"auto\"; },\n"
+                "{ name = \"few\"; rate = \"9/min\"; key = \"global\"; },\n"
+                "{ name = \"all\"; rate = \"1000/min\"; key = \"global\"; },\n"
+                "{ name = \"net\"; rate = \"1000/min\"; key = \"ip\"; shadow = true; },\n"
+                "{ name = \"slid\"; rate = \"5/s\"; key = \"ip, user\"; algorithm = \"sliding-window\"; }");
     char text[2048];
-    assert_decided(limits, "policy p, limit own: in the gate's call\n"
-                           "policy p, limit lent: leased, up to 56 tokens at a time; else in the gate's call\n"
-                           "policy p, limit few: in the gate's call\n"
-                           "policy p, limit all: in the gate's call\n"
-                           "policy p, limit net: in the gate's call\n"
-                           "policy p, limit slid: in the gate's call\n");
+    assert_decided(limits,
+                   "policy p, limit own: in the gate's call\n"
+                   "policy p, limit lent: leased, up to 56 tokens at a time; else in the gate's call\n"
+                   "policy p, limit few: in the gate's call\n"
+                   "policy p, limit all: in the gate's call\n"
+                   "policy p, limit net: in the gate's call\n"
+                   "policy p, limit slid: in the gate's call\n");
     snprintf(text, sizeof text, "%s%s", CLUSTER, limits);
     assert_decided(text, "policy p, limit own: in the gate's call\n"
                          "policy p, limit lent: leased, up to 56 tokens at a time; else in the gate's call\n"
                          "policy p, limit few: by a call of its own before the gate's\n"
-                         "policy p, limit all: leased, up to 62 tokens at a time; else by a call of its own before the gate's\n"
+                         "policy p, limit all: leased, up to 62 tokens at a time; else by a call of its own "
+                         "before the gate's\n"
                          "policy p, limit net: by a call of its own before the gate's\n"
                          "policy p, limit slid: in the gate's call\n");
     /* No record: the first limit about a client is at home. */
-    assert_decided(CLUSTER "policies = ( { name = \"p\"; limits = ( { name = \"all\"; rate = \"9/min\"; key = \"policy\"; },\n"
-                           "{ name = \"each\"; rate = \"9/min\"; key = \"ip\"; } ); } );\n",
-                   "policy p, limit all: by a call of its own before the gate's\n"
-                   "policy p, limit each: in the gate's call\n");
-    assert_decided(CLUSTER "policies = ( { name = \"p\"; limits = ( { name = \"all\"; rate = \"9/min\"; key = \"global\"; } ); } );\n",
+    assert_decided(
+        CLUSTER
+        "policies = ( { name = \"p\"; limits = ( { name = \"all\"; rate = \"9/min\"; key = \"policy\"; },\n"
+        "{ name = \"each\"; rate = \"9/min\"; key = \"ip\"; } ); } );\n",
+        "policy p, limit all: by a call of its own before the gate's\n"
+        "policy p, limit each: in the gate's call\n");
+    assert_decided(CLUSTER "policies = ( { name = \"p\"; limits = ( { name = \"all\"; rate = \"9/min\"; key "
+                           "= \"global\"; } ); } );\n",
                    "policy p, limit all: in the gate's call\n");
-    assert_decided(CLUSTER SPLIT("none", "{ name = \"l\"; rate = \"9/min\"; key = \"ip\"; lease = 4; }"),
-                   "policy p, limit l: leased, up to 4 tokens at a time; else by a call of its own before the gate's\n");
+    assert_decided(
+        CLUSTER SPLIT("none", "{ name = \"l\"; rate = \"9/min\"; key = \"ip\"; lease = 4; }"),
+        "policy p, limit l: leased, up to 4 tokens at a time; else by a call of its own before the gate's\n");
     /* A net is not its first address. */
-    assert_decided(CLUSTER SPLIT("ip", "{ name = \"l\"; rate = \"9/min\"; key = \"ip\"; }, { name = \"net\"; rate = \"9/min\"; key = "
-                                       "\"ip\"; ipv4_prefix = 24; }"),
-                   "policy p, limit l: in the gate's call\npolicy p, limit net: by a call of its own before the gate's\n");
+    assert_decided(
+        CLUSTER SPLIT(
+            "ip",
+            "{ name = \"l\"; rate = \"9/min\"; key = \"ip\"; }, { name = \"net\"; rate = \"9/min\"; key = "
+            "\"ip\"; ipv4_prefix = 24; }"),
+        "policy p, limit l: in the gate's call\npolicy p, limit net: by a call of its own before the "
+        "gate's\n");
 }
 
 static void test_what_a_cluster_cannot_decide(void **state)
 {
     (void)state;
-    BAD(CLUSTER SPLIT("user", "{ name = \"l\"; rate = \"9/min\"; algorithm = \"sliding-window\";\nkey = \"ip\"; }"),
-        "4: policy 'p': limit 'l': option 'key': a sliding window is decided where the request's record lies: in a cluster its key must "
+    BAD(CLUSTER SPLIT("user",
+                      "{ name = \"l\"; rate = \"9/min\"; algorithm = \"sliding-window\";\nkey = \"ip\"; }"),
+        "4: policy 'p': limit 'l': option 'key': a sliding window is decided where the request's record "
+        "lies: in a cluster its key must "
         "have the policy's principal");
     BAD(CLUSTER HAPROXY SPLIT("none", "{ name = \"l\"; concurrent = 9; key = \"ip\"; }"),
-        "4: policy 'p': limit 'l': option 'key': what is in flight is decided where the request's record lies");
-    BAD(CLUSTER SPLIT("ip", "{ name = \"l\"; rate = \"9/min\"; algorithm = \"sliding-window\"; ipv4_prefix = 24; key = \"ip\"; }"),
+        "4: policy 'p': limit 'l': option 'key': what is in flight is decided where the request's record "
+        "lies");
+    BAD(CLUSTER SPLIT("ip", "{ name = \"l\"; rate = \"9/min\"; algorithm = \"sliding-window\"; ipv4_prefix = "
+                            "24; key = \"ip\"; }"),
         "3: policy 'p': limit 'l': option 'key'");
-    BAD(CLUSTER HAPROXY "policies = ( { name = \"p\"; limits = ( { name = \"a\"; concurrent = 9; key = \"ip\"; },\n"
-                        "{ name = \"b\"; concurrent = 9; key = \"global\"; }, { name = \"c\"; rate = \"9/min\"; key = \"user\";\n"
-                        "algorithm = \"sliding-window\"; }, { name = \"d\"; concurrent = 5; key = \"ip, user\"; } ); } );\n",
-        "4: policy 'p': limit 'b': option 'key': what is in flight is decided where the request's other limits lie",
-        "4: policy 'p': limit 'c': option 'key': a sliding window is decided where the request's other limits lie");
+    BAD(CLUSTER HAPROXY
+        "policies = ( { name = \"p\"; limits = ( { name = \"a\"; concurrent = 9; key = \"ip\"; },\n"
+        "{ name = \"b\"; concurrent = 9; key = \"global\"; }, { name = \"c\"; rate = \"9/min\"; key = "
+        "\"user\";\n"
+        "algorithm = \"sliding-window\"; }, { name = \"d\"; concurrent = 5; key = \"ip, user\"; } ); } );\n",
+        "4: policy 'p': limit 'b': option 'key': what is in flight is decided where the request's other "
+        "limits lie",
+        "4: policy 'p': limit 'c': option 'key': a sliding window is decided where the request's other "
+        "limits lie");
 }
 
 static void test_environment(void **state)
