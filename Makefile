@@ -111,7 +111,7 @@ $(LOAD_BIN): $(TEST_LIB) $(OBJ)/libagent.a $(OBJ)/libspop.a
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # The targets people call. Each installs what it needs from Debian's packages.
-.PHONY: help run gateway images up down test-only try test test-matrix test-fresh test-deb chaos soak bench bench-scale check fmt lint coverage fuzz model release-times wait-times storm clean install man deb
+.PHONY: help run gateway images up down test-only try test test-matrix test-fresh test-deb chaos soak bench bench-scale bench-docs sizing check fmt lint coverage fuzz model release-times wait-times storm clean install man deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -126,15 +126,15 @@ gateway: ## the reference gateway with seven and seven demo services on 127.0.0.
 	@$(MAKE) --no-print-directory all
 	@exec tools/run-demo gateway
 
+# Each end-to-end file once here, with one thread or four; `tests/e2e/run` and the matrix run each with both.
 test: ## everything, under AddressSanitizer and UBSan
 	@tools/deps test
-	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory VARIANT=asan all test-programs
-	@$(MAKE) --no-print-directory load-programs
+	@$(MAKE) --no-print-directory -j"$$(nproc)" all load-programs
+	@$(MAKE) --no-print-directory -j"$$(nproc)" VARIANT=asan all test-programs
 	@rc=0; \
 	$(MAKE) --no-print-directory VARIANT=release check-docs || rc=1; \
 	$(MAKE) --no-print-directory VARIANT=asan run-programs || rc=1; \
-	tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
+	THREADS=turns tests/e2e/run $(BUILD)/asan/spoa-once || rc=1; \
 	tests/ship/run $(BUILD)/asan || rc=1; \
 	model/run short || rc=1; \
 	python3 tests/chaos/test_checker.py || rc=1; \
@@ -177,15 +177,21 @@ soak: ## constant connection churn for SECONDS (600): the agents must not grow
 	@$(MAKE) --no-print-directory VARIANT=asan all
 	@SECONDS=$(or $(SECONDS),600) tests/chaos/soak $(BUILD)/release/spoa-once $(BUILD)/asan/spoa-once
 
-bench: ## what a decision costs, beside peers: CPU, rates, latencies, targets; build/bench.json, about 8 minutes
+bench: ## what a decision costs, beside peers: CPU, rates, latencies, targets; build/bench.json, 8 minutes; BENCH="--only peers"
 	@tools/deps bench
 	@$(MAKE) --no-print-directory all load-programs load-go
 	@tests/load/bench $(BUILD)/release/spoa-once $(BENCH)
 
-bench-scale: ## how that cost grows: records, requests at one time, agents, limits, bodies; build/scale.png
+bench-scale: ## how that cost grows: records, requests at one time, agents, limits, bodies, stored answers; build/scale.json, .png
 	@tools/deps bench
 	@$(MAKE) --no-print-directory all load-programs
 	@tests/load/scale $(BUILD)/release/spoa-once $(BENCH)
+
+sizing: ## what 10,000 to 1,000,000 requests/s need, from what bench and bench-scale have written; SIZING="--rates 30000 --record 1h"
+	@tests/load/sizing $(SIZING)
+
+bench-docs: ## the tables of docs/performance.md and docs/scale.md anew, from the same
+	@tests/load/sizing --docs docs/performance.md docs/scale.md
 
 # Go is no package of Debian 12 that is new enough: what needs it is left out where it is not.
 .PHONY: load-programs load-go
@@ -194,7 +200,7 @@ load-go:
 	@command -v go >/dev/null || { echo "no Go: vegeta and the Go agents are left out" >&2; exit 0; }; \
 	mkdir -p $(BUILD)/tools $(BUILD)/load; \
 	(cd tests/tools && go build -o $(abspath $(BUILD))/tools/vegeta github.com/tsenart/vegeta/v12) || echo "vegeta could not be built: fixed rates are left out" >&2; \
-	(cd tests/load/peers && go build -o $(abspath $(BUILD))/load/peer-agent ./agent) || echo "the Go agents could not be built: left out" >&2
+	(cd tests/load/peers && go build -o $(abspath $(BUILD))/load/peer-agent ./agent && go build -o $(abspath $(BUILD))/load/peer-proxy ./proxy) || echo "the Go peers could not be built: left out" >&2
 
 test-programs: $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
 
@@ -278,7 +284,7 @@ install: all man ## binaries, man pages and HAProxy files under PREFIX (/usr/loc
 	install -D -m 644 $(BUILD)/man/spoa-once.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/spoa-once.conf.5
 	install -D -m 644 $(BUILD)/man/oncectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/oncectl.1
 	install -d $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf
-	cp -r haproxy-conf/attach haproxy-conf/demo haproxy-conf/gateway haproxy-conf/redis-tls $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
+	cp -r haproxy-conf/attach haproxy-conf/demo haproxy-conf/gateway haproxy-conf/redis-tls haproxy-conf/sites $(DESTDIR)$(PREFIX)/share/spoa-once/haproxy-conf/
 
 man: all ## build/man/: spoa-once(8), spoa-once.conf(5), oncectl(1)
 	@tools/man $(BUILD)

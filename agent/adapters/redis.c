@@ -325,7 +325,8 @@ void redis_link_point(struct redis *r, const char *address)
 {
     snprintf(r->address, sizeof r->address, "%s", address);
     r->said[0] = '\0';
-    redis_link_leave(r, *address ? "it is to be another primary's" : "it is no primary of the cluster any more");
+    redis_link_leave(r,
+                     *address ? "it is to be another primary's" : "it is no primary of the cluster any more");
 }
 
 void redis_reconfigure(struct redis *r, const struct redis_settings *s)

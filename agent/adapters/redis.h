@@ -39,8 +39,8 @@ struct redis_reply {
     enum redis_status status;
     struct spop_slice bytes; /* until the callback returns */
     int64_t integer;
-    unsigned nitems;   /* REDIS_ITEMS */
-    const void *items; /* opaque */
+    unsigned nitems;    /* REDIS_ITEMS */
+    const void *items;  /* opaque */
     struct redis *from; /* whose reply it is: the connection */
 };
 /* The i-th text of an array, until the callback returns; ptr NULL: nil, no text, or there is none. */

@@ -45,8 +45,8 @@ struct redis_call {
     uint8_t heals, hops;           /* hops: how often it was sent to another node */
     bool routed;                   /* by the slot of its keys: it follows them */
     bool asking;                   /* behind ASKING: its slot is on its way there */
-    bool timed; /* had a deadline: its latency is measured */
-    bool over;  /* nobody is told any more */
+    bool timed;                    /* had a deadline: its latency is measured */
+    bool over;                     /* nobody is told any more */
 };
 
 struct redis_queue {
@@ -61,7 +61,7 @@ struct redis {
     struct slots *slots;  /* NULL: there is no cluster */
     unsigned number;      /* 0: the only one, or the router of a cluster; else one of its links */
     uint64_t ready_since; /* us of the monotonic clock */
-    config_text address; /* where it connects to; empty: the Sentinels have not said yet */
+    config_text address;  /* where it connects to; empty: the Sentinels have not said yet */
     config_text username, password;
     uint32_t db, reconnect_ms, max_pending, ack_replicas;
     unsigned holds;            /* REDIS_HOLDS_.. */

@@ -18,11 +18,11 @@
 #include "domain/slotmap.h"
 #include "domain/text.h"
 
-#define CALM      1.0
-#define HURRY     0.1
-#define AT_ONCE   0.01
-#define AGAIN     0.02 /* after TRYAGAIN */
-#define PAUSE     0.1  /* between two nodes that could not be asked */
+#define CALM    1.0
+#define HURRY   0.1
+#define AT_ONCE 0.01
+#define AGAIN   0.02 /* after TRYAGAIN */
+#define PAUSE   0.1  /* between two nodes that could not be asked */
 
 enum {
     HOPS_MAX = 8,
@@ -118,8 +118,8 @@ static struct redis *link_to(struct slots *s, const char *address)
             place = p;
     }
     if (place && !place->link)
-        place->link = redis_link_new(s->loop, &s->settings, &events, s, s->metrics, s,
-                                     (unsigned)(place - s->primary));
+        place->link =
+            redis_link_new(s->loop, &s->settings, &events, s, s->metrics, s, (unsigned)(place - s->primary));
     if (!place || !place->link) {
         metrics_add(s->metrics, METRIC_CLUSTER_FULL);
         return NULL;
@@ -285,8 +285,9 @@ struct redis_call *slots_submit(struct slots *s, const void *resp, size_t len, e
         metrics_add(s->metrics, METRIC_CLUSTER_CROSSED);
         if (log_gate_open(&s->crossed_gate, 1, ev_now(s->loop)))
             LOG(LOG_ERROR, "cluster-crossed",
-                log_text("why", slot == SLOT_CROSSED ? "a command's keys lie in different slots: it was not sent"
-                                                     : "a command without a key has no slot: it was not sent"));
+                log_text("why", slot == SLOT_CROSSED
+                                    ? "a command's keys lie in different slots: it was not sent"
+                                    : "a command without a key has no slot: it was not sent"));
         return NULL;
     }
     struct redis *link = s->primary[s->owner[slot]].link;
@@ -324,7 +325,8 @@ static bool send_to(struct slots *s, struct redis *to, struct redis_call *call, 
 /* One with a deadline ends by that, one without by its hops. */
 static bool try_again(struct slots *s, struct redis_call *call)
 {
-    if (call->over || call->copy.len == 0 || call->copy.failed || (call->due_us == 0 && call->hops >= HOPS_MAX))
+    if (call->over || call->copy.len == 0 || call->copy.failed ||
+        (call->due_us == 0 && call->hops >= HOPS_MAX))
         return false;
     if (call->due_us)
         call->hops = 0;

@@ -227,7 +227,8 @@ void slots_watch_to(struct slots_watch *w, const char *address, double after)
 
 void slots_watch_ask(struct slots_watch *w, double after)
 {
-    if (w->state != WATCH_OPEN || (ev_is_active(&w->timer) && ev_timer_remaining(w->loop, &w->timer) <= after))
+    if (w->state != WATCH_OPEN ||
+        (ev_is_active(&w->timer) && ev_timer_remaining(w->loop, &w->timer) <= after))
         return;
     set_timer(w, after);
 }

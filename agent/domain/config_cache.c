@@ -116,7 +116,8 @@ void check_cache(struct check *k)
     }
     if (c->cache.used && !own && c->redis.mode == REDIS_MODE_CLUSTER)
         check_say(k, "cache.redis.address",
-                  "is wanted with redis.mode = \"cluster\": an entry, its tags and its policy lie in different slots, so "
+                  "is wanted with redis.mode = \"cluster\": an entry, its tags and its policy lie in "
+                  "different slots, so "
                   "cached answers need a Redis of their own");
     c->redis.holds = REDIS_HOLDS_RECORDS | (c->cache.used && !own ? REDIS_HOLDS_ANSWERS : 0);
     c->cache.redis.holds = REDIS_HOLDS_ANSWERS;

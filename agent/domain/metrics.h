@@ -140,12 +140,9 @@
       "Answers to the question who has which slot.")                                                         \
     X(CLUSTER_MOVED, counter, "spoa_once_cluster_redirects_total", "result=\"moved\"",                       \
       "Commands that another node of the cluster has to carry out, by what was said.")                       \
-    X(CLUSTER_ASK, counter, "spoa_once_cluster_redirects_total", "result=\"ask\"",                           \
-      "")                                                                                                    \
-    X(CLUSTER_TRYAGAIN, counter, "spoa_once_cluster_redirects_total", "result=\"tryagain\"",                 \
-      "")                                                                                                    \
-    X(CLUSTER_DOWN, counter, "spoa_once_cluster_redirects_total", "result=\"clusterdown\"",                  \
-      "")                                                                                                    \
+    X(CLUSTER_ASK, counter, "spoa_once_cluster_redirects_total", "result=\"ask\"", "")                       \
+    X(CLUSTER_TRYAGAIN, counter, "spoa_once_cluster_redirects_total", "result=\"tryagain\"", "")             \
+    X(CLUSTER_DOWN, counter, "spoa_once_cluster_redirects_total", "result=\"clusterdown\"", "")              \
     X(CLUSTER_LOST_WAY, counter, "spoa_once_cluster_lost_way_total", "",                                     \
       "Commands that were sent elsewhere too often, or could not be.")                                       \
     X(CLUSTER_CROSSED, counter, "spoa_once_cluster_crossed_total", "",                                       \

@@ -128,14 +128,16 @@ static bool address_of(struct spop_slice s, config_text out)
     size_t colon = s.len;
     while (colon > 0 && s.ptr[colon - 1] != ':')
         colon--;
-    if (colon == 0 || s.len > 200 || !number_of((struct spop_slice){s.ptr + colon, s.len - colon}, UINT16_MAX, &port))
+    if (colon == 0 || s.len > 200 ||
+        !number_of((struct spop_slice){s.ptr + colon, s.len - colon}, UINT16_MAX, &port))
         return false;
     struct spop_slice host = {s.ptr, colon - 1};
     for (size_t i = 0; i < host.len; i++)
         if (!memchr(fit, host.ptr[i], sizeof fit - 1))
             return false;
     bool six = host.len && *host.ptr != '[' && memchr(host.ptr, ':', host.len);
-    snprintf(out, CONFIG_TEXT_MAX + 1, six ? "[%.*s]:%u" : "%.*s:%u", (int)host.len, host.ptr, (unsigned)port);
+    snprintf(out, CONFIG_TEXT_MAX + 1, six ? "[%.*s]:%u" : "%.*s:%u", (int)host.len, host.ptr,
+             (unsigned)port);
     return true;
 }
 
@@ -143,10 +145,10 @@ static const struct {
     const char *word;
     enum slot_error error;
 } errors[] = {
-    {"MOVED ",       SLOT_MOVED   },
-    {"ASK ",         SLOT_ASK     },
-    {"TRYAGAIN",     SLOT_TRYAGAIN},
-    {"CLUSTERDOWN",  SLOT_DOWN    },
+    {"MOVED ",      SLOT_MOVED   },
+    {"ASK ",        SLOT_ASK     },
+    {"TRYAGAIN",    SLOT_TRYAGAIN},
+    {"CLUSTERDOWN", SLOT_DOWN    },
 };
 
 void slot_said_read(struct spop_slice error, struct slot_said *out)
@@ -199,7 +201,8 @@ static bool take_slots(struct slotmap *m, unsigned node, struct spop_slice word)
 }
 
 /* Of the node itself the host may be missing: it is the one that we have asked. */
-static bool take_address(struct slotmap_node *n, struct spop_slice word, struct spop_slice flags, const char *from)
+static bool take_address(struct slotmap_node *n, struct spop_slice word, struct spop_slice flags,
+                         const char *from)
 {
     const char *at = word.len ? memchr(word.ptr, '@', word.len) : NULL;
     if (has_flag(flags, "noaddr"))

@@ -18,6 +18,7 @@ enum { PLACES = 2 * TRAFFIC_ROWS, CLASSES = 6, DIGITS_MAX = 15 };
 #define REQUESTS_NAME    "spoa_once_traffic_requests_total"
 #define ERRORS_NAME      "spoa_once_traffic_errors_total"
 #define CREDENTIALS_NAME "spoa_once_traffic_credentials_total"
+#define CACHE_NAME       "spoa_once_traffic_cache_total"
 
 struct bound {
     uint64_t most;
@@ -48,6 +49,11 @@ static const struct bound sizes[TRAFFIC_SIZES] = {
     {UINT64_MAX, "+Inf"   },
 };
 static const char *const classes[CLASSES] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+static const char *const cache_words[] = {
+#define X(symbol, word) word,
+    TRAFFIC_CACHE_TABLE(X)
+#undef X
+};
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 
 struct histogram {
@@ -66,6 +72,7 @@ struct traffic_row {
     char route[TRAFFIC_ROUTE], service[TRAFFIC_WORD];
     struct histogram time, in, out;
     struct code code[TRAFFIC_CODES + 1]; /* the last: all others */
+    uint64_t cache[TRAFFIC_CACHE_NOTHING];
 };
 
 struct traffic_pair {
@@ -111,6 +118,14 @@ static int digits(struct spop_slice s, uint64_t *out)
     return 0;
 }
 
+static enum traffic_cache cache_of(struct spop_slice word)
+{
+    unsigned i = 0;
+    while (i < TRAFFIC_CACHE_NOTHING && !slice_is(word, cache_words[i]))
+        i++;
+    return (enum traffic_cache)i;
+}
+
 int traffic_read(const char *line, size_t len, struct traffic_line *t)
 {
     struct spop_slice rest = notice_words(line, len);
@@ -134,6 +149,7 @@ int traffic_read(const char *line, size_t len, struct traffic_line *t)
     t->kind = notice_word(&rest);
     t->proof = notice_word(&rest);
     t->error = notice_word(&rest);
+    t->cache = cache_of(notice_word(&rest));
     bool labels = is_label(t->ts, TRAFFIC_WORD) && is_label(t->route, TRAFFIC_ROUTE) &&
                   is_label(t->service, TRAFFIC_WORD) && is_label(t->kind, TRAFFIC_WORD) &&
                   is_label(t->proof, TRAFFIC_WORD) && is_label(t->error, TRAFFIC_WORD);
@@ -239,6 +255,8 @@ bool traffic_count(struct traffic *t, const struct traffic_line *l)
     fill(&r->time, times, l->ms);
     fill(&r->in, sizes, l->in);
     fill(&r->out, sizes, l->out);
+    if (l->cache != TRAFFIC_CACHE_NOTHING)
+        r->cache[l->cache]++;
     /* What the gateway has a word for, else how HAProxy says that it ended. */
     bool said = !slice_is(l->error, "-");
     if (said || l->status >= 500 || l->status == 0)
@@ -347,6 +365,41 @@ static void put_requests(struct buf *out, const struct traffic_row *r)
     }
 }
 
+static void put_cache(struct buf *out, const struct traffic_row *r)
+{
+    for (unsigned i = 0; i < TRAFFIC_CACHE_NOTHING; i++) {
+        if (r->cache[i] == 0)
+            continue;
+        buf_str(out, CACHE_NAME);
+        put_row_labels(out, r);
+        buf_str(out, ",result=\"");
+        buf_str(out, cache_words[i]);
+        buf_str(out, "\"");
+        put_value(out, r->cache[i]);
+    }
+}
+
+static bool has_cached(const struct traffic_row *r)
+{
+    for (unsigned i = 0; i < TRAFFIC_CACHE_NOTHING; i++)
+        if (r->cache[i] > 0)
+            return true;
+    return false;
+}
+
+/* A name without samples is none. */
+static void put_all_cached(struct buf *out, const struct traffic *t, unsigned last)
+{
+    unsigned first = 0;
+    while (first < last && !has_cached(&t->row[first]))
+        first++;
+    if (first == last)
+        return;
+    put_header(out, CACHE_NAME, "counter", "Requests that asked for a cached answer, and what the cache did.");
+    for (unsigned i = first; i < last; i++)
+        put_cache(out, &t->row[i]);
+}
+
 static uint64_t requests_of(const struct traffic_row *r)
 {
     uint64_t total = 0;
@@ -389,4 +442,5 @@ void traffic_write(const struct traffic *t, struct buf *out)
               &t->errors);
     put_pairs(out, CREDENTIALS_NAME, "Credentials that were looked at, by kind and what became of them.",
               of_credentials, &t->credentials);
+    put_all_cached(out, t, last);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What a gateway's access log says, counted: by route, and bounded (docs/wire.md, Traffic).
  *
- *   once/1 TOKEN TS TC STATUS PROCESS METHOD ROUTE SERVICE MS IN OUT KIND PROOF ERROR [anything]
+ *   once/1 TOKEN TS TC STATUS PROCESS METHOD ROUTE SERVICE MS IN OUT KIND PROOF ERROR [CACHE] [anything]
  *
  * The first six words are those of a notice; in a log of JSON they all are its first field. Labels are words of the
  * gateway's configuration; a client's own word, the method, counts as `other` unless it is a usual one. Rows outlive
@@ -22,10 +22,26 @@ enum {
     TRAFFIC_SIZES = 7,
 };
 
+/* X(symbol, word): what the cache did. Any other word, and none: nothing. */
+#define TRAFFIC_CACHE_TABLE(X)                                                                               \
+    X(HIT, "hit")                                                                                            \
+    X(STALE, "stale")                                                                                        \
+    X(COLLAPSED, "collapsed")                                                                                \
+    X(MISS, "miss")                                                                                          \
+    X(BYPASS, "bypass")
+
+enum traffic_cache {
+#define X(symbol, word) TRAFFIC_CACHE_##symbol,
+    TRAFFIC_CACHE_TABLE(X)
+#undef X
+        TRAFFIC_CACHE_NOTHING,
+};
+
 struct traffic_line {
     unsigned status;      /* 0: none, the client has gone */
     uint64_t ms, in, out; /* total time; bytes from and to the client */
     struct spop_slice ts, method, route, service, kind, proof, error; /* `-`: none */
+    enum traffic_cache cache;
 };
 
 /* 0; -1: not such a line. Slices point into it. */

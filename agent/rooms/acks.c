@@ -75,7 +75,8 @@ static void bad(struct group *g, long long replicas)
     ev_prepare_stop(g->loop, &g->turn);
     metrics_add(g->acks->metrics, METRIC_ACKS_FAILED);
     if (breaker_bad(&g->breaker, monotonic_now()))
-        LOG(LOG_WARNING, "replicas-silent", log_int("wanted", g->acks->replicas), log_int("acknowledged", replicas),
+        LOG(LOG_WARNING, "replicas-silent", log_int("wanted", g->acks->replicas),
+            log_int("acknowledged", replicas),
             log_text("why", "what was written may be lost by a failover: grants are refused"));
     tell(sent, false);
     tell(gathering, false);

@@ -104,11 +104,10 @@ static void status(struct job *j)
              json_pack("{s:s,s:i,s:s,s:b,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "version", SPOA_ONCE_VERSION,
                        "pid", (int)getpid(), "file", g->config->file, "redis_ready", redis_ready(g->redis),
                        "breaker_open", !guard_admits_all(g->guard), "data",
-                       trust_word(guard_trusts_all(g->guard)),
-                       "haproxy_workers", (json_int_t)value[METRIC_WORKERS], "polled_sockets",
-                       (json_int_t)value[METRIC_POLLER], "inflight", (json_int_t)value[METRIC_INFLIGHT],
-                       "deciding", (json_int_t)g->live, "unconfirmed", (json_int_t)value[METRIC_COMPLETIONS],
-                       "policies", policies));
+                       trust_word(guard_trusts_all(g->guard)), "haproxy_workers",
+                       (json_int_t)value[METRIC_WORKERS], "polled_sockets", (json_int_t)value[METRIC_POLLER],
+                       "inflight", (json_int_t)value[METRIC_INFLIGHT], "deciding", (json_int_t)g->live,
+                       "unconfirmed", (json_int_t)value[METRIC_COMPLETIONS], "policies", policies));
 }
 
 struct seen {

@@ -60,9 +60,9 @@ struct job {
     unsigned says;           /* its arguments: enum says */
     char word;               /* 'f', 'c', 'd' */
     unsigned status;
-    uint64_t marks;    /* go: that are still to be set */
-    unsigned walked;   /* a walk: the number of the link that is asked */
-    json_t *answer; /* while it is put together */
+    uint64_t marks;  /* go: that are still to be set */
+    unsigned walked; /* a walk: the number of the link that is asked */
+    json_t *answer;  /* while it is put together */
     struct purge *purge;
     struct cache_show *shown;
     struct acks_waiter waiter;

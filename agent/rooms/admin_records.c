@@ -153,8 +153,7 @@ void records_send(struct job *j, const struct redis_reply *reply, const char *na
     if (more == 0) {
         char cursor[WALK_CURSOR + 1];
         records_cursor(j, l.cursor, cursor);
-        job_send(j, 200,
-                 json_pack("{s:o,s:i,s:s}", name, rows, "skipped", (int)l.skipped, "cursor", cursor));
+        job_send(j, 200, json_pack("{s:o,s:i,s:s}", name, rows, "skipped", (int)l.skipped, "cursor", cursor));
         return;
     }
     json_decref(rows);
@@ -227,8 +226,9 @@ void records_walk(struct job *j, const struct script_look *l, redis_reply_fn *fn
 {
     struct script_look step = *l;
     const char *cursor = httpd_argument(j->request, "cursor");
+    size_t longest = redis_is_cluster(j->admin->gate->redis) ? WALK_CURSOR : LOOK_CURSOR;
     cursor = cursor ? cursor : "0";
-    if (strlen(cursor) > WALK_CURSOR || cursor[strspn(cursor, "0123456789")]) {
+    if (strlen(cursor) > longest || cursor[strspn(cursor, "0123456789")]) {
         job_refuse(j, 400, "bad-cursor", "a cursor is what the step before has said");
         return;
     }

@@ -60,9 +60,9 @@ static void send_site(struct job *j, json_t *info, const char *why)
     const struct config *c = g->config;
     json_t *counters = json_object();
     metrics_each(g->metrics, put_counter, counters);
-    json_t *redis =
-        json_pack("{s:b,s:s?,s:i,s:i,s:i,s:o}", "ready", redis_ready(g->redis), "why", why, "ack_replicas",
-                  (int)c->redis.ack_replicas, "sentinels", (int)c->redis.sentinels.n, "seeds", (int)c->redis.seeds.n, "info", info);
+    json_t *redis = json_pack("{s:b,s:s?,s:i,s:i,s:i,s:o}", "ready", redis_ready(g->redis), "why", why,
+                              "ack_replicas", (int)c->redis.ack_replicas, "sentinels",
+                              (int)c->redis.sentinels.n, "seeds", (int)c->redis.seeds.n, "info", info);
     job_send(j, 200,
              json_pack("{s:s,s:i,s:s,s:b,s:i,s:o,s:o,s:o,s:o}", "version", SPOA_ONCE_VERSION, "pid",
                        (int)getpid(), "file", c->file, "holds", any_holds(c), "max_entries",

@@ -33,9 +33,9 @@ struct guard {
     struct ev_loop *loop;
     struct redis *redis;
     struct metrics *metrics;
-    const struct config *config; /* borrowed until the next guard_reconfigure() */
-    double deadline;             /* of a decision */
-    bool refuses;                /* on_data_loss = "refuse" */
+    const struct config *config;         /* borrowed until the next guard_reconfigure() */
+    double deadline;                     /* of a decision */
+    bool refuses;                        /* on_data_loss = "refuse" */
     struct watched watched[REDIS_LINKS]; /* by the link's number */
     struct mark seen[REDIS_MARKS];
     uint64_t verified; /* marks: as they should be, since the connection that has them was made */
@@ -113,14 +113,15 @@ static void judge(struct guard *g, unsigned mark, enum mark_state state)
         break;
     case MARK_LOST: on_loss(g, "the mark is missing or smaller than it was", goes_on); break;
     case MARK_WAITS:
-        on_loss(g, g->seen[mark].epoch ? "the mark is missing or smaller than it was" : "there is no mark yet",
+        on_loss(g,
+                g->seen[mark].epoch ? "the mark is missing or smaller than it was" : "there is no mark yet",
                 waits);
         break;
     case MARK_FOREIGN:
         if (log_gate_open(&g->strange_gate, 1, monotonic_now()))
             LOG(LOG_ERROR, "redis-mark-foreign",
-                log_text("why",
-                         "the key of a mark (once:mark, once:{..}:mark) holds something else: delete it, or choose another database"));
+                log_text("why", "the key of a mark (once:mark, once:{..}:mark) holds something else: delete "
+                                "it, or choose another database"));
         break;
     case MARK_KEPT: break;
     }

@@ -43,10 +43,11 @@ struct inflight {
     struct site *sites[CONFIG_HAPROXY_MAX];
     ev_timer timer, hurry;
     double polled_at, took; /* last poll */
-    double behind_since;    /* Redis (of a cluster: a primary) came back, and what runs has not been extended since; 0: it has */
-    unsigned listings;      /* of what runs, asked for and not yet answered */
-    bool whole;             /* every worker could be asked, so no older listing is among those */
-    bool look;              /* a notice came: also look at what another agent polls */
+    double
+        behind_since; /* Redis (of a cluster: a primary) came back, and what runs has not been extended since; 0: it has */
+    unsigned listings; /* of what runs, asked for and not yet answered */
+    bool whole;        /* every worker could be asked, so no older listing is among those */
+    bool look;         /* a notice came: also look at what another agent polls */
     struct log_gate strange_gate;
     unsigned running; /* listed so far in the last poll that asked */
     struct view view; /* what an operator is told */

@@ -9,8 +9,8 @@
                           a JWT that a key in GW_KEYS has signed by its claims `sub` and `role`; 401 for all else, and for the user `revoked`
     Upgrade: websocket    101, then every byte comes back
 
-Request headers steer it: Demo-Delay, Demo-Status, Demo-Size, Demo-Chunked, Demo-Fault as in payments.py, Demo-Location: what to say in
-Location, and Demo-At: NAME_N, the instance that they are meant for.
+Request headers steer it: Demo-Delay, Demo-Status, Demo-Size, Demo-Chunked, Demo-Fault as in payments.py, Demo-Location and Demo-Vary:
+what to say in Location and Vary, and Demo-At: NAME_N, the instance that they are meant for.
 
 Usage: services.py NAME_N=ADDRESS ..; port 0 takes a free one. It prints NAME_N=ADDRESS for each when all listen.
 """
@@ -26,6 +26,10 @@ import time
 import tokens
 from payments import FAULTS, SIZE_MAX, BadRequest, Payments, Server, number, seconds
 
+# What a service may say, and a gateway should not pass on.
+NOT_FOR_CLIENTS = {"X-Powered-By": "services-demo", "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "false",
+                   "Access-Control-Allow-Methods": "PURGE", "Access-Control-Allow-Headers": "X-Anything", "Access-Control-Expose-Headers": "X-Inner",
+                   "Access-Control-Max-Age": "86400", "Access-Control-Allow-Private-Network": "true"}
 VERIFY_ROLES = ("viewer", "operator", "admin")
 WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" # RFC 6455, 1.3
 
@@ -100,11 +104,11 @@ class Service(Payments):
                            "headers": fields, "body": body.decode("latin-1")}).encode() + b"\n"
         what += b" " * (size - len(what))
         self.send_response(status)
-        if "Demo-Location" in self.headers:
-            self.send_header("Location", self.headers["Demo-Location"])
-        # What a service may say, and a gateway should not pass on.
-        self.send_header("X-Powered-By", "services-demo")
-        self.send_header("Access-Control-Allow-Origin", "*")
+        for name in ("Location", "Vary"):
+            if "Demo-" + name in self.headers:
+                self.send_header(name, self.headers["Demo-" + name])
+        for name, value in NOT_FOR_CLIENTS.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(what)))

@@ -9,7 +9,7 @@ RUN command -v haproxy || { apt-get update && apt-get install -y --no-install-re
 RUN groupadd -g 1180 once && useradd -M -u 1181 -g once -d / -s /usr/sbin/nologin gateway && install -d -o gateway -g once -m 2770 /run/spoa-once
 COPY docs/problems.md /usr/share/doc/spoa-once/
 COPY haproxy-conf/attach/once.spoe.cfg haproxy-conf/demo/haproxy.cfg deploy/compose/balancer.cfg deploy/compose/metrics.cfg /etc/haproxy/
-COPY deploy/docker/http-check /usr/local/bin/
+COPY deploy/docker/http-check deploy/docker/paced /usr/local/bin/
 USER gateway
 ENTRYPOINT ["haproxy", "-W", "-db"]
 CMD ["-f", "/etc/haproxy/haproxy.cfg"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Everything that runs: two HAProxy (master-worker, the shipped attach lines), three agents, Redis, the bank.
+"""Everything that runs: two HAProxy (master-worker, the shipped attach lines), three agents, Redis or a cluster of it, the bank.
 
 HAProxy 0 is the smallest attachment, with a small table; HAProxy 1 has notices and the hop.
 
@@ -12,6 +12,7 @@ import asyncio
 import re
 from pathlib import Path
 
+from cluster import Cluster
 from links import Link
 from process import Process, ask_socket, free_port, until
 from stores import Stores
@@ -40,20 +41,22 @@ def for_each_agent(text, pattern, folder):
 
 class Site:
     """other: an agent of another protocol version, or None. replicated: Redis has a replica. redis_options: more of the agents'
-    configuration."""
+    configuration. cluster: Redis is six nodes, which the agents reach without a link."""
 
-    def __init__(self, folder, agent, other=None, replicated=False, redis_options=""):
-        self.folder, self.agent, self.other, self.replicated = Path(folder), agent, other, replicated
+    def __init__(self, folder, agent, other=None, replicated=False, redis_options="", cluster=False):
+        self.folder, self.agent, self.other, self.replicated, self.cluster = Path(folder), agent, other, replicated, cluster
         self.ports = [free_port() for _ in range(PROXIES)]
         self._bank_port = free_port()
         self.ledger = self.folder / "ledger"
-        self.stores = Stores(self.folder, replicated)
+        self.stores = Cluster(self.folder) if cluster else Stores(self.folder, replicated)
+        where = 'mode = "cluster"; seeds = [ %s ];' % self.stores.seeds if cluster else 'address = "unix@${ONCE_RUN}/redis.sock";'
         (self.folder / "site.conf").write_text((HERE / "site.conf").read_text().replace(
-            '/redis.sock"; }', '/redis.sock"; %s }' % redis_options))
+            'address = "unix@${ONCE_RUN}/redis.sock";', where + " " + redis_options))
         self.bank = Process("bank", [str(HERE / "bank.py"), str(self._bank_port), str(self.ledger)], self.folder / "bank.out")
         self.agents = [self._new_agent(i) for i in range(AGENTS)]
         self.proxies = [self._new_proxy(i) for i in range(PROXIES)]
-        self.links = [Link(self.folder / ("a%d" % i) / "redis.sock", self.stores.primary.socket) for i in range(AGENTS)]
+        self.links = [] if cluster else [
+            Link(self.folder / ("a%d" % i) / "redis.sock", self.stores.primary.socket) for i in range(AGENTS)]
         self.stores.links = self.links
         runs = [self.folder / ("h%d" % i) for i in range(PROXIES)]
         self.tables = [Link(run / "haproxy.sock", run / "runtime.sock") for run in runs]

@@ -55,9 +55,17 @@ class Schedule:
             "bank-kill": (2, 0.1, 2, None, self._bank_kill),
             "bank-pause": (1, 0.2, 2, None, self._bank_pause),
         }
+        if site.cluster:
+            self._table = {k: v for k, v in self._table.items() if not parts_of(k) & {"redis", "link"}}
+            self._table.update({
+                "redis-failover-kill": (4, 0.1, 7, None, self._node_kill),
+                "redis-failover-pause": (4, 0.1, 7, None, self._node_pause),
+                "redis-move": (8, 0, 0, None, self._slot_move),
+                "redis-nodes-flush-scripts": (1, 0, 0, None, self._nodes_flush_scripts),
+            })
         if not site.other:
             del self._table["agent-other"]
-        if not site.replicated:
+        if not site.replicated and not site.cluster:
             del self._table["redis-failover"]
 
     def only(self, kinds):
@@ -196,6 +204,27 @@ class Schedule:
 
     async def _redis_flush_scripts(self, _, lasts):
         await self._site.stores.primary.ask("SCRIPT FLUSH")
+
+    async def _node_kill(self, _, lasts):
+        """A primary; its replica takes over unless it is back before."""
+        node = self._random.choice(await self._site.stores.primaries())
+        node.process.send(signal.SIGKILL)
+        await node.process.wait()
+        await asyncio.sleep(lasts)
+        await node.start()
+        await self._redis_back()
+
+    async def _node_pause(self, _, lasts):
+        """The same, and when it wakes it takes itself for the primary still."""
+        await self._pause(self._random.choice(await self._site.stores.primaries()).process, lasts)
+        await self._redis_back()
+
+    async def _slot_move(self, _, lasts):
+        await self._site.stores.move(self._random)
+
+    async def _nodes_flush_scripts(self, _, lasts):
+        for node in await self._site.stores.primaries():
+            await node.ask("SCRIPT FLUSH")
 
     def _link(self, mode):
         async def act(i, lasts):

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(said.level >= 0 && said.on_loan >= 0);
     loan_init(&l, &t, 0);
     loan_missed(&l, &t, 1, 0);
-    loan_ask(&l, &t, 0, 1, false, &ask);
+    loan_ask(&l, &t, 0, 1, 0, false, &ask);
     loan_said(&l, &t, 0, &said);
     assert(loan_left(&l, &t, (struct loan_clock){0, 0}) <= ask.wanted);
     loan_take(&l, &t, 1, (struct loan_clock){0, said.now_us}, &number);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* gate-floor SITE SOCKET PID SECONDS FILL [NAME]: what one operation costs Redis itself, asked by a pipelined client with nothing
+/* gate-floor SITE SOCKET PID SECONDS FILL [NAME..]: what one operation costs Redis itself, asked by a pipelined client with nothing
  * around it.
  *
  *   ping, noop                PING; EVALSHA of an empty script
@@ -7,8 +7,8 @@
  *   NAME complete             its claim, then SET and complete of an answer of 1 KB
  *   bare, bare complete       the same with the peers' scripts (tests/load/peers): no fence, no lease, no process
  *
- * SITE: a configuration file. SOCKET, PID: of Redis. FILL: completed records that are there before (as many as are missing are
- * written). NAME: only this one. All variants take turns in slices, each emptied of what it wrote where FILL is not large; medians
+ * SITE: a configuration file; of its policies those that claim anything for a POST with a key. SOCKET, PID: of Redis. FILL: completed
+ * records that are there before (as many as are missing are written). NAME: only these. All variants take turns in slices, each emptied of what it wrote where FILL is not large; medians
  * of the slices. Prints one JSON object: us of Redis' CPU for each, the spread (quartiles), and how many operations there were. */
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@
 
 enum {
     DEPTH = 64,
-    VARIANTS_MAX = 16,
+    VARIANTS_MAX = 24,
     SLICES_MAX = 400,
     BODY = 1024,
     FILL_BYTES = 1200,
@@ -53,7 +53,7 @@ struct floor {
     char noop[41], gate[41], complete[41];
     unsigned n;
     struct variant variant[VARIANTS_MAX];
-    const char *only;
+    char **only; /* ends with NULL; none: all */
 };
 
 static void stop(const char *what, const char *why)
@@ -103,8 +103,8 @@ static struct spop_slice text_of(char *memory, size_t size, const char *format, 
     return (struct spop_slice){memory, (size_t)len};
 }
 
-/* The plan of a request that nobody made before. */
-static void plan_next(struct floor *f, const char *policy, struct plan *out)
+/* The plan of a request that nobody made before; is there anything to claim? */
+static bool plan_next(struct floor *f, const char *policy, struct plan *out)
 {
     static const char sha[32] = "01234567890123456789012345678901";
     char key[40], rid[48];
@@ -125,8 +125,7 @@ static void plan_next(struct floor *f, const char *policy, struct plan *out)
         .src = {.type = SPOP_IPV4, .bytes = {"\x7f\0\0\1", 4}},
     };
     plan_request(f->config, &r, 15360, out);
-    if (out->kind != PLAN_CLAIM)
-        stop(policy, out->detail ? out->detail : "a policy without idempotency or limits");
+    return out->kind == PLAN_CLAIM;
 }
 
 static void say_claim(struct floor *f, struct plan *p)
@@ -163,7 +162,8 @@ static void round_ours(struct floor *f, const struct variant *v)
     uint64_t fence[DEPTH];
     unsigned replies = 0;
     for (unsigned i = 0; i < DEPTH; i++) {
-        plan_next(f, v->policy, &f->plan[i]);
+        if (!plan_next(f, v->policy, &f->plan[i]))
+            stop(v->policy, "claims no more");
         say_claim(f, &f->plan[i]);
     }
     for (unsigned i = 0; i < DEPTH; i++)
@@ -253,16 +253,24 @@ static void measure(struct floor *f, struct variant *v)
         v->us[v->slices++] = (after.seconds - before.seconds) * 1e6 / operations;
 }
 
+static bool wanted(const struct floor *f, const char *name)
+{
+    for (char **only = f->only; *only; only++)
+        if (strcmp(*only, name) == 0)
+            return true;
+    return !*f->only;
+}
+
 static void add(struct floor *f, enum what what, const char *policy, const char *name)
 {
+    struct variant v = {.what = what, .policy = policy};
+    snprintf(v.name, sizeof v.name, "%s%s", name,
+             what == COMPLETE || what == BARE_COMPLETE ? " complete" : "");
+    if (!wanted(f, v.name))
+        return;
     if (f->n == VARIANTS_MAX)
         stop("SITE", "more policies than there is room for");
-    struct variant *v = &f->variant[f->n];
-    v->what = what;
-    v->policy = policy;
-    snprintf(v->name, sizeof v->name, "%s%s", name,
-             what == COMPLETE || what == BARE_COMPLETE ? " complete" : "");
-    f->n += !f->only || strcmp(f->only, v->name) == 0;
+    f->variant[f->n++] = v;
 }
 
 static void add_all(struct floor *f)
@@ -273,6 +281,8 @@ static void add_all(struct floor *f)
     add(f, BARE_COMPLETE, NULL, "bare");
     for (unsigned i = 0; i < f->config->npolicies; i++) {
         const struct policy *p = &f->config->policies[i];
+        if (!plan_next(f, p->name, &f->plan[0]))
+            continue;
         add(f, CLAIM, p->name, p->name);
         if (p->idempotency.enabled)
             add(f, COMPLETE, p->name, p->name);
@@ -333,8 +343,8 @@ static void make_stored(struct floor *f)
 int main(int argc, char **argv)
 {
     static struct floor f;
-    if (argc < 6 || argc > 7) {
-        fprintf(stderr, "usage: gate-floor SITE SOCKET PID SECONDS FILL [NAME]\n");
+    if (argc < 6) {
+        fprintf(stderr, "usage: gate-floor SITE SOCKET PID SECONDS FILL [NAME..]\n");
         return 2;
     }
     f.config = conffile_read(argv[1], complain, NULL);
@@ -351,7 +361,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < SCRIPTS; i++)
         load(&f, scripts[i].text, scripts[i].len, unused);
     make_stored(&f);
-    f.only = argc > 6 ? argv[6] : NULL;
+    f.only = argv + 6;
     add_all(&f);
     fill(&f, records);
     f.number = (uint64_t)(wall() * 1e6);

@@ -1,19 +1,26 @@
 -- SPDX-License-Identifier: MIT
--- wrk: a POST of 200 bytes to a payments route. wrk [-H HEADER ..] .. URL -- KEYS [BODY]
---   KEYS  0: a key that nobody has used; N: one of N keys, in turn     BODY  bytes of the request's body (200)
-local keys, at, prefix, body = 0, 0, '', ''
+-- wrk: POSTs to a payments route, or GETs of pages. wrk [-H HEADER ..] .. URL -- METHOD KEYS [BODY [FIRST]]
+--   KEYS   of POST: keys, of GET: URLs. 0: one that nobody has used; N: one of N, in turn
+--   BODY   bytes of a POST's body (200)     FIRST  where the turn begins (0)
+local keys, at, prefix, body, path = 0, 0, '', '', '/'
 
 function init(arguments)
-  keys = tonumber(arguments[1] or 0)
-  local bytes = tonumber(arguments[2] or 200)
+  wrk.method = arguments[1] or 'POST'
+  keys, at = tonumber(arguments[2] or 0), tonumber(arguments[4] or 0)
+  prefix = keys == 0 and string.format('%d-%s-', os.time(), tostring({}):sub(8)) or 'among-'
+  if wrk.method == 'GET' then
+    path = wrk.path .. '?n='
+    return
+  end
+  local bytes = tonumber(arguments[3] or 200)
   body = bytes > 40 and '{"amount":1000,"currency":"EUR","note":"' .. string.rep('x', bytes - 42) .. '"}' or string.rep('1', bytes)
   wrk.headers['Content-Type'] = 'application/json'
-  prefix = keys == 0 and string.format('%d-%s-', os.time(), tostring({}):sub(8)) or 'among-'
 end
 
 function request()
   at = at + 1
-  local n = keys == 0 and at or at % keys
-  wrk.headers['Idempotency-Key'] = prefix .. n
+  local key = prefix .. (keys == 0 and at or at % keys)
+  if wrk.method == 'GET' then return wrk.format('GET', path .. key) end
+  wrk.headers['Idempotency-Key'] = key
   return wrk.format('POST', nil, nil, body)
 end

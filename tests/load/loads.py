@@ -29,11 +29,14 @@ def _ms(text):
 
 
 class Meter:
-    """CPU and memory of a variant's processes around a load."""
+    """CPU and memory of a variant's processes around a load, what Redis has done for it, and how many requests reached the application."""
 
     def __init__(self, world, front):
-        self._application = world.application.pid
+        self._world, self._application = world, world.application.pid
         self._pids = {"front": [front.front.pid], "agent": [a.pid for a in front.agents], "redis": [world.redis.pid]}
+
+    def _counts(self):
+        return {"forwarded": self._world.application_requests(), **self._world.redis_counts()}
 
     def _machine(self):
         """Seconds that all cores were busy, that there were, and that the load and the application used."""
@@ -45,20 +48,23 @@ class Meter:
         return {who: sum(map(cpu, pids)) for who, pids in self._pids.items()}
 
     def around(self, load):
+        counted = self._counts()
         before, machine = self._cpu(), self._machine()
         sample = load()
         after, now = self._cpu(), self._machine()
+        counts = self._counts()
         ours = sum(after.values()) - sum(before.values()) + now[2] - machine[2]
         sample["others"] = max(0, now[0] - machine[0] - ours) / max(now[1] - machine[1], 1e-9)
         sample["us"] = {who: (after[who] - before[who]) * 1e6 / sample["n"] for who in before}
         sample["us"]["sum"] = sum(sample["us"].values())
+        sample.update((what, (counts[what] - counted[what]) / sample["n"]) for what in counted)
         sample["mb"] = {who: sum(map(resident, pids)) for who, pids in self._pids.items() if who != "redis"}
         return sample
 
 
-def wrk(port, seconds, connections, path="/pay", keys=0, body=200, headers=()):
+def wrk(port, seconds, connections, path="/pay", keys=0, body=200, headers=(), method="POST", first=0):
     text = _run(["wrk", "-t1", "-c%d" % connections, "-d%.0fs" % seconds if seconds >= 1 else "-d1s", "--latency", "-s", HERE / "load.lua",
-                 *[word for h in headers for word in ("-H", h)], "http://127.0.0.1:%d%s" % (port, path), "--", keys, body])
+                 *[word for h in headers for word in ("-H", h)], "http://127.0.0.1:%d%s" % (port, path), "--", method, keys, body, first])
     found = lambda pattern: re.search(pattern, text, re.M)
     n, took = int(found(r"(\d+) requests in")[1]), _ms(found(r"requests in (\S+),")[1]) / 1000
     refused, errors = found(r"Non-2xx or 3xx responses: (\d+)"), found(r"Socket errors: (.*)")

@@ -11,6 +11,7 @@ from processes import Missing, cpu, resident
 from sites import HERE, PROGRAMS, Silence
 
 IN_FLIGHT = 2000
+FLOOR = ("ping", "noop", "bare", "bare complete", "limit", "five", "idempotency complete", "gated", "gated complete")
 RATES = {"1000": 6, "5000": 8, "12000": 8}  # requests a second, and for how long
 ASKS = ("policy=str(%s) rid=uuid lost=null process=str(1.1.bench) sent=now timeout=int(1000) method=str(POST) host=str(127.0.0.1:8080) "
         "path=str(/pay) query=null type=str(application/json) key=%s key2=null keys=int(1) keys2=int(0) sha=bin(32) body=null "
@@ -26,10 +27,10 @@ def codec(others):
                                                 check=True).stdout)
 
 
-def _floor(world, seconds, records):
+def floor_of(world, seconds, records, *names):
     env = {**os.environ, "ONCE_RUN": str(world.folder), "ONCE_REDIS": str(world.redis_socket), "ONCE_SHIELD": "0", "ONCE_HAPROXY": "/nowhere"}
     world.redis_do("FLUSHALL")
-    done = subprocess.run([PROGRAMS / "gate-floor", HERE / "site.conf", world.redis_socket, str(world.redis.pid), str(seconds), str(records)],
+    done = subprocess.run([PROGRAMS / "gate-floor", HERE / "site.conf", world.redis_socket, str(world.redis.pid), str(seconds), str(records), *names],
                           capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError("gate-floor: " + done.stderr)
@@ -37,10 +38,10 @@ def _floor(world, seconds, records):
 
 
 def floor(world, others, short):
-    """Redis alone: each script, and the gate with few and with many records."""
-    others["floor"] = _floor(world, 2 if short else 20, 0)
+    """Redis alone: scripts of the gate, and the claim with few and with many records."""
+    others["floor"] = floor_of(world, 2 if short else 12, 0, *FLOOR)
     if not short:
-        others["records"] = {n: _floor(world, 8, int(n))["gated"] for n in ("1000", "1000000")}
+        others["records"] = {n: floor_of(world, 4, int(n), "gated")["gated"] for n in ("1000", "1000000")}
     world.redis_do("FLUSHALL")
 
 
@@ -131,8 +132,7 @@ def before(world, fronts, others, short):
     codec(others)
 
 
-def after(world, fronts, others, left_out, short, medians, say):
-    others["agents"] = {n: medians[v] for n, v in (("1", "gated"), ("2", "gated-agents-2"), ("3", "gated-agents-3")) if v in medians}
+def after(world, fronts, others, left_out, short, say):
     steps = [("refusals", lambda: refusals(world, others, short)), ("fixed rates", lambda: open_loop(world, fronts, others, left_out, short)),
              ("Redis alone", lambda: floor(world, others, short))]
     if not short:

@@ -25,6 +25,8 @@ ATTACH = ROOT / "haproxy-conf" / "attach"
 GATEWAY = ROOT / "haproxy-conf" / "gateway"
 BUILD = ROOT / "build"
 PROGRAMS = BUILD / "release" / "tests" / "load"
+REDIS_COUNTS = {"commands": "total_commands_processed", "bytes_in": "total_net_input_bytes", "bytes_out": "total_net_output_bytes",
+                "bytes_kept": "used_memory"}
 SIZES = {"": 200, "/1k": 1024, "/12k": 12288, "/empty": 0}
 
 DEFAULTS = """defaults
@@ -87,7 +89,7 @@ class World:
         self.redis = self._start("redis", ["redis-server", "--port", "0", "--unixsocket", self.redis_socket, "--save", "",
                                            "--appendonly", "no", "--dir", self.folder], self.redis_socket)
         if not only_agents:
-            self.application_port = free_port()
+            self.application_port, self._application_socket = free_port(), self.folder / "application.sock"
             self.application = self._start("application", ["haproxy", "-db", "-f", self._application()], self.application_port)
 
     def _start(self, name, argv, listens, env=()):
@@ -96,17 +98,24 @@ class World:
         return process
 
     def _application(self):
-        """Answers 201 with so many bytes, by the path's end."""
+        """Answers with so many bytes, by the path's end: 201, a GET with 200 that may be stored for an hour."""
         lines = []
         for path, size in SIZES.items():
             body = self.folder / ("body%d" % size)
             body.write_text("y" * size)
-            answer = "content-type application/json file %s" % body if size else ""
-            lines.append("    http-request return status 201 %s%s\n" % (answer, " if { path_end %s }" % path if path else ""))
+            answer = " content-type application/json file %s" % body if size else ""
+            ends = " { path_end %s }" % path if path else ""
+            lines.append("    http-request return status 200 hdr Cache-Control max-age=3600%s if { method GET }%s\n"
+                         "    http-request return status 201%s%s\n" % (answer, ends, answer, " if" + ends if ends else ""))
         conf = self.folder / "application.cfg"
-        conf.write_text("global\n    nbthread 1\n    maxconn 8000\n" + DEFAULTS +
+        conf.write_text("global\n    nbthread 1\n    maxconn 8000\n    stats socket %s\n" % self._application_socket + DEFAULTS +
                         "frontend application\n    bind 127.0.0.1:%d\n" % self.application_port + "".join(lines[1:] + lines[:1]))
         return conf
+
+    def application_requests(self):
+        """How many it has had so far."""
+        said = ask(self._application_socket, b"show info\n", b"\n\n")
+        return int(re.search(rb"CumReq: (\d+)", said)[1])
 
     def _folder(self, name):
         self._n += 1
@@ -117,6 +126,11 @@ class World:
     def redis_do(self, *words):
         return subprocess.run(["redis-cli", "-s", str(self.redis_socket), *map(str, words)], capture_output=True, text=True,
                               check=True).stdout.strip()
+
+    def redis_counts(self):
+        """What Redis has done so far (commands, also those of scripts; bytes to it and from it), and bytes that it holds now."""
+        said = self.redis_do("INFO", "stats") + self.redis_do("INFO", "memory")
+        return {name: int(re.search(r"^%s:(\d+)" % word, said, re.M)[1]) for name, word in REDIS_COUNTS.items()}
 
     # ---- fronts
 
@@ -140,17 +154,36 @@ class World:
         until(lambda: ask(folder / "http.sock", b"GET /metrics HTTP/1.0\r\n\r\n", b"\r\n\r\n") and self._polled(folder), "the poller")
         return front
 
+    def cached(self, local=False):
+        """The shipped lines around a cached route, as docs/cache.md attaches them; local: HAProxy's own cache in front."""
+        folder = self._folder("cached")
+        agent = self.once_agent(folder)
+        text = self._gate(None, [folder], above="".join("    http-request set-var(txn.%s)\n" % v for v in (
+            "once_cache) str(pages", "once_cache_open) bool(true", *(["once_local) bool(true"] if local else []))) + bare("cache-frontend.cfg"),
+            routing=bare("cache-routing.cfg")) + bare("cache-tables.cfg")
+        front = self._haproxy("cached", text, [agent], folder, settings=["ONCE_WAIT"] + (["ONCE_LOCAL"] if local else []))
+        until(lambda: self._polled(folder), "the poller")
+        return front
+
+    def haproxy_cache(self):
+        """HAProxy's own cache as its manual shows it, and nothing else."""
+        return self._haproxy("haproxy-cache", "frontend bench\n    bind 127.0.0.1:@PORT@\n    http-request cache-use pages\n"
+                             "    http-response cache-store pages\n    default_backend application\n"
+                             "cache pages\n    total-max-size 64\n    max-object-size 16384\n    max-age 60\n", ())
+
     @staticmethod
     def _polled(folder):
         return re.search(rb"spoa_once_haproxy_workers [1-9]", ask(folder / "http.sock", b"GET /metrics HTTP/1.0\r\n\r\n", b"\0")) is not None
 
-    def _gate(self, policy, homes, hangs=None):
+    def _gate(self, policy, homes, hangs=None, above="", routing=""):
+        """policy: None for routes that are only cached. above, routing: lines of ours in front of frontend.cfg and routing.cfg."""
         each = lambda text: re.sub(r"^ *server agent1 .*$", lambda m: "\n".join(
             m[0].replace("agent1", "agent%d" % i).replace("${ONCE_RUN}", str(home)) for i, home in enumerate(homes)), text, flags=re.M)
         aside = "    use_backend hanging if { path /hang }\n" if hangs else ""
         hanging = "backend hanging\n%s    server hanging 127.0.0.1:%d\n" % (bare("backend.cfg"), hangs) if hangs else ""
-        return ("frontend bench\n    bind 127.0.0.1:@PORT@\n    http-request set-var(txn.once_policy) str(%s)\n" % policy +
-                bare("frontend.cfg") + bare("routing.cfg") + aside + "    default_backend application\n" + hanging + each(bare("tables.cfg")))
+        route = "    http-request set-var(txn.once_policy) str(%s)\n" % policy if policy else ""
+        return ("frontend bench\n    bind 127.0.0.1:@PORT@\n" + route + above + bare("frontend.cfg") + routing + bare("routing.cfg") + aside +
+                "    default_backend application\n" + hanging + each(bare("tables.cfg")))
 
     def gateway(self, credential):
         """haproxy-conf/gateway as it lies there, with keys made for it and limits that nobody reaches; `jwt` or `api-key`."""
@@ -210,34 +243,61 @@ class World:
                                                            if g not in groups))
             if "peer-response" not in groups:
                 text = without(text, r"http-response")
-        port = free_port()
-        for word, value in (("@PORT@", port), ("@BACKEND@", self.application_port), ("@SOCKET@", folder / "spop.sock"),
-                            ("@HERE@", HERE / "peers")):
+        return self._haproxy_of_peer(folder, text, [agent])
+
+    def _haproxy_of_peer(self, folder, text, agents=(), env=()):
+        port, conf = free_port(), folder / "haproxy.cfg"
+        conf.write_text(self._filled(text, folder, port))
+        return Front(port, self._start(folder.name, ["haproxy", "-db", "-f", conf], port, env), agents)
+
+    def _filled(self, text, folder, port):
+        """A peer's configuration with its @WORDS@ filled in."""
+        for word, value in (("@PORT@", port), ("@BACKEND@", self.application_port), ("@RUN@", folder), ("@HERE@", HERE / "peers"),
+                            ("@SOCKET@", folder / "spop.sock"), ("@REDIS@", self.redis_socket)):
             text = text.replace(word, str(value))
-        conf = folder / "haproxy.cfg"
-        conf.write_text(text)
-        return Front(port, self._start(folder.name, ["haproxy", "-db", "-f", conf], port), [agent])
+        return text
+
+    def _peers_scripts(self):
+        """SHA1 of the peers' two scripts, which Redis has then."""
+        return [self.redis_do("SCRIPT", "LOAD", (HERE / "peers" / "gate" / name).read_text()) for name in ("gate.lua", "complete.lua")]
+
+    def haproxy_lua(self):
+        """The gate in HAProxy's own Lua, no agent."""
+        if "+LUA" not in subprocess.run(["haproxy", "-vv"], capture_output=True, text=True).stdout:
+            raise Missing("a HAProxy with Lua")
+        gate, complete = self._peers_scripts()
+        env = {"PEER_REDIS": str(self.redis_socket), "PEER_GATE": gate, "PEER_COMPLETE": complete}
+        return self._haproxy_of_peer(self._folder("haproxy-lua"), (HERE / "peers" / "lua.haproxy.cfg").read_text(), env=env)
+
+    def go_proxy(self, client):
+        """A reverse proxy in Go with the gate in it, no HAProxy."""
+        program, port = BUILD / "load" / "peer-proxy", free_port()
+        if not program.exists():
+            raise Missing("Go: its reverse proxy was not built")
+        folder = self._folder("go-proxy")
+        return Front(port, self._start(folder.name, [program, "-listen", "127.0.0.1:%d" % port, "-application", "http://127.0.0.1:%d" % self.application_port,
+                                                     "-redis", self.redis_socket, "-client", client], port))
 
     def nginx(self):
+        """nginx with the gate in Lua, and under /page/ a cache in Redis."""
         if not shutil.which("nginx") or not Path("/usr/lib/nginx/modules/ngx_http_lua_module.so").exists():
             raise Missing("nginx with Lua: tools/deps bench installs it")
-        folder = self._folder("nginx")
-        sha = [self.redis_do("SCRIPT", "LOAD", (HERE / "peers" / "gate" / name).read_text()) for name in ("gate.lua", "complete.lua")]
-        text, port = (HERE / "peers" / "nginx.conf").read_text(), free_port()
-        for word, value in (("@PORT@", port), ("@BACKEND@", self.application_port), ("@RUN@", folder), ("@HERE@", HERE / "peers"),
-                            ("@REDIS@", self.redis_socket), ("@USER@", "%s %s" % (pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name)),
-                            ("@GATE@", sha[0]), ("@COMPLETE@", sha[1])):
-            text = text.replace(word, str(value))
+        folder, port = self._folder("nginx"), free_port()
+        text = self._filled((HERE / "peers" / "nginx.conf").read_text(), folder, port)
+        for word, value in zip(("@GATE@", "@COMPLETE@", "@USER@"), (*self._peers_scripts(), "%s %s" % (
+                pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name))):
+            text = text.replace(word, value)
         conf = folder / "nginx.conf"
         conf.write_text(text)
         return Front(port, self._start(folder.name, ["nginx", "-e", folder / "nginx.err", "-c", conf], port))
 
-    def _haproxy(self, name, text, agents, folder=None, threads=1, bufsize=None, backend=None, gate=None, attach_backend=True):
+    def _haproxy(self, name, text, agents, folder=None, threads=1, bufsize=None, backend=None, gate=None, attach_backend=True, settings=()):
         gate = bool(agents) if gate is None else gate
         folder, port = folder or self._folder(name), free_port()
         head = "global\n    nbthread %d\n    maxconn 8000\n" % threads
         if gate:
-            head += "    setenv ONCE_RUN %s\n    setenv ONCE_SPOE %s\n" % (folder, ATTACH / "once.spoe.cfg") + bare("global.cfg")
+            head += "    setenv ONCE_RUN %s\n    setenv ONCE_SPOE %s\n" % (folder, ATTACH / "once.spoe.cfg")
+            head += "".join("    setenv %s 1\n" % name for name in settings) + bare("global.cfg")
         if bufsize:
             head += "    tune.bufsize %d\n" % bufsize
         # `backend application` stands before the tables, which are sections of their own.

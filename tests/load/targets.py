@@ -14,6 +14,15 @@ def _best(m):
     return min(p["us"]["sum"] for p in _peers(m))
 
 
+def _sum(m, variant):
+    return m[variant]["us"]["sum"]
+
+
+def _against(variant, other):
+    """CPU of HAProxy, agent and Redis for a request, of one variant against another one."""
+    return lambda m, x: _sum(m, variant) / _sum(m, other)
+
+
 # Name, limit (None: to be printed), "<=" or ">=", unit, value.
 TARGETS = [
     ("HAProxy, gated, against the same with a no-op agent", 1.10, "<=", "x", lambda m, x: m["gated"]["us"]["front"] / m["noop-gate"]["us"]["front"]),
@@ -23,7 +32,7 @@ TARGETS = [
     ("the same, against the tuned Go agent", 0.35, "<=", "x", lambda m, x: m["gated"]["us"]["agent"] / m["go-tuned"]["us"]["agent"]),
     ("agent, one limit without idempotency", 4, "<=", "us", lambda m, x: m["limit"]["us"]["agent"]),
     ("in-flight table, checks, polling: HAProxy", 4, "<=", "us", lambda m, x: m["noop-gate"]["us"]["front"] - m["noop-table"]["us"]["front"]),
-    ("the same, three agents against one", 1.05, "<=", "x", lambda m, x: x["agents"]["3"]["us"]["front"] / x["agents"]["1"]["us"]["front"]),
+    ("the same, three agents against one", 1.05, "<=", "x", lambda m, x: m["gated-agents-3"]["us"]["front"] / m["gated"]["us"]["front"]),
     ("codec: NOTIFY decode + ACK encode", 100, "<=", "ns", lambda m, x: x["codec"]["codec_ns"]),
     ("codec: allocations", 0, "<=", "", lambda m, x: x["codec"]["allocations"]),
     ("Redis, gate with 1 limit + complete of 1 KB, against the bare scripts", 1.25, "<=", "x",
@@ -49,6 +58,18 @@ TARGETS = [
     ("M5.10: HAProxy + agent at that rate", 320, "<=", "MB", lambda m, x: sum(x["open"]["12000"]["mb"].values())),
     ("M5.10: CPU at 1,000 requests/s (HAProxy + agent + Redis)", 25, "<=", "% of a core",
      lambda m, x: x["open"]["1000"]["us"]["sum"] * 1000 / 1e4),
+    ("2 agents against 1: CPU of a decision (HAProxy + agents + Redis)", 1.10, "<=", "x", _against("gated-agents-2", "gated")),
+    ("3 agents against 1", 1.10, "<=", "x", _against("gated-agents-3", "gated")),
+    ("a leased global limit adds to none (HAProxy + agent + Redis)", 0.5, "<=", "us", lambda m, x: _sum(m, "limit-leased") - _sum(m, "unlimited")),
+    ("the same, a global limit that each request asks for", None, "", "us", lambda m, x: _sum(m, "limit-global") - _sum(m, "unlimited")),
+    ("Redis' commands, leased against asked", 0.02, "<=", "x", lambda m, x: m["limit-leased"]["commands"] / m["limit-global"]["commands"]),
+    ("cache: a hit of 1 KB from Redis against a replay (whose key is remembered for a second)", 1.10, "<=", "x", _against("hit-1k", "replay-1k")),
+    ("cache: the same, 12 KB", 1.10, "<=", "x", _against("hit-12k", "replay-12k")),
+    ("cache: a hit of 1 KB against a replay that asks Redis too", None, "", "x", _against("hit-1k", "replay-asked")),
+    ("cache: a hit of 1 KB against nginx + Lua asking Redis", 2.0, "<=", "x", _against("hit-1k", "nginx-cache")),
+    ("cache: a hit from HAProxy's cache in front against HAProxy's cache alone", 1.15, "<=", "x", _against("hit-local", "haproxy-cache")),
+    ("cache: what a miss adds to a GET against what the gate adds to a POST", 1.2, "<=", "x",
+     lambda m, x: (_sum(m, "page-miss") - _sum(m, "page-alone")) / (_sum(m, "gated") - _sum(m, "alone"))),
     ("the whole reference gateway against HAProxy alone: CPU of all", None, "", "x", lambda m, x: m["gateway"]["us"]["sum"] / m["alone"]["us"]["sum"]),
     ("the same, against the gate alone", None, "", "x", lambda m, x: m["gateway"]["us"]["sum"] / m["gated"]["us"]["sum"]),
     ("the same, with an API key in place of an RS256 token", None, "", "x",

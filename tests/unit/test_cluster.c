@@ -331,7 +331,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_key_is_its_primarys, open_router, close_router),
         cmocka_unit_test_setup_teardown(keys_of_different_slots_are_not_sent, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_moved_slot_is_followed_within_the_call, open_router, close_router),
-        cmocka_unit_test_setup_teardown(a_slot_on_its_way_is_asked_for_and_waited_for, open_router, close_router),
+        cmocka_unit_test_setup_teardown(a_slot_on_its_way_is_asked_for_and_waited_for, open_router,
+                                        close_router),
         cmocka_unit_test_setup_teardown(a_primary_dies_and_its_replica_takes_over, open_router, close_router),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -19,19 +19,19 @@ static void keys_have_the_slots_of_the_specification(void **state)
         const char *key;
         unsigned slot;
     } keys[] = {
-        {"123456789", 0x31c3 % SLOTS},
-        {"", 0},
-        {"foo", 12182},
-        {"bar", 5061},
-        {"{user1000}.following", 3443},
-        {"{user1000}.followers", 3443},
-        {"user1000", 3443},
-        {"foo{bar}{zap}", 5061},
-        {"foo{{bar}}zap", 4015},
-        {"{bar", 4015},
-        {"foo{}{bar}", 8363},
-        {"{bar}", 5061},
-        {"foo{bar", 16032 % SLOTS},
+        {"123456789",            0x31c3 % SLOTS},
+        {"",                     0             },
+        {"foo",                  12182         },
+        {"bar",                  5061          },
+        {"{user1000}.following", 3443          },
+        {"{user1000}.followers", 3443          },
+        {"user1000",             3443          },
+        {"foo{bar}{zap}",        5061          },
+        {"foo{{bar}}zap",        4015          },
+        {"{bar",                 4015          },
+        {"foo{}{bar}",           8363          },
+        {"{bar}",                5061          },
+        {"foo{bar",              16032 % SLOTS },
     };
     (void)state;
     for (size_t i = 0; i + 1 < sizeof keys / sizeof *keys; i++)
@@ -58,8 +58,10 @@ static void a_command_has_the_slot_of_its_keys(void **state)
     assert_int_equal(of("*2\r\n$3\r\nGET\r\n$3\r\nbar\r\n"), 5061);
     assert_int_equal(of("*5\r\n$3\r\nSET\r\n$5\r\n{bar}\r\n$1\r\nx\r\n$2\r\nPX\r\n$1\r\n1\r\n"), 5061);
     assert_int_equal(of("*2\r\n$6\r\nUNLINK\r\n$3\r\nfoo\r\n"), 12182);
-    assert_int_equal(of("*5\r\n$7\r\nEVALSHA\r\n$1\r\ns\r\n$1\r\n2\r\n$5\r\na{bar\r\n$3\r\nbar\r\n"), SLOT_CROSSED);
-    assert_int_equal(of("*6\r\n$7\r\nEVALSHA\r\n$1\r\ns\r\n$1\r\n2\r\n$6\r\na{bar}\r\n$3\r\nbar\r\n$1\r\nx\r\n"), 5061);
+    assert_int_equal(of("*5\r\n$7\r\nEVALSHA\r\n$1\r\ns\r\n$1\r\n2\r\n$5\r\na{bar\r\n$3\r\nbar\r\n"),
+                     SLOT_CROSSED);
+    assert_int_equal(
+        of("*6\r\n$7\r\nEVALSHA\r\n$1\r\ns\r\n$1\r\n2\r\n$6\r\na{bar}\r\n$3\r\nbar\r\n$1\r\nx\r\n"), 5061);
     assert_int_equal(of("*4\r\n$7\r\nEVALSHA\r\n$1\r\ns\r\n$1\r\n0\r\n$3\r\nbar\r\n"), SLOT_NONE);
     assert_int_equal(of("*1\r\n$4\r\nTIME\r\n"), SLOT_NONE);
     assert_int_equal(of("*2\r\n$3\r\nGET\r\n$3\r\nba"), SLOT_NONE);
@@ -129,9 +131,11 @@ static void a_map_is_read(void **state)
 static void the_newer_claim_of_a_slot_counts(void **state)
 {
     (void)state;
-    assert_null(read_map("a 127.0.0.1:1@2 master - 0 0 7 connected 5\nb 127.0.0.1:3@4 master - 0 0 9 connected 5\n"));
+    assert_null(
+        read_map("a 127.0.0.1:1@2 master - 0 0 7 connected 5\nb 127.0.0.1:3@4 master - 0 0 9 connected 5\n"));
     assert_int_equal(map.owner[5], 1);
-    assert_null(read_map("b 127.0.0.1:3@4 master - 0 0 9 connected 5\na 127.0.0.1:1@2 master - 0 0 7 connected 5\n"));
+    assert_null(
+        read_map("b 127.0.0.1:3@4 master - 0 0 9 connected 5\na 127.0.0.1:1@2 master - 0 0 7 connected 5\n"));
     assert_int_equal(map.owner[5], 0);
     assert_int_equal(map.covered, 1);
 }

@@ -128,6 +128,31 @@ static void test_counts(void **state)
     assert_written("spoa_once_traffic_errors_total{", false);
 }
 
+/* What the cache did is told by route; words that it does not know, and a line without one, are nothing. */
+static void test_cache(void **state)
+{
+    (void)state;
+    count(HEAD "GET /r s 1 1 1 - - -");
+    count(HEAD "GET /r s 1 1 1 - - - - hit");
+    count(HEAD "GET /r s 1 1 1 - - - hits");
+    assert_written("spoa_once_traffic_cache_total", false);
+    count(HEAD "GET /r s 1 1 1 - - - hit");
+    count("{\"once\":\"" HEAD "GET /r s 1 1 1 - - - hit\",\"path\":\"/\"}");
+    count(HEAD "GET /r s 1 1 1 - - - miss and more");
+    count(HEAD "GET /q s 1 1 1 - - - stale");
+    count(HEAD "GET /q s 1 1 1 - - - collapsed");
+    count(HEAD "GET /q s 1 1 1 - - - bypass");
+    assert_written("spoa_once_traffic_cache_total" ROW ",result=\"hit\"} 2\n", true);
+    assert_written("spoa_once_traffic_cache_total" ROW ",result=\"miss\"} 1\n", true);
+    static const char *const rare[] = {"stale", "collapsed", "bypass"};
+    char want[200];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(want, sizeof want, "route=\"/q\",service=\"s\",status=\"2xx\",result=\"%s\"} 1\n", rare[i]);
+        assert_written(want, true);
+    }
+    assert_written("spoa_once_traffic_requests_total" ROW ",code=\"200\"} 6\n", true);
+}
+
 /* Each label makes a row of its own, but for methods that nobody uses; a class is a class. */
 static void test_rows(void **state)
 {
@@ -208,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cache, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_codes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),

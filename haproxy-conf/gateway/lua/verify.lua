@@ -2,8 +2,10 @@
 -- The auth service: who is it that this token belongs to?
 --
 --   recall   the service has said so lately        txn.recalled, txn.user, txn.role, txn.tier
---   verify   asks POST GW_AUTH_URL {"token": ..}   200 {"user", "role", "tier", "exp"}: the same variables
---                                                  401, 403, 404: txn.error = refused-by-service; all else: txn.error = auth-service
+--   verify   asks POST GW_AUTH_URL {"token": ..}   200 {"user", "role", "tier", "exp"}: the same variables, and no txn.error
+--                                                  401, 403, 404: txn.error = refused-by-service; all else: txn.error stays
+--
+-- The rule in front of `verify` sets txn.error: what ends before it says who it is, in whatever way, leaves the gate closed.
 --
 -- A good answer counts for GW_AUTH_CACHE seconds, never longer than `exp` (its own, or the JWT's) says. Who asks for a token that is
 -- being asked for waits for that answer. Tokens are kept as digests only. Bounds: ENTRIES answers in all; TIMEOUT for each question.
@@ -55,6 +57,7 @@ local function is(txn, user)
     txn:set_var("txn.user", user.user)
     txn:set_var("txn.role", user.role)
     txn:set_var("txn.tier", user.tier)
+    txn:unset_var("txn.error")
 end
 
 -- What the service says of a user, or nil: letters that cannot be anything else in a header or a log.
@@ -96,6 +99,14 @@ local function ask(txn, token)
     return user
 end
 
+-- A sleep, or a message to the agent, leaves its own deadline behind as that of all the rules to come (HAProxy's `analyse_exp`). Once that
+-- is past, wait-for-body answers 408 at once, 2.6 spins while a message is on its way, and 3.2 spins for good where it would let other
+-- requests run in between. A yield takes back what is past.
+local function forget_deadline()
+    core.msleep(1)
+    core.yield()
+end
+
 core.register_action("recall", { "http-req" }, function(txn)
     local user = known(digest_of(txn))
     if user then
@@ -105,14 +116,16 @@ core.register_action("recall", { "http-req" }, function(txn)
     end
 end)
 
-core.register_action("verify", { "http-req" }, function(txn)
+-- A user, or why there is none: of the cache, if since it was recalled in vain somebody else has been told; of a question that is on its
+-- way; else the question is asked.
+local function answer_for(txn)
     local digest = digest_of(txn)
-    local question = asked[digest]
-    local user = known(digest) -- since it was recalled in vain, somebody else may have been told
+    local question, user = asked[digest], known(digest)
     if user then
-        return is(txn, user)
+        return user
     end
-    if question then
+    -- (One that is older than any answer belonged to a request that was cut off: nobody will answer it.)
+    if question and os.time() - question.began <= 2 * TIMEOUT / 1000 + 1 then
         count("shared")
         local waited = 0
         while not question.answer and waited < 2 * TIMEOUT do
@@ -120,16 +133,23 @@ core.register_action("verify", { "http-req" }, function(txn)
             waited = waited + 5
         end
     else
-        question = {}
+        question = { began = os.time() }
         asked[digest] = question
         local done, answer = pcall(ask, txn, txn:get_var("txn.token"))
         question.answer = done and answer or { why = "auth-service" }
-        asked[digest] = nil
+        if asked[digest] == question then
+            asked[digest] = nil
+        end
         if question.answer.user and question.answer.till > os.time() then
             keep(digest, question.answer)
         end
     end
-    local answer = question.answer or { why = "auth-service" }
+    return question.answer or { why = "auth-service" }
+end
+
+core.register_action("verify", { "http-req" }, function(txn)
+    local answer = answer_for(txn)
+    forget_deadline()
     if answer.user then
         is(txn, answer)
     else

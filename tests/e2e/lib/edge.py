@@ -3,7 +3,7 @@
 
     a = ask("GET", "/api/v1/orders", 200, user="viewer")     an HTTP request; a status that is not the wanted one ends the test
     a.status  a.head (names in small letters)  a.body  a.json  a.seen: the headers that the service has seen, {name: [values]}
-    jwt(role="viewer", ..)                                   a signed token; alg=, kid=, key=, any claim (None: without it)
+    jwt(role="viewer", ..)                                   a signed token; alg=, kid=, key=, more= in its header, any claim (None: without it)
     expect(what, got, wanted)                                ends the test unless they are equal
 """
 import hashlib
@@ -43,8 +43,8 @@ def expect(what, got, wanted):
         fail("%s: wanted %r, got %r" % (what, wanted, got))
 
 
-def jwt(alg="HS256", kid="", key=None, **claims):
-    return token_maker.jwt("keys", alg, kid, key, **{"sub": "alice", "role": "viewer", "exp": int(time.time()) + 600, **claims})
+def jwt(alg="HS256", kid="", key=None, more=None, **claims):
+    return token_maker.jwt("keys", alg, kid, key, more, **{"sub": "alice", "role": "viewer", "exp": int(time.time()) + 600, **claims})
 
 
 class Answer:
@@ -141,7 +141,7 @@ def log_lines():
     for line in open("haproxy.log", encoding="utf-8", errors="replace"):
         if line.startswith("{") and line.endswith("\n"):
             out.append(json.loads(line))
-        elif not line.startswith(("{", "[", "  ", "Proxy ")): # 3.2 shows the line of the configuration that it warns of
+        elif not line.startswith(("{", "[", "Proxy ")):
             fail("a line of the log that is none: %r" % line)
     return out
 
