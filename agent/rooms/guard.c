@@ -26,7 +26,8 @@ struct watched {
     ev_timer timer;
     struct redis_call *call; /* the question on its way */
     double asked_at;
-    unsigned asked; /* which mark it is about */
+    unsigned asked;       /* which mark it is about */
+    enum mark_state told; /* while marks are asked one after the other: what was told of one; else KEPT */
 };
 
 struct guard {
@@ -88,11 +89,11 @@ void guard_heard(struct guard *g, const struct redis *link, bool in_time)
 }
 
 /* Logged and counted once for each loss. */
-static void on_loss(struct guard *g, const char *what, const char *then)
+static void on_loss(struct guard *g, bool again, const char *what, const char *then)
 {
     g->epoch++;
     g->losses++;
-    if (g->lost)
+    if (g->lost || again)
         return;
     metrics_add(g->metrics, METRIC_DATA_LOSS);
     LOG(LOG_ERROR, "redis-data-lost", log_text("what", what),
@@ -100,20 +101,26 @@ static void on_loss(struct guard *g, const char *what, const char *then)
         log_text("then", then));
 }
 
-static void judge(struct guard *g, unsigned mark, enum mark_state state)
+/* What one mark has lost, or an operator has accepted of it, is to be known of all that lie there, at once: then they are asked
+ * one after the other, and what they say again is not told again. */
+static void judge(struct guard *g, struct watched *w, unsigned mark, enum mark_state state)
 {
     static const char goes_on[] = "goes on (on_data_loss = \"continue\")",
                       waits[] = "protected requests are refused until an operator says: oncectl go";
+    uint64_t here = redis_marks(w->link);
+    bool again = state == w->told;
+    w->told = state == MARK_KEPT ? w->told : state;
     switch (state) {
     case MARK_FIRST:
-        LOG(LOG_NOTICE, "redis-new", log_text("why", "no agent has used this database before"));
+        if (!again)
+            LOG(LOG_NOTICE, "redis-new", log_text("why", "no agent has used this database before"));
         break;
     case MARK_PASSED:
-        on_loss(g, "the mark was begun anew", "goes on: another agent, or an operator, has said so");
+        on_loss(g, again, "the mark was begun anew", "goes on: another agent, or an operator, has said so");
         break;
-    case MARK_LOST: on_loss(g, "the mark is missing or smaller than it was", goes_on); break;
+    case MARK_LOST: on_loss(g, again, "the mark is missing or smaller than it was", goes_on); break;
     case MARK_WAITS:
-        on_loss(g,
+        on_loss(g, again,
                 g->seen[mark].epoch ? "the mark is missing or smaller than it was" : "there is no mark yet",
                 waits);
         break;
@@ -126,6 +133,10 @@ static void judge(struct guard *g, unsigned mark, enum mark_state state)
     case MARK_KEPT: break;
     }
     bool good = state != MARK_WAITS && state != MARK_FOREIGN, was_lost = g->lost != 0;
+    if (!again && (state == MARK_LOST || state == MARK_WAITS || state == MARK_PASSED))
+        g->verified &= ~here;
+    if (good && g->lost & bit(mark))
+        g->lost &= ~here;
     g->verified = good ? g->verified | bit(mark) : g->verified & ~bit(mark);
     g->lost = state == MARK_WAITS ? g->lost | bit(mark) : g->lost & ~bit(mark);
     if (was_lost && g->lost == 0 && good)
@@ -175,10 +186,12 @@ static void on_mark(void *arg, const struct redis_reply *reply)
         return;
     read = reply->status == REDIS_BYTES && mark_read(reply->bytes, &g->seen[w->asked], &state) == 0;
     if (read)
-        judge(g, w->asked, state);
+        judge(g, w, w->asked, state);
     heard(w, monotonic_now() - w->asked_at <= g->deadline);
     if (read && state != MARK_FOREIGN && redis_marks(w->link) & ~g->verified & ~g->lost)
         ask(w);
+    else
+        w->told = MARK_KEPT;
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
@@ -303,7 +316,7 @@ void guard_lost(struct guard *g)
 {
     if (!g->refuses)
         return; /* since a reload */
-    judge(g, 0, MARK_WAITS);
+    judge(g, &g->watched[0], 0, MARK_WAITS);
     show(g);
     if (!g->watched[0].call)
         ask(&g->watched[0]);

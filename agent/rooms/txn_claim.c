@@ -376,10 +376,19 @@ static void decided_apart(struct txn *t, double now)
     act(t, &o);
 }
 
+static bool is_decided(const struct txn *t)
+{
+    return !t->plan.has_record && t->plan.nlimits == 0;
+}
+
 /* What is left of its plan. False: it cannot be sent. */
 static bool send_claim(struct txn *t, const struct redis *r, double now)
 {
     double left = t->deadline - now;
+    if (is_decided(t)) {
+        decided_apart(t, now);
+        return true;
+    }
     buf_reset(&command);
     script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6),
                  redis_contact_at(r, now), t->parked.lot != NULL,
@@ -390,11 +399,8 @@ static bool send_claim(struct txn *t, const struct redis *r, double now)
 void txn_gate(struct txn *t, bool failed)
 {
     double now = monotonic_now();
-    bool may = !failed && t->deadline > now;
-    const struct redis *r = txn_home(t);
-    if (may && !t->plan.has_record && t->plan.nlimits == 0) {
-        decided_apart(t, now);
-    } else if (!may || !is_served(t, r, now) || !send_claim(t, r, now)) {
+    bool may = !failed && t->deadline > now && (is_decided(t) || is_served(t, txn_home(t), now));
+    if (!may || !send_claim(t, txn_home(t), now)) {
         txn_lent_said(t, NULL);
         failed_for_all(t);
     }
