@@ -395,7 +395,8 @@ static void put_all_cached(struct buf *out, const struct traffic *t, unsigned la
         first++;
     if (first == last)
         return;
-    put_header(out, CACHE_NAME, "counter", "Requests that asked for a cached answer, and what the cache did.");
+    put_header(out, CACHE_NAME, "counter",
+               "Requests that asked for a cached answer, and what the cache did.");
     for (unsigned i = first; i < last; i++)
         put_cache(out, &t->row[i]);
 }
