@@ -165,7 +165,7 @@ test-matrix: ## the same in Debian 12, 13 and testing; MATRIX=trixie chooses (as
 	@tools/deps matrix
 	@tools/test-matrix $(MATRIX)
 
-chaos: ## a bank while all is broken: SECONDS (600), SEED (7), CLIENTS (64); tests/chaos/README.md
+chaos: ## a bank while all is broken: SECONDS (600), SEED (7), CLIENTS (64), CLUSTER (1); tests/chaos/README.md
 	@tools/deps run
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/other PROTOCOL=2 all
