@@ -51,20 +51,20 @@ const struct script scripts[SCRIPTS] = {
 
 #define MARK_KEY "$9\r\nonce:mark\r\n"
 
-/* What each word says behind its token; N in the template counts EVALSHA, sha, the number of keys, the keys,
- * the token, the rest. */
+/* What each word says behind its token; N in the template counts EVALSHA, sha, the number of keys, the key,
+ * the token, the rest. None names the pending key, though most touch it (lib_record.lua). */
 enum { SAYS_STATUS = 1, SAYS_LETTER = 2, SAYS_LOCATION = 4, LETTER_FIRST = 8 };
 
 static const struct {
     const char *head;
-    uint8_t keys, says;
+    uint8_t says;
 } words[SCRIPTS] = {
-    [SCRIPT_ANSWERED] = {"*9" EVALSHA(answered) "2\r\n",    2, SAYS_STATUS | SAYS_LOCATION},
-    [SCRIPT_COMPLETE] = {"*9" EVALSHA(complete) "2\r\n",    2, SAYS_STATUS | SAYS_LOCATION},
-    [SCRIPT_UNSTORABLE] = {"*9" EVALSHA(unstorable) "2\r\n",  2, SAYS_STATUS | SAYS_LETTER  },
-    [SCRIPT_RELEASE] = {"*8" EVALSHA(release) "2\r\n",     2, SAYS_LETTER | LETTER_FIRST },
-    [SCRIPT_RESOLVE] = {"*9" EVALSHA(resolve) "2\r\n",     2, SAYS_STATUS | SAYS_LETTER  },
-    [SCRIPT_RELEASE_RID] = {"*6" EVALSHA(release_rid) "1\r\n", 1, 0                          },
+    [SCRIPT_ANSWERED] = {"*8" EVALSHA(answered) "1\r\n",    SAYS_STATUS | SAYS_LOCATION},
+    [SCRIPT_COMPLETE] = {"*8" EVALSHA(complete) "1\r\n",    SAYS_STATUS | SAYS_LOCATION},
+    [SCRIPT_UNSTORABLE] = {"*8" EVALSHA(unstorable) "1\r\n",  SAYS_STATUS | SAYS_LETTER  },
+    [SCRIPT_RELEASE] = {"*7" EVALSHA(release) "1\r\n",     SAYS_LETTER | LETTER_FIRST },
+    [SCRIPT_RESOLVE] = {"*8" EVALSHA(resolve) "1\r\n",     SAYS_STATUS | SAYS_LETTER  },
+    [SCRIPT_RELEASE_RID] = {"*6" EVALSHA(release_rid) "1\r\n", 0                          },
 };
 
 /* How many limits from the i-th on share its subject: one group, one key. */
@@ -279,8 +279,6 @@ void script_behind(struct buf *out, const struct word *w)
 {
     buf_str(out, words[w->script].head);
     resp_put_key(out, &w->token.id, 'r');
-    if (words[w->script].keys == 2)
-        resp_put_pending_key(out, &w->token.id, w->token.fence);
     put_word_args(out, w);
 }
 
@@ -294,14 +292,12 @@ unsigned script_word(struct buf *out, const struct word *w)
 void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint32_t ttl_s)
 {
     buf_str(out, "*");
-    buf_dec(out, 5 + 2 * (uint64_t)n);
+    buf_dec(out, 5 + (uint64_t)n);
     static const char head[] = "\r\n$7\r\nEVALSHA\r\n$40\r\n" LUA_SHA_extend "\r\n";
     buf_put(out, head, sizeof head - 1);
-    resp_put_number(out, 2 * (uint64_t)n);
-    for (unsigned i = 0; i < n; i++) {
+    resp_put_number(out, n);
+    for (unsigned i = 0; i < n; i++)
         resp_put_key(out, &tokens[i].id, 'r');
-        resp_put_pending_key(out, &tokens[i].id, tokens[i].fence);
-    }
     resp_put_len(out, (size_t)n * TOKEN_BYTES);
     for (unsigned i = 0; i < n; i++)
         put_token(out, &tokens[i]);

@@ -26,6 +26,9 @@ static struct {
     struct ev_loop *loop;
     bool down;   /* redis_submit() says no */
     bool mute;   /* every call is LATE */
+    bool cluster;
+    bool narrow; /* there is room for so many calls only */
+    unsigned room;
     char answer; /* byte of each reply; 0: S */
     unsigned n;
     struct heard heard[HEARD_MAX];
@@ -117,8 +120,9 @@ struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, e
 {
     (void)r;
     (void)within;
-    if (fake.down)
+    if (fake.down || (fake.narrow && fake.room == 0))
         return NULL;
+    fake.room -= fake.narrow;
     struct redis_call *c = calloc(1, sizeof *c);
     c->fn = fn;
     c->arg = arg;
@@ -231,7 +235,7 @@ bool redis_whole(const struct redis *r)
 bool redis_is_cluster(const struct redis *r)
 {
     (void)r;
-    return false;
+    return fake.cluster;
 }
 
 struct redis *redis_home(struct redis *r, const uint8_t tag[2])
