@@ -155,8 +155,8 @@ static void walk_many(unsigned n)
     for (unsigned i = 0; i < n; i++) {
         char text[TOKEN_TEXT + 1];
         struct token t = token_of(6);
-        t.id.tag[0] = (uint8_t)(i >> 8);
-        t.id.tag[1] = (uint8_t)i;
+        t.id.tag[0] = (uint8_t)(i * 101 >> 8); /* some share a slot */
+        t.id.tag[1] = (uint8_t)(i * 101);
         t.fence = i + 1;
         token_write(&t, text);
         len += (size_t)sprintf(answer + len, "0x7f23e8042698: key=%s use=1 exp=0 gpt0=0 conn_cur=1\n", text);
@@ -196,7 +196,7 @@ static void together(void **state)
     unsigned slots = 0;
     bool seen[SLOTS] = {false};
     for (unsigned i = 0; i < MANY; i++) {
-        unsigned slot = slot_of_tag((uint8_t[]){(uint8_t)(i >> 8), (uint8_t)i});
+        unsigned slot = slot_of_tag((uint8_t[]){(uint8_t)(i * 101 >> 8), (uint8_t)(i * 101)});
         slots += !seen[slot];
         seen[slot] = true;
     }
