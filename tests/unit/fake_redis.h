@@ -24,8 +24,8 @@ struct heard {
 
 static struct {
     struct ev_loop *loop;
-    bool down;   /* redis_submit() says no */
-    bool mute;   /* every call is LATE */
+    bool down; /* redis_submit() says no */
+    bool mute; /* every call is LATE */
     bool cluster;
     bool narrow; /* there is room for so many calls only */
     unsigned room;
