@@ -28,8 +28,8 @@ struct redis_call {
 
 static struct redis router, primary[3]; /* [1] and [2] */
 static bool settled;
-static unsigned named;            /* the mark whose name was asked for last */
-static uint64_t epoch[MARKS];     /* of each mark; 0: it is gone */
+static unsigned named;        /* the mark whose name was asked for last */
+static uint64_t epoch[MARKS]; /* of each mark; 0: it is gone */
 static unsigned number[MARKS];
 static struct redis_call call[3]; /* on its way to each primary; fn NULL: none */
 static struct ev_loop *loop;
@@ -106,7 +106,8 @@ static void answer_one(struct redis *at)
     struct redis_call c = call[at->number];
     bool there = epoch[c.mark] != 0, own = at->marks >> c.mark & 1;
     struct redis_reply r = {
-        .status = REDIS_ERROR, .bytes = {"MOVED", 5}, .from = at
+        .status = REDIS_ERROR, .bytes = {"MOVED", 5},
+             .from = at
     };
     struct buf reply;
     buf_init(&reply);

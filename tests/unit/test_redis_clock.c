@@ -151,11 +151,8 @@ static void refused_writes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(clock_of_redis),
-        CASE(clock_jitter),
-        CASE(contact),
-        CASE(contact_after_own_pause),
-        CASE(refused_writes),
+        CASE(clock_of_redis),          CASE(clock_jitter),   CASE(contact),
+        CASE(contact_after_own_pause), CASE(refused_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

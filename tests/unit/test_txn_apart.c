@@ -393,7 +393,8 @@ static void guarded_again(void **state)
     peer_ack(&p, stream, &f);
     assert_int_equal(ack_integer(&f, "status"), 503);
     until_settled();
-    assert_int_equal(redis_server_int(&w.redis.server, "EVAL %s 0", "return #redis.call('KEYS', '*:r:*')"), 1);
+    assert_int_equal(redis_server_int(&w.redis.server, "EVAL %s 0", "return #redis.call('KEYS', '*:r:*')"),
+                     1);
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
