@@ -173,8 +173,8 @@ static uint64_t stay_ms(uint64_t lock_ms, uint64_t ttl_s)
     return ttl_s * 1000 > running ? ttl_s * 1000 : running;
 }
 
-static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                      bool tell_me, const struct mark *seen)
+static size_t put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
+                        bool tell_me, const struct mark *seen)
 {
     size_t np = strlen(p->process);
     unsigned flags = claim_flags(p) | (tell_me ? TELL_ME : 0) | (seen ? CLAIM_MARKED : 0);
@@ -183,6 +183,7 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     resp_put_len(out, CLAIM_FIXED + resp_digits(stay) + np + (seen ? MARK_BYTES : 0));
     buf_u8(out, p->has_record);
     buf_u8(out, (uint8_t)flags);
+    size_t times = out->len;
     buf_f64(out, (double)deadline_us);
     buf_f64(out, (double)contact_us);
     buf_put(out, p->rid, sizeof p->rid);
@@ -198,10 +199,21 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     if (seen)
         put_mark(out, seen);
     buf_str(out, "\r\n");
+    return times;
 }
 
-void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                  bool tell_me, const struct mark *seen)
+void script_claim_times(uint8_t *at, uint64_t deadline_us, uint64_t contact_us)
+{
+    const double times[2] = {(double)deadline_us, (double)contact_us};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t bits;
+        memcpy(&bits, &times[i], sizeof bits);
+        le_put_8(at + i * sizeof bits, bits);
+    }
+}
+
+size_t script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
+                    bool tell_me, const struct mark *seen)
 {
     unsigned groups = group_count(p), keys = groups + p->has_record + p->nslots + (seen ? 1 : 0);
     buf_str(out, "*");
@@ -217,9 +229,10 @@ void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, u
         resp_put_key(out, &p->slots[i].subject, 'c');
     if (seen)
         buf_str(out, MARK_KEY);
-    put_claim(out, p, deadline_us, contact_us, tell_me, seen);
+    size_t times = put_claim(out, p, deadline_us, contact_us, tell_me, seen);
     put_groups(out, p, groups);
     put_slots(out, p);
+    return times;
 }
 
 /* While something runs, its pending value lives as long as a lease and its grace; extend renews it. */
