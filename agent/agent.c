@@ -318,6 +318,7 @@ void agent_free(struct agent *a)
         notices_free(a->notices);
     traffic_log_free(a->traffic);
     acks_free(a->gate.acks); /* transactions and words wait in it */
+    loans_close(a->gate.loans); /* transactions too, and they ask redis and inflight */
     admin_free(a->admin);
     if (a->gate.inflight)
         inflight_free(a->gate.inflight);
@@ -325,7 +326,7 @@ void agent_free(struct agent *a)
      * it. */
     if (a->gate.redis)
         redis_free(a->gate.redis);
-    loans_free(a->gate.loans); /* as that does */
+    loans_free(a->gate.loans);
     cache_free(a->gate.cache);
     parking_free(a->gate.parking);
     guard_free(a->gate.guard);

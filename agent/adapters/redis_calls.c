@@ -13,7 +13,7 @@
 #include "adapters/slots.h"
 #include "domain/rights.h"
 
-enum { HEALS_MAX = 3 };
+enum { HEALS_MAX = 3, COPY_KEPT = 4096 }; /* COPY_KEPT: bytes of memory that a free call keeps */
 
 static const enum metric status_metrics[] = {
     [REDIS_BYTES] = METRIC_REDIS_COMMANDS, [REDIS_INT] = METRIC_REDIS_COMMANDS,
@@ -113,6 +113,8 @@ static void call_free(struct redis *r, struct redis_call *call)
 {
     if (!call->step)
         r->pending--;
+    if (call->copy.cap > COPY_KEPT)
+        buf_free(&call->copy);
     call->next = r->free;
     r->free = call;
 }
@@ -323,6 +325,7 @@ void redis_calls_move(struct redis_call *call, struct redis *to, bool asking)
     to->pending++;
     call->owner = to;
     call->asking = asking;
+    call->again = false;
     call->hops += call->hops < UINT8_MAX;
     if (due_us)
         due_add(to, call, due_us);
@@ -341,17 +344,26 @@ void redis_calls_lose(struct redis *r)
         finish(r, call, &lost);
 }
 
+/* What waits for a slot of a cluster has not been carried out, and nobody is slow. */
+static void tell_due(struct redis *r, struct redis_call *call)
+{
+    struct redis_reply reply = {.status = REDIS_LATE};
+    if (call->again)
+        reply = error_reply("TRYAGAIN until the deadline: a part of its slot lies elsewhere");
+    reply.from = r;
+    tell(r, call, &reply);
+}
+
 static void on_due(struct ev_loop *loop, ev_timer *t, int revents)
 {
     (void)loop;
     (void)revents;
     struct redis *r = t->data;
-    struct redis_reply late = {.status = REDIS_LATE, .from = r};
     uint64_t now_us = redis_now_us();
     r->due_armed_us = 0;
     redis_enter(r);
     while (r->due_first && r->due_first->due_us <= now_us)
-        tell(r, r->due_first, &late);
+        tell_due(r, r->due_first);
     if (!r->gone)
         due_arm(r);
     redis_leave(r);

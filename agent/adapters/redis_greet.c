@@ -243,10 +243,9 @@ static bool accept_time(struct redis *r, unsigned item, const redisReply *reply)
     return true;
 }
 
-static bool never(const struct redis *r)
+static bool wants_asking(const struct redis *r)
 {
-    (void)r;
-    return false;
+    return r->slots != NULL;
 }
 
 static void write_asking(struct redis *r, unsigned item)
@@ -277,7 +276,7 @@ static const struct redis_step steps[STEPS] = {
     [STEP_SELFTEST] = {"EVALSHA",            1,                          always,       write_selftest, accept_selftest},
     [STEP_ACKS] = {"redis.ack_replicas", sizeof acks / sizeof *acks, wants_acks,   write_acks,     accept_acks    },
     [STEP_INFO] = {"INFO",               ADVICES,                    always,       write_info,     accept_info    },
-    [STEP_ASKING] = {"ASKING",             1,                          never,        write_asking,   accept_ok      },
+    [STEP_ASKING] = {"ASKING",             1,                          wants_asking, write_asking,   accept_ok      },
     [STEP_TIME] = {"TIME",               1,                          always,       write_time,     accept_time    },
 };
 

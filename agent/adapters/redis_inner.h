@@ -46,6 +46,7 @@ struct redis_call {
     uint8_t heals, hops;           /* hops: how often it was sent to another node */
     bool routed;                   /* by the slot of its keys: it follows them */
     bool asking;                   /* behind ASKING: its slot is on its way there */
+    bool again;                    /* TRYAGAIN was said of it, and it waits to be sent anew: nobody has it */
     bool timed;                    /* had a deadline: its latency is measured */
     bool over;                     /* nobody is told any more */
 };

@@ -36,6 +36,8 @@ struct primary {
     struct redis *link; /* NULL: never used */
     unsigned nslots, unseen;
     uint64_t marks; /* which of them lie in its slots */
+    uint8_t tag[2]; /* that lies in one of them, if has_tag */
+    bool has_tag, looked; /* looked: for one, since its slots have changed */
     bool listed;    /* as a primary by the present map, or named by a redirection since */
 };
 
@@ -131,9 +133,11 @@ static struct redis *link_to(struct slots *s, const char *address)
 
 static void give(struct slots *s, unsigned slot, unsigned number)
 {
-    s->primary[s->owner[slot]].nslots--;
+    struct primary *from = &s->primary[s->owner[slot]], *to = &s->primary[number];
+    from->nslots--;
+    to->nslots++;
+    from->looked = to->looked = false;
     s->owner[slot] = (uint8_t)number;
-    s->primary[number].nslots++;
 }
 
 static void set_marks(struct slots *s)
@@ -330,6 +334,7 @@ static bool try_again(struct slots *s, struct redis_call *call)
         return false;
     if (call->due_us)
         call->hops = 0;
+    call->again = true;
     redis_queue_add(&s->again, call);
     if (!ev_is_active(&s->again_timer)) {
         ev_timer_set(&s->again_timer, AGAIN, 0.);
@@ -436,15 +441,26 @@ void slots_mark_tag(const struct slots *s, unsigned mark, uint8_t tag[2])
     memcpy(tag, s->mark_tag[mark], 2);
 }
 
-bool slots_own_tag(const struct slots *s, unsigned number, uint8_t tag[2])
+static void look_for_tag(struct slots *s, unsigned number)
 {
-    for (unsigned i = 0; s->primary[number].nslots > 0 && i <= UINT16_MAX; i++) {
-        tag[0] = (uint8_t)(i >> 8);
-        tag[1] = (uint8_t)i;
-        if (s->owner[slot_of_tag(tag)] == number)
-            return true;
+    struct primary *p = &s->primary[number];
+    p->looked = true;
+    p->has_tag = false;
+    for (unsigned i = 0; !p->has_tag && p->nslots > 0 && i <= UINT16_MAX; i++) {
+        p->tag[0] = (uint8_t)(i >> 8);
+        p->tag[1] = (uint8_t)i;
+        p->has_tag = s->owner[slot_of_tag(p->tag)] == number;
     }
-    return false;
+}
+
+bool slots_own_tag(struct slots *s, unsigned number, uint8_t tag[2])
+{
+    struct primary *p = &s->primary[number];
+    if (!p->looked)
+        look_for_tag(s, number);
+    if (p->has_tag)
+        memcpy(tag, p->tag, sizeof p->tag);
+    return p->has_tag;
 }
 
 /* The first TAG in each of so many equal parts of the slots: they are the same for every agent, and move with their

@@ -45,6 +45,6 @@ const struct redis *slots_some(const struct slots *s);
 uint64_t slots_marks(const struct slots *s, unsigned number);
 void slots_mark_tag(const struct slots *s, unsigned mark, uint8_t tag[2]);
 /* A TAG whose slot that link has; false: none. */
-bool slots_own_tag(const struct slots *s, unsigned number, uint8_t tag[2]);
+bool slots_own_tag(struct slots *s, unsigned number, uint8_t tag[2]);
 
 #endif

@@ -115,7 +115,7 @@ static const struct option config_options[] = {
         "if there are any, else one."),
     PLAIN("redis.address", SERVER, redis.address, "127.0.0.1:6379", RELOAD,
           "The Redis that holds the records. Not together with redis.sentinels; not looked at in a cluster."),
-    PLAIN("redis.seeds", SERVERS, redis.seeds, "", OPTIONAL | RELOAD,
+    PLAIN("redis.seeds", SERVERS, redis.seeds, "", OPTIONAL | START,
           "Some nodes of the cluster, primaries or replicas: they name the others."),
     PLAIN("redis.username", TEXT, redis.username, "", OPTIONAL | RELOAD,
           "User of Redis' ACL; empty: the default user."),

@@ -27,7 +27,6 @@ struct group {
 };
 
 struct acks {
-    struct ev_loop *loop;
     struct metrics *metrics;
     unsigned replicas, timeout_ms;
     struct group groups[REDIS_LINKS]; /* by the link's number */

@@ -48,7 +48,7 @@ struct loans {
     uint8_t agent[LEND_AGENT];
     uint32_t number; /* of the newest loan */
     uint64_t losses;
-    bool draining;
+    bool draining, closed;
     struct loans_entry *first_due;
     ev_prepare turn_end;
     ev_timer timer; /* while something is on loan */
@@ -418,9 +418,11 @@ void loans_spent(struct loans *k, const struct loans_slip *slip)
 
 bool loans_wish(struct loans *k, const struct plan_limit *l, uint32_t tokens, struct loans_wish *w)
 {
+    w->link = NULL;
+    if (k->closed)
+        return false;
     look_for_losses(k);
     struct loans_entry *e = find(k, l);
-    w->link = NULL;
     if (!e && !(e = place(k, l)))
         return false;
     set_terms(k, e, l);
@@ -506,13 +508,20 @@ struct loans *loans_new(struct ev_loop *loop, struct redis *redis, const struct 
     return k;
 }
 
+void loans_close(struct loans *k)
+{
+    if (!k)
+        return;
+    k->closed = k->draining = true;
+    for (struct loans_entry *e = k->entries; e < k->entries + size_of(k); e++)
+        while (e->wishes)
+            tell(e->wishes, &(struct loans_said){.word = LOANS_FAILED});
+}
+
 void loans_free(struct loans *k)
 {
     if (!k)
         return;
-    for (struct loans_entry *e = k->entries; e < k->entries + size_of(k); e++)
-        while (e->wishes)
-            tell(e->wishes, &(struct loans_said){.word = LOANS_FAILED});
     ev_timer_stop(k->loop, &k->timer);
     ev_prepare_stop(k->loop, &k->turn_end);
     buf_free(&k->command);

@@ -50,7 +50,10 @@ struct loans_wish {
 /* NULL: out of memory. */
 struct loans *loans_new(struct ev_loop *loop, struct redis *redis, const struct guard *guard,
                         const struct config *c, struct metrics *metrics);
-/* After redis_free(). */
+/* The agent ends: who waits is told FAILED, and nothing is lent or wished for any more. Before redis_free(), and before the rooms
+ * that those who are told go on to. k NULL: nothing. */
+void loans_close(struct loans *k);
+/* After loans_close() and redis_free(). */
 void loans_free(struct loans *k);
 /* Another Redis ends all loans; another loans.time counts for loans to come. */
 void loans_reconfigure(struct loans *k, const struct config *c);
@@ -66,7 +69,7 @@ void loans_put(struct loans *k, const struct loans_slip *slip);
 void loans_spent(struct loans *k, const struct loans_slip *slip);
 
 /* Asks Redis for so many tokens of a token bucket, by a question that all who wish for them at once share (0: only how much is
- * used). False: loans.max_entries buckets are in use already, and on_said is not called. */
+ * used). False: loans.max_entries buckets are in use already, or loans_close() came before, and on_said is not called. */
 bool loans_wish(struct loans *k, const struct plan_limit *l, uint32_t tokens, struct loans_wish *w);
 /* If it waits: it does not wait any more. */
 void loans_leave(struct loans_wish *w);

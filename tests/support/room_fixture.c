@@ -194,6 +194,7 @@ void room_stop(struct room *r)
     assert_int_equal(redis_server_immortals(&r->redis.server), 0);
     sessions_free(r->sessions);
     acks_free(r->gate.acks);
+    loans_close(r->gate.loans);
     inflight_free(r->gate.inflight);
     redis_free(r->gate.redis);
     r->redis.redis = NULL;
