@@ -54,7 +54,8 @@ static void print_limits(const struct config *c)
     struct buf b;
     buf_init(&b);
     decided_print(&b, c);
-    fwrite(b.data, 1, b.len, stdout);
+    if (b.len > 0) /* a file may have no limit */
+        fwrite(b.data, 1, b.len, stdout);
     buf_free(&b);
 }
 

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- answered: an answer has begun; its status is known, its end is not.
 -- Guarantee: from now on a lapse ends in a tombstone, never in a second execution.
--- KEYS: record, pending (SET by the agent just before, if the body may become storable)
+-- KEYS: record (its pending value was SET by the agent just before, if the body may become storable)
 -- ARGV: token, status, ttl_s of a rebuilt record, Location
 -- Reply: S, N nothing to do, L lost, X foreign.
 -- include lib_record
@@ -10,7 +10,7 @@ local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])
 local at, r = column(KEYS[1], ARGV[1], ttl_s)
 if at == FOREIGN then return 'X' end
 if at == OTHER then
-  call('UNLINK', KEYS[2])
+  try('UNLINK', pending_key(KEYS[1], ARGV[1]))
   return 'L'
 end
 -- A cut is later evidence than the answer's beginning, even if its word came first.

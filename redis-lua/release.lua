@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- release: there is proof that the key may run again.
 -- Guarantee: never against later or better evidence of the same execution; the fence stays.
--- KEYS: record, pending   ARGV: token, proof ('c' cut, 'n' never sent, 'o' operator), ttl_s
+-- KEYS: record   ARGV: token, proof ('c' cut, 'n' never sent, 'o' operator), ttl_s
 -- Reply: S, N nothing to do, L lost, X foreign.
 --
 -- proof       RUNNING  ANSWERED  HELD
@@ -22,5 +22,5 @@ local frees = {
 }
 if not frees[proof] then return 'N' end
 move(KEYS[1], r, FREE, proof)
-call('UNLINK', KEYS[2])
+try('UNLINK', pending_key(KEYS[1], ARGV[1]))
 return 'S'

@@ -3,7 +3,7 @@
 -- resolve: HAProxy lists the execution as ended and nobody has settled it.
 -- Guarantee: no answer seen: free, or held under `hold`; an answer seen: never run again, but where its status
 -- says so.
--- KEYS: record, pending   ARGV: token, status (0 no answer seen), ttl_s, class of the status: 'T', 'F' or 'H'
+-- KEYS: record   ARGV: token, status (0 no answer seen), ttl_s, class of the status: 'T', 'F' or 'H'
 -- Reply: S, N nothing to do, X foreign. Never L: another owner means that there is nothing to resolve.
 -- include lib_record
 local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])

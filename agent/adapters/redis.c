@@ -419,6 +419,11 @@ bool redis_own_tag(const struct redis *link, uint8_t tag[2])
     return !link->slots || slots_own_tag(link->slots, link->number, tag);
 }
 
+bool redis_settled(const struct redis *link)
+{
+    return !link->slots || slots_settled(link->slots);
+}
+
 uint64_t redis_marks(const struct redis *link)
 {
     return link->slots ? slots_marks(link->slots, link->number) : 1;

@@ -83,6 +83,9 @@ bool redis_room(const struct redis *r, enum redis_rank rank);
  * (counted). A call that was told LATE is on its way until its reply has come. */
 struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp within,
                                 redis_reply_fn *fn, void *arg);
+/* A claim: its times (script_claim_times()) stand at this place of its bytes. Where it is sent again they become those of
+ * the link that it goes to. */
+void redis_call_times(struct redis_call *call, size_t at);
 /* The caller goes away: fn will not be called. Only before the call has completed. */
 void redis_detach(struct redis_call *call);
 
@@ -95,6 +98,8 @@ struct redis *redis_home(struct redis *r, const uint8_t tag[2]);
 unsigned redis_number(const struct redis *link);
 /* Those of the primaries that have slots; without a cluster r. Returns how many. */
 unsigned redis_links(struct redis *r, struct redis *out[REDIS_LINKS]);
+/* The cluster's map is believed: every slot is served, and nobody has said otherwise since. Without a cluster always. */
+bool redis_settled(const struct redis *link);
 /* Seconds of CLOCK_MONOTONIC. */
 double redis_ready_since(const struct redis *link);
 /* A TAG whose keys this link's primary has; false: it has none. */

@@ -195,6 +195,21 @@ static void leave_unfit(struct redis *r, const redisReply *reply)
         redis_link_drop(r, "rights", reply->str);
 }
 
+/* Who gets one of these could write nothing at all here, nor could anybody else: no lease is extended. */
+static const char *const refusals[] = {"CLUSTERDOWN ", "NOREPLICAS ", "MISCONF ", "LOADING ",
+                                       "MASTERDOWN ",  "READONLY ",   "BUSY "};
+
+static void note_service(struct redis *r, const struct redis_call *call, const redisReply *reply)
+{
+    struct spop_slice said = {reply->str, (size_t)reply->len};
+    for (size_t i = 0; reply->type == REDIS_REPLY_ERROR && i < sizeof refusals / sizeof *refusals; i++)
+        if (slice_starts(said, refusals[i])) {
+            redis_clock_refused(r);
+            return;
+        }
+    redis_clock_served(r, call->sent_us);
+}
+
 static void heal(struct redis *r, struct redis_call *call)
 {
     call->heals++;
@@ -224,6 +239,8 @@ static void on_reply(redisAsyncContext *ac, void *from, void *data)
     redis_clock_reply(r, call->sent_us, now_us);
     if (call->timed && call->heals == 0 && call->hops == 0)
         metrics_latency(r->metrics, now_us - call->sent_us);
+    if (!call->step)
+        note_service(r, call, from);
     if (call->step) {
         const struct redis_step *step = call->step;
         unsigned item = call->item;
@@ -264,8 +281,22 @@ void redis_calls_own(struct redis *r, const struct redis_step *step, unsigned it
     r->broken = "out of memory";
 }
 
+/* A claim asks by this primary's clock and by the contact with it. False: there is none. */
+static bool renew_times(const struct redis *r, struct redis_call *call)
+{
+    if (call->times_at == 0)
+        return true;
+    uint64_t now_us = redis_now_us(), clock_us = redis_clock_us(r), contact_us = redis_contact_us(r);
+    if (clock_us == 0 || contact_us == 0 || call->due_us == 0)
+        return false;
+    script_claim_times(call->copy.data + call->times_at, clock_us + (call->due_us - now_us), contact_us);
+    return true;
+}
+
 static bool transmit_copy(struct redis *r, struct redis_call *call)
 {
+    if (!renew_times(r, call))
+        return false;
     if (call->asking)
         redis_greet_asking(r);
     return transmit(r, call, call->copy.data, call->copy.len);
@@ -389,6 +420,11 @@ struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, e
         due_add(r, call, call->sent_us + (within > 0 ? (uint64_t)(within * 1e6) : 0));
     }
     return call;
+}
+
+void redis_call_times(struct redis_call *call, size_t at)
+{
+    call->times_at = at;
 }
 
 void redis_detach(struct redis_call *call)

@@ -8,7 +8,10 @@
  *
  * Contact begins with a command that was sent after the last gap was over. A reply that lay in a socket
  * through the gap would name a time before it, and a claim that trusts it could take over what another agent
- * had no chance to extend (PROTOCOL, claim). */
+ * had no chance to extend (PROTOCOL, claim).
+ *
+ * TIME is answered by a Redis that refuses all writes too (CLUSTERDOWN, NOREPLICAS ..). While it does, contact is as young
+ * as can be: what it grants again first is new, and takes nothing over. */
 #include "adapters/redis_inner.h"
 
 #include "adapters/log.h"
@@ -37,6 +40,7 @@ void redis_clock_start(struct redis *r)
 {
     r->clock.fresh_us = r->clock.reply_us = redis_now_us();
     r->clock.contact_us = 0;
+    r->clock.refused = false;
 }
 
 void redis_clock_stop(struct redis *r)
@@ -65,8 +69,23 @@ void redis_clock_saw(struct redis *r, uint64_t us, uint64_t sent_us)
     }
     r->clock.seen_us = us;
     r->clock.at_us = now_us;
-    if (r->clock.contact_us == 0 && sent_us >= r->clock.fresh_us && r->link != LINK_DOWN)
+    if (r->clock.contact_us == 0 && !r->clock.refused && sent_us >= r->clock.fresh_us && r->link != LINK_DOWN)
         r->clock.contact_us = us;
+}
+
+void redis_clock_refused(struct redis *r)
+{
+    r->clock.refused = true;
+    r->clock.contact_us = 0;
+    r->clock.fresh_us = redis_now_us();
+}
+
+void redis_clock_served(struct redis *r, uint64_t sent_us)
+{
+    if (!r->clock.refused || sent_us < r->clock.fresh_us)
+        return;
+    r->clock.refused = false;
+    r->clock.contact_us = redis_clock_us(r);
 }
 
 uint64_t redis_clock_us(const struct redis *r)
@@ -91,6 +110,8 @@ void redis_saw_clock(struct redis *r, uint64_t us)
 static uint64_t contact(const struct redis *r, uint64_t at_us)
 {
     bool served = r->link == LINK_READY && (int64_t)(at_us - r->clock.reply_us) <= GAP_US;
+    if (served && r->clock.refused)
+        return r->clock.seen_us ? (uint64_t)expected(r, at_us) : 0;
     return served ? r->clock.contact_us : 0;
 }
 

@@ -42,6 +42,7 @@ struct redis_call {
     unsigned item;                 /* which of the step's */
     uint64_t sent_us, due_us;      /* due_us 0: no deadline, or it is over */
     struct buf copy;               /* an EVALSHA's bytes, to be sent again; in a cluster every call's */
+    size_t times_at;               /* where in it a claim's deadline and contact stand; 0: it has none */
     uint8_t heals, hops;           /* hops: how often it was sent to another node */
     bool routed;                   /* by the slot of its keys: it follows them */
     bool asking;                   /* behind ASKING: its slot is on its way there */
@@ -99,6 +100,7 @@ struct redis {
         uint64_t reply_us;       /* the last reply */
         uint64_t answered_us;    /* when the command was sent whose reply is being handled; 0: none is */
         bool asked;              /* TIME is on its way */
+        bool refused;            /* it answers, and writes nothing for anybody */
     } clock;
 };
 
@@ -173,5 +175,8 @@ void redis_clock_start(struct redis *r);
 void redis_clock_stop(struct redis *r);
 void redis_clock_reply(struct redis *r, uint64_t sent_us, uint64_t now_us);
 void redis_clock_saw(struct redis *r, uint64_t us, uint64_t sent_us);
+/* A caller's command was refused as any other's would be; or it was not. */
+void redis_clock_refused(struct redis *r);
+void redis_clock_served(struct redis *r, uint64_t sent_us);
 
 #endif

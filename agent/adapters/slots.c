@@ -413,6 +413,11 @@ bool slots_whole(const struct slots *s)
     return served == SLOTS;
 }
 
+bool slots_settled(const struct slots *s)
+{
+    return s->hurried == 0 && slots_whole(s);
+}
+
 const struct redis *slots_some(const struct slots *s)
 {
     const struct redis *any = NULL;

@@ -38,6 +38,8 @@ unsigned slots_links(const struct slots *s, struct redis *out[REDIS_LINKS]);
 bool slots_any_ready(const struct slots *s);
 /* Every slot's primary is served. */
 bool slots_whole(const struct slots *s);
+/* Nothing has made the map doubtful since it was read. */
+bool slots_settled(const struct slots *s);
 /* One of the links that are ready, or any; NULL: there is none. */
 const struct redis *slots_some(const struct slots *s);
 uint64_t slots_marks(const struct slots *s, unsigned number);

@@ -51,20 +51,20 @@ const struct script scripts[SCRIPTS] = {
 
 #define MARK_KEY "$9\r\nonce:mark\r\n"
 
-/* What each word says behind its token; N in the template counts EVALSHA, sha, the number of keys, the keys,
- * the token, the rest. */
+/* What each word says behind its token; N in the template counts EVALSHA, sha, the number of keys, the key,
+ * the token, the rest. None names the pending key, though most touch it (lib_record.lua). */
 enum { SAYS_STATUS = 1, SAYS_LETTER = 2, SAYS_LOCATION = 4, LETTER_FIRST = 8 };
 
 static const struct {
     const char *head;
-    uint8_t keys, says;
+    uint8_t says;
 } words[SCRIPTS] = {
-    [SCRIPT_ANSWERED] = {"*9" EVALSHA(answered) "2\r\n",    2, SAYS_STATUS | SAYS_LOCATION},
-    [SCRIPT_COMPLETE] = {"*9" EVALSHA(complete) "2\r\n",    2, SAYS_STATUS | SAYS_LOCATION},
-    [SCRIPT_UNSTORABLE] = {"*9" EVALSHA(unstorable) "2\r\n",  2, SAYS_STATUS | SAYS_LETTER  },
-    [SCRIPT_RELEASE] = {"*8" EVALSHA(release) "2\r\n",     2, SAYS_LETTER | LETTER_FIRST },
-    [SCRIPT_RESOLVE] = {"*9" EVALSHA(resolve) "2\r\n",     2, SAYS_STATUS | SAYS_LETTER  },
-    [SCRIPT_RELEASE_RID] = {"*6" EVALSHA(release_rid) "1\r\n", 1, 0                          },
+    [SCRIPT_ANSWERED] = {"*8" EVALSHA(answered) "1\r\n",    SAYS_STATUS | SAYS_LOCATION},
+    [SCRIPT_COMPLETE] = {"*8" EVALSHA(complete) "1\r\n",    SAYS_STATUS | SAYS_LOCATION},
+    [SCRIPT_UNSTORABLE] = {"*8" EVALSHA(unstorable) "1\r\n",  SAYS_STATUS | SAYS_LETTER  },
+    [SCRIPT_RELEASE] = {"*7" EVALSHA(release) "1\r\n",     SAYS_LETTER | LETTER_FIRST },
+    [SCRIPT_RESOLVE] = {"*8" EVALSHA(resolve) "1\r\n",     SAYS_STATUS | SAYS_LETTER  },
+    [SCRIPT_RELEASE_RID] = {"*6" EVALSHA(release_rid) "1\r\n", 0                          },
 };
 
 /* How many limits from the i-th on share its subject: one group, one key. */
@@ -173,8 +173,8 @@ static uint64_t stay_ms(uint64_t lock_ms, uint64_t ttl_s)
     return ttl_s * 1000 > running ? ttl_s * 1000 : running;
 }
 
-static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                      bool tell_me, const struct mark *seen)
+static size_t put_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
+                        bool tell_me, const struct mark *seen)
 {
     size_t np = strlen(p->process);
     unsigned flags = claim_flags(p) | (tell_me ? TELL_ME : 0) | (seen ? CLAIM_MARKED : 0);
@@ -183,6 +183,7 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     resp_put_len(out, CLAIM_FIXED + resp_digits(stay) + np + (seen ? MARK_BYTES : 0));
     buf_u8(out, p->has_record);
     buf_u8(out, (uint8_t)flags);
+    size_t times = out->len;
     buf_f64(out, (double)deadline_us);
     buf_f64(out, (double)contact_us);
     buf_put(out, p->rid, sizeof p->rid);
@@ -198,10 +199,21 @@ static void put_claim(struct buf *out, const struct plan *p, uint64_t deadline_u
     if (seen)
         put_mark(out, seen);
     buf_str(out, "\r\n");
+    return times;
 }
 
-void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                  bool tell_me, const struct mark *seen)
+void script_claim_times(uint8_t *at, uint64_t deadline_us, uint64_t contact_us)
+{
+    const double times[2] = {(double)deadline_us, (double)contact_us};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t bits;
+        memcpy(&bits, &times[i], sizeof bits);
+        le_put_8(at + i * sizeof bits, bits);
+    }
+}
+
+size_t script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
+                    bool tell_me, const struct mark *seen)
 {
     unsigned groups = group_count(p), keys = groups + p->has_record + p->nslots + (seen ? 1 : 0);
     buf_str(out, "*");
@@ -217,9 +229,10 @@ void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, u
         resp_put_key(out, &p->slots[i].subject, 'c');
     if (seen)
         buf_str(out, MARK_KEY);
-    put_claim(out, p, deadline_us, contact_us, tell_me, seen);
+    size_t times = put_claim(out, p, deadline_us, contact_us, tell_me, seen);
     put_groups(out, p, groups);
     put_slots(out, p);
+    return times;
 }
 
 /* While something runs, its pending value lives as long as a lease and its grace; extend renews it. */
@@ -279,8 +292,6 @@ void script_behind(struct buf *out, const struct word *w)
 {
     buf_str(out, words[w->script].head);
     resp_put_key(out, &w->token.id, 'r');
-    if (words[w->script].keys == 2)
-        resp_put_pending_key(out, &w->token.id, w->token.fence);
     put_word_args(out, w);
 }
 
@@ -294,14 +305,12 @@ unsigned script_word(struct buf *out, const struct word *w)
 void script_extend(struct buf *out, const struct token *tokens, unsigned n, uint32_t ttl_s)
 {
     buf_str(out, "*");
-    buf_dec(out, 5 + 2 * (uint64_t)n);
+    buf_dec(out, 5 + (uint64_t)n);
     static const char head[] = "\r\n$7\r\nEVALSHA\r\n$40\r\n" LUA_SHA_extend "\r\n";
     buf_put(out, head, sizeof head - 1);
-    resp_put_number(out, 2 * (uint64_t)n);
-    for (unsigned i = 0; i < n; i++) {
+    resp_put_number(out, n);
+    for (unsigned i = 0; i < n; i++)
         resp_put_key(out, &tokens[i].id, 'r');
-        resp_put_pending_key(out, &tokens[i].id, tokens[i].fence);
-    }
     resp_put_len(out, (size_t)n * TOKEN_BYTES);
     for (unsigned i = 0; i < n; i++)
         put_token(out, &tokens[i]);

@@ -46,9 +46,12 @@ struct script {
 extern const struct script scripts[SCRIPTS];
 
 /* EVALSHA of the gate. deadline_us and contact_us are Redis times; 0: none. seen: the mark that Redis must still
- * have for a grant (only for a plan with a record); NULL: none. One command. */
-void script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
-                  bool tell_me, const struct mark *seen);
+ * have for a grant (only for a plan with a record); NULL: none. One command. Returns where in `out` its times stand
+ * (script_claim_times()). */
+size_t script_claim(struct buf *out, const struct plan *p, uint64_t deadline_us, uint64_t contact_us,
+                    bool tell_me, const struct mark *seen);
+/* A claim that is sent again gets other times, written in place. */
+void script_claim_times(uint8_t *at, uint64_t deadline_us, uint64_t contact_us);
 
 /* A Location that is longer as it is written (sealed or not) is left out: the claim's reply could not carry
  * it. */

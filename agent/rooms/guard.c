@@ -4,6 +4,7 @@
  * no request has waited for it yet.
  *
  *   link ready ──► all marks that lie there, one after the other ──► known ──► one of them every 250 ms, around
+ *   promoted   ──► ready, and nothing is known of it until the marks have moved there and one of them was looked at
  *
  * One mark would tell of a loss as well as all, for what forgets is a primary, never a slot. There are many so that
  * each primary has some, and they move with their slots: so no resharding looks like a loss, nor hides one. */
@@ -17,6 +18,7 @@
 #include "rooms/monotonic.h"
 
 #define TICK 0.25
+#define SOON 0.05 /* while nothing is known of a connection */
 
 /* What is known of one primary. */
 struct watched {
@@ -28,6 +30,7 @@ struct watched {
     double asked_at;
     unsigned asked;       /* which mark it is about */
     enum mark_state told; /* while marks are asked one after the other: what was told of one; else KEPT */
+    bool known;           /* a mark was looked at on this connection */
 };
 
 struct guard {
@@ -88,12 +91,12 @@ void guard_heard(struct guard *g, const struct redis *link, bool in_time)
         heard(w, in_time);
 }
 
-/* Logged and counted once for each loss. */
+/* Logged and counted once for each loss of each primary. */
 static void on_loss(struct guard *g, bool again, const char *what, const char *then)
 {
     g->epoch++;
     g->losses++;
-    if (g->lost || again)
+    if (again)
         return;
     metrics_add(g->metrics, METRIC_DATA_LOSS);
     LOG(LOG_ERROR, "redis-data-lost", log_text("what", what),
@@ -108,8 +111,9 @@ static void judge(struct guard *g, struct watched *w, unsigned mark, enum mark_s
     static const char goes_on[] = "goes on (on_data_loss = \"continue\")",
                       waits[] = "protected requests are refused until an operator says: oncectl go";
     uint64_t here = redis_marks(w->link);
-    bool again = state == w->told;
-    w->told = state == MARK_KEPT ? w->told : state;
+    bool told = w->told != MARK_KEPT && (w->told != MARK_FIRST || state == MARK_FIRST);
+    bool again = told || (here & g->lost && state != MARK_FIRST);
+    w->told = told || state == MARK_KEPT ? w->told : state;
     switch (state) {
     case MARK_FIRST:
         if (!again)
@@ -133,23 +137,25 @@ static void judge(struct guard *g, struct watched *w, unsigned mark, enum mark_s
     case MARK_KEPT: break;
     }
     bool good = state != MARK_WAITS && state != MARK_FOREIGN, was_lost = g->lost != 0;
-    if (!again && (state == MARK_LOST || state == MARK_WAITS || state == MARK_PASSED))
+    if (!told && (state == MARK_LOST || state == MARK_WAITS || state == MARK_PASSED))
         g->verified &= ~here;
     if (good && g->lost & bit(mark))
         g->lost &= ~here;
+    w->known = w->known || state != MARK_FOREIGN;
     g->verified = good ? g->verified | bit(mark) : g->verified & ~bit(mark);
     g->lost = state == MARK_WAITS ? g->lost | bit(mark) : g->lost & ~bit(mark);
     if (was_lost && g->lost == 0 && good)
         LOG(LOG_NOTICE, "redis-data-accepted", log_text("why", "an operator has said go"));
 }
 
-/* Those that are not known on this connection come first; else the next one after the last. Marks that have moved
- * elsewhere are none of this primary's. */
+/* Those that are not known on this connection come first, then those that wait for an operator; else the next one after the
+ * last. Marks that have moved elsewhere are none of this primary's. */
 static unsigned next_mark(const struct watched *w)
 {
-    uint64_t here = redis_marks(w->link), unknown = here & ~w->guard->verified & ~w->guard->lost;
+    uint64_t here = redis_marks(w->link), lost = here & w->guard->lost;
+    uint64_t unknown = here & ~w->guard->verified & ~lost;
     unsigned i = w->asked;
-    here = unknown ? unknown : here;
+    here = unknown ? unknown : lost ? lost : here;
     for (unsigned n = 0; n < REDIS_MARKS; n++) {
         i = (i + 1) % REDIS_MARKS;
         if (here & bit(i))
@@ -185,7 +191,7 @@ static void on_mark(void *arg, const struct redis_reply *reply)
     if (reply->status == REDIS_LOST)
         return;
     read = reply->status == REDIS_BYTES && mark_read(reply->bytes, &g->seen[w->asked], &state) == 0;
-    if (read)
+    if (read && redis_marks(w->link) & bit(w->asked))
         judge(g, w, w->asked, state);
     heard(w, monotonic_now() - w->asked_at <= g->deadline);
     if (read && state != MARK_FOREIGN && redis_marks(w->link) & ~g->verified & ~g->lost)
@@ -199,6 +205,12 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
     (void)loop;
     (void)revents;
     struct watched *w = t->data;
+    bool none = redis_marks(w->link) == 0;
+    w->known = w->known && !none;
+    if (!w->breaker.open)
+        tick_every(w, w->known || w->call ? TICK : SOON);
+    if (none && !w->call && monotonic_now() - w->asked_at < TICK)
+        return; /* there is none to be looked at */
     if (!w->call)
         ask(w);
     else if (monotonic_now() - w->asked_at > w->guard->deadline)
@@ -280,6 +292,9 @@ void guard_ready(struct guard *g, struct redis *link)
     watch(g, link);
     g->verified &= ~redis_marks(link);
     g->epoch++;
+    w->known = false;
+    if (!w->breaker.open)
+        tick_every(w, SOON);
     ask(w);
 }
 
@@ -329,7 +344,9 @@ enum guard_trust guard_trusts(const struct guard *g, const struct redis *link)
     uint64_t here = redis_marks(link);
     if (here & g->lost)
         return GUARD_LOST;
-    return here & ~g->verified ? GUARD_UNKNOWN : GUARD_TRUSTED;
+    const struct watched *w = &g->watched[redis_number(link)];
+    bool known = here ? w->known : redis_settled(link);
+    return (w->link && !known) || here & ~g->verified ? GUARD_UNKNOWN : GUARD_TRUSTED;
 }
 
 enum guard_trust guard_trusts_all(const struct guard *g)
@@ -346,5 +363,11 @@ enum guard_trust guard_trusts_all(const struct guard *g)
 
 uint64_t guard_lost_marks(const struct guard *g)
 {
-    return g->lost;
+    struct redis *links[REDIS_LINKS];
+    uint64_t marks = g->lost;
+    for (unsigned n = redis_links(g->redis, links); n > 0; n--) {
+        uint64_t here = redis_marks(links[n - 1]);
+        marks |= here & g->lost ? here : 0;
+    }
+    return marks;
 }

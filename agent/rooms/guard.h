@@ -50,7 +50,7 @@ enum guard_trust {
 enum guard_trust guard_trusts(const struct guard *g, const struct redis *link);
 /* The worst of all primaries'. */
 enum guard_trust guard_trusts_all(const struct guard *g);
-/* Marks that wait for an operator's word: bit i is mark i. */
+/* Marks that wait for an operator's word, and all others of the same primaries: bit i is mark i. */
 uint64_t guard_lost_marks(const struct guard *g);
 
 #endif

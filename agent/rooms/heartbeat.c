@@ -9,18 +9,23 @@
 #include "adapters/log.h"
 #include "domain/evidence.h"
 #include "domain/script.h"
+#include "domain/slotmap.h"
 #include "rooms/monotonic.h"
 
 enum { CODES = 256 };
 /* Another agent's policy may have a shorter lock than any of this file: half of the shortest that there is (options: 2 s).
  * A listing costs HAProxy some 1.3 us for each running request. */
 #define LIST_EVERY 1.0
+/* So long after a failure each token has a command of its own in a cluster: while a slot moves, a command of
+ * several is refused at both ends when one key is here and one there. Seconds. */
+#define APART 60.0
 /* No listing is waited for longer (worker.c). */
 #define LONGEST 5.0
 
 struct running {
     struct token token;
     uint32_t ttl_s;
+    unsigned slot; /* 0: no cluster */
 };
 
 struct heartbeat {
@@ -33,6 +38,8 @@ struct heartbeat {
     double list_at;
     struct running *batch; /* scratch */
     size_t cap;
+    struct running from; /* the first that Redis' queue had no room for: the next round begins with it */
+    double apart_until;
     struct buf command;
     struct log_gate gate;
 };
@@ -137,6 +144,7 @@ static void on_extended(void *arg, struct spop_slice reply)
 {
     struct heartbeat *h = arg;
     if (!reply.ptr) {
+        h->apart_until = monotonic_now() + APART;
         failed(h);
         return;
     }
@@ -144,35 +152,64 @@ static void on_extended(void *arg, struct spop_slice reply)
     count(h, reply);
 }
 
-static int by_ttl_and_tag(const void *a, const void *b)
+/* By what may go together, and no two alike. */
+static int by_place(const void *a, const void *b)
 {
     const struct running *x = a, *y = b;
     if (x->ttl_s != y->ttl_s)
         return x->ttl_s > y->ttl_s ? 1 : -1;
-    return memcmp(x->token.id.tag, y->token.id.tag, sizeof x->token.id.tag);
+    if (x->slot != y->slot)
+        return x->slot > y->slot ? 1 : -1;
+    return memcmp(&x->token.id, &y->token.id, sizeof x->token.id);
 }
 
-/* May b be in the command of a? */
-static bool go_together(const struct heartbeat *h, const struct running *a, const struct running *b)
-{
-    return a->ttl_s == b->ttl_s && (!teller_by_tag(h->teller) ||
-                                    memcmp(a->token.id.tag, b->token.id.tag, sizeof a->token.id.tag) == 0);
-}
-
-/* One command for each batch of tokens with the same record TTL; in a cluster, and the same slot. */
-static void extend(struct heartbeat *h, size_t n)
+/* One command from `at` on, for those up to n with the same record TTL; in a cluster, and the same slot. How many
+ * they are; said: Redis' queue had room for it. */
+static size_t extend_some(struct heartbeat *h, size_t at, size_t n, unsigned most, bool *said)
 {
     struct token tokens[SCRIPT_EXTEND_MAX];
-    qsort(h->batch, n, sizeof *h->batch, by_ttl_and_tag);
-    for (size_t at = 0; at < n;) {
-        unsigned k = 0;
-        const struct running *first = &h->batch[at];
-        while (at < n && k < SCRIPT_EXTEND_MAX && go_together(h, first, &h->batch[at]))
-            tokens[k++] = h->batch[at++].token;
-        buf_reset(&h->command);
-        script_extend(&h->command, tokens, k, first->ttl_s);
-        if (!teller_say(h->teller, &h->command, on_extended, h))
+    const struct running *first = &h->batch[at];
+    unsigned k = 0;
+    for (; k < most && at + k < n && first[k].ttl_s == first->ttl_s && first[k].slot == first->slot; k++)
+        tokens[k] = first[k].token;
+    buf_reset(&h->command);
+    script_extend(&h->command, tokens, k, first->ttl_s);
+    *said = teller_say(h->teller, &h->command, on_extended, h);
+    return k;
+}
+
+/* Where the round begins: with the first that is not before `from`. */
+static size_t place_of(const struct heartbeat *h, size_t n)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (by_place(&h->batch[middle], &h->from) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* All of them, around from where Redis' queue was full the last time: who is refused is the first in the next
+ * round, so more than the queue holds are extended in turns. */
+static void extend(struct heartbeat *h, size_t n)
+{
+    bool apart = teller_by_tag(h->teller) && monotonic_now() < h->apart_until, full = false;
+    qsort(h->batch, n, sizeof *h->batch, by_place);
+    size_t from = place_of(h, n), begin[] = {from, 0}, end[] = {n, from};
+    for (unsigned part = 0; part < 2; part++) {
+        for (size_t at = begin[part], k; at < end[part]; at += k) {
+            bool said;
+            k = extend_some(h, at, end[part], apart ? 1 : SCRIPT_EXTEND_MAX, &said);
+            if (said)
+                continue;
+            if (!full)
+                h->from = h->batch[at];
+            full = true;
             failed(h);
+        }
     }
 }
 
@@ -205,6 +242,7 @@ unsigned heartbeat_running(struct heartbeat *h, struct listing *l)
         if (e.gpt0 >= LISTING_SETTLED)
             continue; /* its record has an end already, only its bytes are still on their way */
         h->seen[r->token.ttl] = true;
+        r->slot = teller_by_tag(h->teller) ? slot_of_tag(r->token.id.tag) : 0;
         r->ttl_s = policy_record_s(policy_by_hash(h->config, r->token.policy), r->token.flags & TOKEN_BARE);
         n += h->now_due[r->token.ttl];
     }

@@ -94,13 +94,13 @@ static void release_unknown_grant(struct txn *t)
         txn_release_rid(t, &t->plan.id, t->plan.rid, ev_time() + t->deadline - monotonic_now() + DRIFT);
 }
 
-/* Sends `command`; false: it cannot be sent, or it is too late. */
-static bool ask(struct txn *t, double now, redis_reply_fn *fn)
+/* Sends `command`; NULL: it cannot be sent, or it is too late. */
+static struct redis_call *ask(struct txn *t, double now, redis_reply_fn *fn)
 {
     t->asked = now;
     double left = t->deadline - now;
-    return left > 0 && !command.failed && redis_room(txn_home(t), REDIS_CLAIMS) &&
-           redis_submit(t->gate->redis, command.data, command.len, left, fn, t) != NULL;
+    bool may = left > 0 && !command.failed && redis_room(txn_home(t), REDIS_CLAIMS);
+    return may ? redis_submit(t->gate->redis, command.data, command.len, left, fn, t) : NULL;
 }
 
 static void go(struct txn *t, const struct outcome *o)
@@ -360,8 +360,9 @@ bool txn_may_claim(const struct txn *t, double now)
 {
     const struct gate *g = t->gate;
     const struct redis *home = txn_home(t);
-    return guard_trusts(g->guard, home) == GUARD_TRUSTED && guard_admits(g->guard, home) &&
-           is_served(t, home, now) && redis_room(home, REDIS_CLAIMS);
+    bool trusted = !keyed(&t->plan) || guard_trusts(g->guard, home) == GUARD_TRUSTED;
+    return trusted && guard_admits(g->guard, home) && is_served(t, home, now) &&
+           redis_room(home, REDIS_CLAIMS);
 }
 
 /* Everything that it would say is known: all of its limits were asked apart, or are covered by loans. */
@@ -390,16 +391,20 @@ static bool send_claim(struct txn *t, const struct redis *r, double now)
         return true;
     }
     buf_reset(&command);
-    script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6),
-                 redis_contact_at(r, now), t->parked.lot != NULL,
-                 keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
-    return ask(t, now, on_claim);
+    size_t times = script_claim(&command, &t->plan, redis_clock_at(r, now) + (uint64_t)(left * 1e6),
+                                redis_contact_at(r, now), t->parked.lot != NULL,
+                                keyed(&t->plan) ? guard_mark(t->gate->guard) : NULL);
+    struct redis_call *call = ask(t, now, on_claim);
+    if (call)
+        redis_call_times(call, times);
+    return call != NULL;
 }
 
+/* What its limits said came later: the guard may have learned meanwhile. */
 void txn_gate(struct txn *t, bool failed)
 {
     double now = monotonic_now();
-    bool may = !failed && t->deadline > now && (is_decided(t) || is_served(t, txn_home(t), now));
+    bool may = !failed && t->deadline > now && (is_decided(t) || txn_may_claim(t, now));
     if (!may || !send_claim(t, txn_home(t), now)) {
         txn_lent_said(t, NULL);
         failed_for_all(t);

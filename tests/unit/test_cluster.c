@@ -28,7 +28,7 @@ static struct metrics metrics;
 static struct redis *redis;
 static unsigned told, wrong;
 static struct redis_reply last;
-static char text[256];
+static char text[256], seen[16]; /* the reply's bytes as text, and its first ones */
 
 static void on_ready(void *arg, struct redis *link)
 {
@@ -131,6 +131,8 @@ static void see(void *arg, const struct redis_reply *reply)
     (void)arg;
     told++;
     last = *reply;
+    if (reply->bytes.len >= sizeof seen)
+        memcpy(seen, reply->bytes.ptr, sizeof seen);
     snprintf(text, sizeof text, "%.*s", (int)reply->bytes.len, reply->bytes.ptr ? reply->bytes.ptr : "");
 }
 
@@ -337,6 +339,56 @@ static void a_slot_on_its_way_is_asked_for_and_waited_for(void **state)
     run("move %u %u %u", moved.slot, moved.to, moved.from);
 }
 
+/* The script at all primaries; sha[41]. */
+static void load(const char *script, char sha[41])
+{
+    struct redis *links[REDIS_LINKS];
+    for (unsigned i = redis_links(redis, links); i > 0; i--) {
+        struct buf out;
+        unsigned before = told;
+        buf_init(&out);
+        resp_command(&out, (const char *const[]){"SCRIPT", "LOAD", script}, 3);
+        assert_non_null(redis_submit(links[i - 1], (const char *)out.data, out.len, 5, see, NULL));
+        buf_free(&out);
+        loop_until(loop, told > before, 5);
+        assert_int_equal(last.status, REDIS_BYTES);
+        snprintf(sha, 41, "%.40s", text);
+    }
+}
+
+/* A claim that is asked for elsewhere asks by the clock of that primary, and by the contact with it. */
+static void a_claim_takes_the_times_of_where_it_goes(void **state)
+{
+    static const char placed[] = "................";
+    char sha[41], one[40], two[40];
+    double times[2];
+    struct buf out;
+    (void)state;
+    load("return ARGV[1]", sha);
+    choose(3, 1);
+    snprintf(one, sizeof one, "%.11s:one", moved.key);
+    snprintf(two, sizeof two, "%.11s:two", moved.key);
+    DO("SET", one, "x", "PX", "60000");
+    run("move %u %u %u halfway", moved.slot, moved.from, moved.to);
+    buf_init(&out);
+    resp_command(&out, (const char *const[]){"EVALSHA", sha, "1", two, placed}, 5);
+    const uint8_t *at = memmem(out.data, out.len, placed, sizeof placed - 1);
+    unsigned before = told;
+    struct redis_call *call = redis_submit(redis, out.data, out.len, 2, see, NULL);
+    assert_non_null(call);
+    redis_call_times(call, (size_t)(at - out.data));
+    buf_free(&out);
+    loop_until(loop, told > before, 5);
+    assert_int_equal(metrics.value[METRIC_CLUSTER_ASK], 1);
+    assert_int_equal(last.status, REDIS_BYTES);
+    memcpy(times, seen, sizeof times);
+    double now = (double)redis_clock_us(last.from);
+    assert_true(times[0] > now && times[0] < now + 2.1e6);
+    assert_true((uint64_t)times[1] == redis_contact_us(last.from));
+    run("finish %u %u %u", moved.slot, moved.from, moved.to);
+    run("move %u %u %u", moved.slot, moved.to, moved.from);
+}
+
 static unsigned good, bad;
 
 static void count(void *arg, const struct redis_reply *reply)
@@ -399,6 +451,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(asking_is_tried, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_slot_on_its_way_is_asked_for_and_waited_for, open_router,
                                         close_router),
+        cmocka_unit_test_setup_teardown(a_claim_takes_the_times_of_where_it_goes, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_primary_dies_and_its_replica_takes_over, open_router, close_router),
     };
     signal(SIGPIPE, SIG_IGN);

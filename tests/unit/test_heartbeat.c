@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "domain/policy.h"
+#include "domain/slotmap.h"
 #include "rooms/heartbeat.h"
 #include "tests/support/loop.h"
 
@@ -143,6 +144,76 @@ static void unconfirmed(void **state)
     assert_false(heartbeat_begin(heartbeat, 101.03));
 }
 
+enum { MANY = 3 * SCRIPT_EXTEND_MAX };
+
+/* HAProxy lists that many; each has a TAG of its own. */
+static void walk_many(unsigned n)
+{
+    static char answer[MANY * 200];
+    struct listing l;
+    size_t len = (size_t)sprintf(answer, "# table: once_inflight, type: string, size:1000, used:%u\n", n);
+    for (unsigned i = 0; i < n; i++) {
+        char text[TOKEN_TEXT + 1];
+        struct token t = token_of(6);
+        t.id.tag[0] = (uint8_t)(i * 101 >> 8); /* some share a slot */
+        t.id.tag[1] = (uint8_t)(i * 101);
+        t.fence = i + 1;
+        token_write(&t, text);
+        len += (size_t)sprintf(answer + len, "0x7f23e8042698: key=%s use=1 exp=0 gpt0=0 conn_cur=1\n", text);
+    }
+    assert_int_equal(listing_open((struct spop_slice){answer, len}, "once_inflight", n, &l), LISTING_OK);
+    assert_int_equal(heartbeat_running(heartbeat, &l), n);
+}
+
+static unsigned extended_of(unsigned n)
+{
+    unsigned extended = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct token t = {.fence = i + 1};
+        extended += fake_count(SCRIPT_EXTEND, &t) > 0;
+    }
+    return extended;
+}
+
+/* Redis' queue holds less than all: each round goes on where the one before was refused. */
+static void full_queue(void **state)
+{
+    (void)state;
+    fake.narrow = true;
+    for (unsigned round = 1; round <= 3; round++) {
+        fake.room = 1;
+        assert_true(heartbeat_begin(heartbeat, 100 + round * 0.01));
+        walk_many(MANY);
+        assert_int_equal(extended_of(MANY), round * SCRIPT_EXTEND_MAX);
+        loop_run(loop, 0.01);
+    }
+}
+
+/* TAGs of one slot go in one command; after a failure each token goes alone, for its slot may be open. */
+static void together(void **state)
+{
+    (void)state;
+    unsigned slots = 0;
+    bool seen[SLOTS] = {false};
+    for (unsigned i = 0; i < MANY; i++) {
+        unsigned slot = slot_of_tag((uint8_t[]){(uint8_t)(i * 101 >> 8), (uint8_t)(i * 101)});
+        slots += !seen[slot];
+        seen[slot] = true;
+    }
+    assert_true(slots < MANY);
+    memset(&metrics, 0, sizeof metrics);
+    fake.cluster = fake.mute = true;
+    assert_true(heartbeat_begin(heartbeat, 100));
+    walk_many(MANY);
+    loop_run(loop, 0.05);
+    assert_int_equal(metrics.value[METRIC_HEARTBEATS_FAILED], slots);
+    fake.mute = false;
+    assert_true(heartbeat_begin(heartbeat, 100.01));
+    walk_many(MANY);
+    loop_run(loop, 0.05);
+    assert_int_equal(metrics.value[METRIC_HEARTBEATS], MANY);
+}
+
 static void shortest(void **state)
 {
     (void)state;
@@ -157,6 +228,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(rhythm, setup, teardown),
         cmocka_unit_test_setup_teardown(settled, setup, teardown),
         cmocka_unit_test_setup_teardown(unconfirmed, setup, teardown),
+        cmocka_unit_test_setup_teardown(full_queue, setup, teardown),
+        cmocka_unit_test_setup_teardown(together, setup, teardown),
         cmocka_unit_test_setup_teardown(shortest, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

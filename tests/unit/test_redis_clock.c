@@ -110,14 +110,49 @@ static void contact_after_own_pause(void **state)
     assert_true(redis_contact_us(f.redis) >= back);
 }
 
+static void see(void *arg, const struct redis_reply *reply)
+{
+    *(enum redis_status *)arg = reply->status;
+}
+
+static enum redis_status write_one(void)
+{
+    static const char set[] = "*5\r\n$3\r\nSET\r\n$6\r\nonce:x\r\n$1\r\ny\r\n$2\r\nPX\r\n$4\r\n9000\r\n";
+    enum redis_status status = REDIS_LOST;
+    assert_non_null(redis_submit(f.redis, set, sizeof set - 1, 0, see, &status));
+    redis_fixture_run(&f, 0.1);
+    return status;
+}
+
+/* It answers TIME and writes for nobody: a claim that it grants again takes nothing over for as long as after a gap. */
+static void refused_writes(void **state)
+{
+    (void)state;
+    redis_fixture_run(&f, 0.6);
+    redisReply *r = redisCommand(f.server.c, "CONFIG SET min-replicas-to-write 1");
+    freeReplyObject(r);
+    assert_int_equal(write_one(), REDIS_ERROR);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_near(redis_contact_us(f.redis), redis_clock_us(f.redis), 1000);
+        redis_fixture_run(&f, 0.3); /* TIME is answered */
+    }
+    uint64_t back = redis_clock_us(f.redis);
+    r = redisCommand(f.server.c, "CONFIG SET min-replicas-to-write 0");
+    freeReplyObject(r);
+    assert_int_equal(write_one(), REDIS_BYTES);
+    uint64_t begun = redis_contact_us(f.redis);
+    assert_true(begun >= back);
+    redis_fixture_run(&f, 0.6);
+    assert_int_equal(redis_contact_us(f.redis), begun);
+    assert_int_equal(f.lost, 0);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(clock_of_redis),
-        CASE(clock_jitter),
-        CASE(contact),
-        CASE(contact_after_own_pause),
+        CASE(clock_of_redis),          CASE(clock_jitter),   CASE(contact),
+        CASE(contact_after_own_pause), CASE(refused_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -370,12 +370,10 @@ static void words(void **state)
         w.location = (struct spop_slice){"/p", 2};
         assert_int_equal(script_word(&out, &w), 1);
         struct command c = only(&out);
-        assert_evalsha(&c, w.script, by_rid ? "1" : "2");
+        assert_evalsha(&c, w.script, "1");
         assert_text(&c, 3, RECORD_KEY);
-        if (!by_rid)
-            assert_text(&c, 4, PENDING_KEY);
         token_pack(&w.token, token);
-        unsigned first = by_rid ? 4 : 5;
+        unsigned first = 4;
         assert_arg(&c, first, by_rid ? w.token.rid : token, by_rid ? 8 : TOKEN_BYTES);
         assert_int_equal(c.n, first + 1 + cases[i].n);
         for (unsigned k = 0; k < cases[i].n; k++)
@@ -409,7 +407,7 @@ static void words_with_a_body(void **state)
         assert_text(&c, 3, "PX");
         assert_text(&c, 4, cases[i].px);
         c = next(&out, &at);
-        assert_evalsha(&c, w.script, "2");
+        assert_evalsha(&c, w.script, "1");
         assert_int_equal(at, out.len);
         buf_free(&out);
     }
@@ -430,7 +428,7 @@ static void longest_location(void **state)
         w.location = (struct spop_slice){location, len};
         script_word(&out, &w);
         struct command c = only(&out);
-        assert_int_equal(c.arg[8].len, len <= SCRIPT_LOCATION_MAX ? len : 0);
+        assert_int_equal(c.arg[7].len, len <= SCRIPT_LOCATION_MAX ? len : 0);
         buf_free(&out);
     }
 }
@@ -450,11 +448,10 @@ static void extend(void **state)
         token_pack(&tokens[n - 1], token);
         script_extend(&out, tokens, n, 7000);
         struct command c = only(&out);
-        assert_int_equal(c.n, 5 + 2 * n);
+        assert_int_equal(c.n, 5 + n);
         assert_text(&c, 1, scripts[SCRIPT_EXTEND].sha);
-        assert_int_equal(strtoul(c.arg[2].ptr, NULL, 10), 2 * n);
-        assert_text(&c, 3 + 2 * (n - 1), RECORD_KEY);
-        assert_text(&c, 4 + 2 * (n - 1), PENDING_KEY);
+        assert_int_equal(strtoul(c.arg[2].ptr, NULL, 10), n);
+        assert_text(&c, 3 + (n - 1), RECORD_KEY);
         assert_int_equal(c.arg[c.n - 2].len, n * TOKEN_BYTES);
         assert_memory_equal(c.arg[c.n - 2].ptr + (n - 1) * TOKEN_BYTES, token, TOKEN_BYTES);
         assert_text(&c, c.n - 1, "7000");

@@ -29,6 +29,17 @@ static int setup(void **state)
     return 0;
 }
 
+/* With a breaker that opens. */
+static int setup_breaker(void **state)
+{
+    (void)state;
+    room_start(&w, "shield = { max_entries = 0; };\n");
+    room_split(&w);
+    room_dial(&w, &p);
+    stream = 0;
+    return 0;
+}
+
 /* With what an agent remembers of refusals. */
 static int setup_shield(void **state)
 {
@@ -353,6 +364,44 @@ static void remembered(void **state)
     assert_says("two", "", "go");
 }
 
+/* Waits until the guard's question has just been answered: the next one is a quarter of a second away. */
+static void just_asked(void)
+{
+    char before[64] = "";
+    for (unsigned i = 0; i < 400; i++) {
+        redisReply *mark = redisCommand(w.redis.server.c, "GET once:mark");
+        bool changed = mark->str && *before && strcmp(before, mark->str) != 0;
+        snprintf(before, sizeof before, "%s", mark->str ? mark->str : "");
+        freeReplyObject(mark);
+        if (changed)
+            return;
+        room_turn(&w, 0.005);
+    }
+    fail_msg("the mark is not asked for");
+}
+
+/* What the guard learns while the limits are asked holds for the claim that follows. */
+static void guarded_again(void **state)
+{
+    (void)state;
+    assert_says("both", "k-0", "go");
+    until_settled();
+    just_asked();
+    room_turn(&w, 0.02); /* its reply */
+    room_freeze(&w);
+    send_request("both", "k-1", 10);
+    room_turn(&w, 0.02);
+    for (unsigned i = 0; i < 5; i++)
+        guard_heard(w.gate.guard, w.gate.redis, false);
+    assert_false(guard_admits(w.gate.guard, w.gate.redis));
+    room_thaw(&w);
+    peer_ack(&p, stream, &f);
+    assert_int_equal(ack_integer(&f, "status"), 503);
+    until_settled();
+    assert_int_equal(redis_server_int(&w.redis.server, "EVAL %s 0", "return #redis.call('KEYS', '*:r:*')"),
+                     1);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -371,6 +420,7 @@ int main(void)
         T(agent_ends),
         cmocka_unit_test_setup_teardown(agent_ends, setup_shield, teardown),
         T(broken_value),
+        cmocka_unit_test_setup_teardown(guarded_again, setup_breaker, teardown),
         cmocka_unit_test_setup_teardown(remembered, setup_shield, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
