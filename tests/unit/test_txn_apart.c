@@ -313,7 +313,7 @@ static void connection_gone(void **state)
     until_settled();
 }
 
-/* The agent ends while a request waits. */
+/* The agent ends while requests wait: for what was asked, to be asked next, and behind one of those. */
 static void agent_ends(void **state)
 {
     (void)state;
@@ -321,7 +321,12 @@ static void agent_ends(void **state)
     send_request("both", "k-0", 10);
     send_request("two", "", 10);
     room_turn(&w, 0.02);
-    assert_int_equal(w.gate.live, 2);
+    send_request("both", "k-1", 10);
+    room_turn(&w, 0.02);
+    send_request("both", "k-1", 10);
+    send_request("both", "k-1", 10);
+    room_turn(&w, 0.02);
+    assert_int_equal(w.gate.live, 5);
 }
 
 /* A value that is no bucket counts as a full one, as in a claim, and is mended. */
@@ -413,6 +418,7 @@ int main(void)
         T(redis_hangs),
         T(connection_gone),
         T(agent_ends),
+        cmocka_unit_test_setup_teardown(agent_ends, setup_shield, teardown),
         T(broken_value),
         cmocka_unit_test_setup_teardown(guarded_again, setup_breaker, teardown),
         cmocka_unit_test_setup_teardown(remembered, setup_shield, teardown),
