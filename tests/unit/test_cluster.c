@@ -251,8 +251,8 @@ static void right_to_ask(char sign)
 {
     for (unsigned i = 0; i < 3; i++) {
         char command[128];
-        snprintf(command, sizeof command, "redis-cli -p %d acl setuser default %casking >>%s/words.log", port[i],
-                 sign, dir);
+        snprintf(command, sizeof command, "redis-cli -p %d acl setuser default %casking >>%s/words.log",
+                 port[i], sign, dir);
         assert_int_equal(system(command), 0);
     }
 }
