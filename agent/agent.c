@@ -317,7 +317,7 @@ void agent_free(struct agent *a)
     if (a->notices)
         notices_free(a->notices);
     traffic_log_free(a->traffic);
-    acks_free(a->gate.acks); /* transactions and words wait in it */
+    acks_free(a->gate.acks);    /* transactions and words wait in it */
     loans_close(a->gate.loans); /* transactions too, and they ask redis and inflight */
     admin_free(a->admin);
     if (a->gate.inflight)
