@@ -3,6 +3,7 @@
 #include "tests/load/scenario.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -311,6 +312,14 @@ static bool take_argument(struct reading *r, struct spop_slice *rest)
     return wrong(r, "no such form (see --help)", w.form);
 }
 
+static bool is_name(struct spop_slice s)
+{
+    size_t i = 0;
+    while (i < s.len && (isalnum((unsigned char)s.ptr[i]) || strchr("_.:-", s.ptr[i])))
+        i++;
+    return i == s.len;
+}
+
 static bool take_message(struct reading *r, struct spop_slice rest)
 {
     struct scenario *s = r->s;
@@ -319,8 +328,8 @@ static bool take_message(struct reading *r, struct spop_slice rest)
         return wrong(r, "a message before the first line `transaction WEIGHT`", name);
     if (s->nmessages == SCENARIO_MESSAGES)
         return wrong(r, "more than 16 messages", name);
-    if (name.len == 0 || name.len >= SCENARIO_NAME)
-        return wrong(r, "no name of a message", name);
+    if (name.len == 0 || name.len >= SCENARIO_NAME || !is_name(name))
+        return wrong(r, "no name of a message (letters, digits, _ . : -)", name);
     struct message *m = &s->message[s->nmessages++];
     *m = (struct message){.first_part = s->nparts};
     memcpy(m->name, name.ptr, name.len);
