@@ -65,9 +65,9 @@ SLOW = (_hello(), _late)
 # ..; is the exit status 0?; what spop-bench has seen.
 MISBEHAVING = {
     "never says hello": ((b"", None), False, lambda r: r["messages"] == 0 and r["shut"] == 2),
-    "closes": ((None, None), False, lambda r: r["lost"] >= 2 and r["messages"] == 0),
-    "speaks HTTP": ((b"HTTP/1.1 400 Bad Request\r\n\r\n", None), False, lambda r: r["lost"] >= 2 and r["refused"] == 0),
-    "disconnects": ((_BUSY, None), False, lambda r: r["refused"] >= 2 and r["status"] == 3 and r["reason"] == "busy, say ?no?"),
+    "closes": ((None, None), False, lambda r: r["lost"] >= 2 and r["lost_by"] == "closed by the agent"),
+    "speaks HTTP": ((b"HTTP/1.1 400 Bad Request\r\n\r\n", None), False, lambda r: r["lost"] >= 2 and "no SPOP" in r["lost_by"]),
+    "disconnects": ((_BUSY, None), False, lambda r: r["refused"] >= 2 and r["lost_by"] == "AGENT-DISCONNECT" and r["status"] == 3 and r["reason"] == "busy, say ?no?"),
     "never answers": ((_hello(), lambda ids: b""), False, lambda r: r["messages"] == 0 and r["unanswered"] == 8),
     "answers twice": ((_hello(), lambda ids: 2 * _ack(ids)), False, lambda r: r["lost"] >= 2 and r["latency"][-1]["max_ms"] < 10000),
     "does not pipeline": ((_hello(b""), _ack), True, lambda r: r["single"] == 2 and r["messages"] > 0),

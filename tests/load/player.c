@@ -252,10 +252,12 @@ static bool take_hello(struct link *l, const struct spop_frame *f)
     return l->open;
 }
 
-static void lose(struct link *l)
+static void lose(struct link *l, const char *why)
 {
     struct player *p = l->player;
     p->report.lost++;
+    if (!p->report.lost_by)
+        p->report.lost_by = why;
     stream_clear(&l->stream);
     l->up = l->open = false;
     for (unsigned i = 0; i < p->settings->depth; i++)
@@ -295,7 +297,7 @@ static void take_frames(struct link *l)
         if (n == 0)
             break;
         if (n < 0 || spop_frame_open(in->data + at, (size_t)n, &f) != SPOP_OK || !take_frame(l, &f, at_ns)) {
-            lose(l);
+            lose(l, "an answer that is no SPOP, or that nothing waits for");
             return;
         }
         at += (size_t)n;
@@ -313,7 +315,7 @@ static void on_stream(struct stream *stream, enum stream_event event)
     switch (event) {
     case STREAM_DATA: take_frames(l); return;
     case STREAM_WRITABLE: mark(l); return;
-    case STREAM_GONE: lose(l);
+    case STREAM_GONE: lose(l, stream->error ? strerror(stream->error) : "closed by the agent");
     }
 }
 
@@ -350,7 +352,7 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *w, int revents)
         p->dirty = l->next_dirty;
         l->dirty = false;
         if (l->up && stream_flush(&l->stream) < 0)
-            lose(l);
+            lose(l, strerror(l->stream.error));
     }
 }
 

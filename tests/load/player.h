@@ -38,6 +38,7 @@ struct player_settings {
 struct player_report {
     uint64_t transactions, sent, answered; /* the last two of messages */
     uint64_t lost, refused;                /* connections; by AGENT-DISCONNECT */
+    const char *lost_by;                   /* why the first one was lost; NULL: none was */
     uint64_t too_large;                    /* messages that do not fit into a frame */
     unsigned status;                       /* of the first AGENT-DISCONNECT */
     char reason[PLAYER_REASON];            /* its text */

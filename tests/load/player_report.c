@@ -25,6 +25,8 @@ void player_refused(struct player_report *r, struct spop_cursor disconnect)
     (void)spop_disconnect_read(disconnect, &status, &message); /* gives out what could be read */
     if (r->refused++ > 0)
         return;
+    if (!r->lost_by)
+        r->lost_by = "AGENT-DISCONNECT";
     r->status = status;
     keep(r->reason, sizeof r->reason, message);
 }

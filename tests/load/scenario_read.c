@@ -176,7 +176,7 @@ static bool form_headers(struct reading *r, struct spop_slice text)
         const char *end = memchr(text.ptr, ';', text.len);
         struct spop_slice line = {text.ptr, end ? (size_t)(end - text.ptr) : text.len};
         const char *colon = memchr(line.ptr, ':', line.len);
-        if (!colon)
+        if (!colon || slice_trim((struct spop_slice){line.ptr, (size_t)(colon - line.ptr)}, " ").len == 0)
             return wrong(r, "no header NAME: VALUE", line);
         struct spop_slice name = {line.ptr, (size_t)(colon - line.ptr)},
                           value = {colon + 1, line.len - name.len - 1};
@@ -309,7 +309,7 @@ static bool take_argument(struct reading *r, struct spop_slice *rest)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (slice_is(w.form, forms[i].name) && forms[i].brackets == w.brackets)
             return forms[i].add(r, w.text);
-    return wrong(r, "no such form (see --help)", w.form);
+    return wrong(r, "no such form, or not with these brackets (tests/load/scenario.h)", w.form);
 }
 
 static bool is_name(struct spop_slice s)
@@ -402,6 +402,8 @@ int scenario_read(struct scenario *s, const char *path, char *err, size_t errlen
         return -1;
     }
     bool good = read_lines(&r, file);
+    if (ferror(file))
+        good = wrong(&r, "cannot be read", slice_of(strerror(errno)));
     fclose(file);
     if (good)
         return 0;

@@ -247,6 +247,8 @@ static void say_odd(const struct player_report *r)
         printf("%u connections without pipelining: one transaction at one time on each\n", r->single);
     if (r->shut > 0)
         printf("%u connections are not open: no AGENT-HELLO, or lost\n", r->shut);
+    if (r->lost > 0)
+        printf("the first one lost: %s\n", r->lost_by);
     if (r->refused > 0)
         printf("the agent's reason: status %u, %s\n", r->status, r->reason);
 }
@@ -283,11 +285,11 @@ static void say_json(const struct bench *b, const struct player_report *r, doubl
     printf("{\"seconds\": %.3f, \"transactions\": %llu, \"messages\": %llu, \"unanswered\": %llu, \"lost\": "
            "%llu, "
            "\"refused\": %llu, \"too_large\": %llu, \"not_begun\": %llu, \"shut\": %u, \"single\": %u, "
-           "\"status\": %u, \"reason\": \"%s\", \"latency\": [",
+           "\"lost_by\": \"%s\", \"status\": %u, \"reason\": \"%s\", \"latency\": [",
            seconds, (unsigned long long)r->transactions, (unsigned long long)r->answered,
            (unsigned long long)unanswered(r), (unsigned long long)r->lost, (unsigned long long)r->refused,
-           (unsigned long long)r->too_large, (unsigned long long)r->not_begun, r->shut, r->single, r->status,
-           r->reason);
+           (unsigned long long)r->too_large, (unsigned long long)r->not_begun, r->shut, r->single,
+           r->lost_by ? r->lost_by : "", r->status, r->reason);
     for (unsigned i = 0; i < b->scenario.nmessages; i++) {
         row_json(&(struct row){b->scenario.message[i].name, &r->latency[i]});
         printf(", ");
