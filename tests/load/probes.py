@@ -93,8 +93,8 @@ def refusals(world, others, short):
             raise RuntimeError("not all were refused: %s" % said["values"])
         # The first half second is warm-up: it is asked and paid for, and not in the number of messages.
         share = said["seconds"] / (said["seconds"] + 0.5)
-        others["refusals"][name] = {"us": spent * share * 1e6 / said["messages"], "rate": said["messages"] / said["seconds"],
-                                    "agent_us": said["agent_cpu_s"] * 1e6 / said["messages"], "values": said["values"]}
+        others["refusals"][name] = {"us": spent * share * 1e6 / said["in_time"], "rate": said["in_time"] / said["seconds"],
+                                    "agent_us": said["agent_cpu_s"] * 1e6 / said["in_time"], "values": said["values"]}
         agent.end()
         world._started.remove(agent)
 

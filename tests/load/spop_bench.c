@@ -31,6 +31,7 @@ struct bench {
     struct ev_loop *loop;
     struct process_cpu before, after; /* of --pid */
     bool knows_cpu;
+    uint64_t transactions, answered; /* in time: what comes behind the end is no part of rates and costs */
     ev_tstamp began, ended;
 };
 
@@ -196,6 +197,8 @@ static void run(struct bench *b)
     b->began = ev_time();
     run_for(b, b->a.duration);
     b->ended = ev_time();
+    b->transactions = player_report(b->player)->transactions;
+    b->answered = player_report(b->player)->answered;
     b->knows_cpu = b->knows_cpu && watch_cpu(b, &b->after);
     player_stop(b->player);
     run_for(b, last_answers);
@@ -258,8 +261,8 @@ static void say_text(const struct bench *b, const struct player_report *r, doubl
     const struct player_settings *p = &b->a.player;
     printf("%s: %u connections, depth %u, ", p->address, p->connections, p->depth);
     printf(p->rate > 0 ? "%.0f transactions a second" : "closed loop", p->rate);
-    printf(", %.1f s\n%.0f transactions/s, %.0f messages/s\n", seconds, (double)r->transactions / seconds,
-           (double)r->answered / seconds);
+    printf(", %.1f s\n%.0f transactions/s, %.0f messages/s\n", seconds, (double)b->transactions / seconds,
+           (double)b->answered / seconds);
     printf("%-22s %10s", "ms", "n");
     for (unsigned i = 0; i < SHARES; i++)
         printf(" %8s", share_names[i]);
@@ -269,10 +272,10 @@ static void say_text(const struct bench *b, const struct player_report *r, doubl
     row_text(&(struct row){"transaction", r->whole});
     for (unsigned i = 0; i < r->nwords; i++)
         printf("%s %s: %llu\n", b->a.count, r->word[i].text, (unsigned long long)r->word[i].n);
-    if (b->knows_cpu && r->transactions > 0)
+    if (b->knows_cpu && b->transactions > 0)
         printf("agent: %.2f us of CPU a message, %.2f a transaction; %.1f MB\n",
-               (b->after.seconds - b->before.seconds) * 1e6 / (double)r->answered,
-               (b->after.seconds - b->before.seconds) * 1e6 / (double)r->transactions,
+               (b->after.seconds - b->before.seconds) * 1e6 / (double)b->answered,
+               (b->after.seconds - b->before.seconds) * 1e6 / (double)b->transactions,
                (double)b->after.resident / 1e6);
     printf("unanswered %llu, connections lost %llu (by AGENT-DISCONNECT %llu), too large %llu\n",
            (unsigned long long)unanswered(r), (unsigned long long)r->lost, (unsigned long long)r->refused,
@@ -282,14 +285,15 @@ static void say_text(const struct bench *b, const struct player_report *r, doubl
 
 static void say_json(const struct bench *b, const struct player_report *r, double seconds)
 {
-    printf("{\"seconds\": %.3f, \"transactions\": %llu, \"messages\": %llu, \"unanswered\": %llu, \"lost\": "
+    printf("{\"seconds\": %.3f, \"transactions\": %llu, \"messages\": %llu, \"in_time\": %llu, "
+           "\"unanswered\": %llu, \"lost\": "
            "%llu, "
            "\"refused\": %llu, \"too_large\": %llu, \"not_begun\": %llu, \"shut\": %u, \"single\": %u, "
            "\"lost_by\": \"%s\", \"status\": %u, \"reason\": \"%s\", \"latency\": [",
            seconds, (unsigned long long)r->transactions, (unsigned long long)r->answered,
-           (unsigned long long)unanswered(r), (unsigned long long)r->lost, (unsigned long long)r->refused,
-           (unsigned long long)r->too_large, (unsigned long long)r->not_begun, r->shut, r->single,
-           r->lost_by ? r->lost_by : "", r->status, r->reason);
+           (unsigned long long)b->answered, (unsigned long long)unanswered(r), (unsigned long long)r->lost,
+           (unsigned long long)r->refused, (unsigned long long)r->too_large, (unsigned long long)r->not_begun,
+           r->shut, r->single, r->lost_by ? r->lost_by : "", r->status, r->reason);
     for (unsigned i = 0; i < b->scenario.nmessages; i++) {
         row_json(&(struct row){b->scenario.message[i].name, &r->latency[i]});
         printf(", ");
