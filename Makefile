@@ -221,6 +221,7 @@ check-build: $(AGENT_OBJ) $(CTL_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(TEST_OBJ) $(
   $(FUZZ_SRC:%.c=$(OBJ)/%.o) $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/load/*.c))
 
 check-docs: all
+	tools/check-links
 	tools/check-layers
 	tools/check-pure $(OBJ)/libspop.a
 	tools/check-docs

@@ -134,6 +134,7 @@ void check_cache(struct check *k)
         if (cache->enabled && frame_of(c, cache) > c->cache.frame)
             c->cache.frame = frame_of(c, cache);
     }
+    c->cache.apart = c->cache.used && own;
     if (c->cache.used && !own && c->redis.mode == REDIS_MODE_CLUSTER)
         check_say(k, "cache.redis.address",
                   "is wanted with redis.mode = \"cluster\": an entry, its tags and its policy lie in "
