@@ -232,12 +232,12 @@ void txn_cache_fetch(struct txn *t, uint64_t asked_us)
 {
     struct txn_cache *x = t->cache;
     const struct vary_names *names = &x->policy->cache.varies;
-    struct cachefill f = {.authorization = x->authorization,
-                          .base = (uint8_t)x->mask,
-                          .policy = x->policy->hash,
-                          .names = cachefill_names(names),
-                          .asked_us = asked_us,
-                          .n = names->n};
+    struct cachefill f = {
+        .fetch = {x->authorization, x->policy->hash, x->entry, {0}},
+        .names = cachefill_names(names),
+        .asked_us = asked_us,
+        .n = names->n
+    };
     char token[CACHEFILL_TEXT_MAX + 1];
     txn_stop_waiting(t, PARKED_GO);
     if (!t->owner) {
@@ -247,7 +247,7 @@ void txn_cache_fetch(struct txn *t, uint64_t asked_us)
     }
     memcpy(f.url, x->url, sizeof f.url);
     memcpy(f.scope, x->scope, sizeof f.scope);
-    memcpy(f.lease, x->lease, sizeof f.lease);
+    memcpy(f.fetch.lease, x->lease, sizeof f.fetch.lease);
     memcpy(f.values, x->values, sizeof f.values);
     cachefill_write(&f, token);
     metrics_add(t->gate->metrics, METRIC_CACHE_LEASES);

@@ -266,7 +266,7 @@ static int teardown_noticed(void **state)
 static void notice(const char *rest)
 {
     char line[640];
-    int n = snprintf(line, sizeof line, "once/1 %s %s 1.2.host", token, rest);
+    int n = snprintf(line, sizeof line, "once/1 %.*s %s 1.2.host", CACHEFETCH_TEXT, token, rest);
     assert_int_equal(send(haproxy, line, (size_t)n, 0), n);
 }
 
@@ -286,7 +286,7 @@ static void test_failure_that_is_noticed(void **state)
     assert_true(monotonic_now() - began < 0.2); /* not at the next look */
     ask((struct question){0});
     expect_pass("miss");
-    assert_int_equal(room_counted(&w, METRIC_CACHE_FETCHES_OVER), 1);
+    assert_int_equal(room_counted(&w, METRIC_CACHE_FETCHES_NOTICED), 1);
     assert_int_equal(room_counted(&w, METRIC_NOTICES), 1);
 }
 
