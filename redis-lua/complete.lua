@@ -48,7 +48,7 @@ local BLANK = string.char(VERSION) .. UNWRITTEN
 local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])
 local at, r = column(KEYS[1], ARGV[1], ttl_s)
 if at == FOREIGN then return 'X' end
-pending = pending_key(KEYS[1], ARGV[1])
+pending = pending_key(KEYS[1], sub(ARGV[1], 20, 27))
 if at == OTHER or at == DONE then
   try('UNLINK', pending)
   return at == DONE and 'N' or 'L'
