@@ -242,11 +242,13 @@ class Doctor(ship.Case):
         for i in (0, 1, 4):
             node(i, "cluster", "delslots", *range(10923, 16384))
         self.start("agent", AGENT, "-f", self.dir / "agent.conf")
+        wait_for(lambda: run(CTL, "-s", self.dir / "admin.sock", "status").returncode == 0)
         self.finds("redis-away", "the cluster has slots without a primary", errors=1)
 
     def test_versions(self):
         """doctor: primaries of two versions"""
         self.start("liar", "python3", "-c", LIAR, self.dir / "admin.sock", "self", "# Server\r\nredis_version:7.0.15\r\n", "# Server\r\nredis_version:8.0.2\r\n")
+        wait_for((self.dir / "admin.sock").exists)
         self.finds("redis-versions", "node1: its version is 8.0.2, another primary's is 7.0.15")
 
     def test_agent(self):
