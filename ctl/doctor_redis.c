@@ -94,8 +94,8 @@ static void look_at_version(const struct node *n, char before[WORD_MAX])
     if (!field(n->info, "valkey_version", version))
         field(n->info, "redis_version", version);
     if (*before && *version && strcmp(before, version) != 0)
-        doctor_say(n->d, FINDING_VERSIONS, "%s: its version is %s, another primary's is %s", n->address, version,
-                   before);
+        doctor_say(n->d, FINDING_VERSIONS, "%s: its version is %s, another primary's is %s", n->address,
+                   version, before);
     if (*version)
         snprintf(before, WORD_MAX, "%s", version);
 }
@@ -112,8 +112,7 @@ static bool look_at_node(struct doctor *d, const json_t *said, char version[WORD
     struct node n = {d, text_of(said, "address"), json_string_value(json_object_get(said, "info"))};
     bool ready = json_is_true(json_object_get(said, "ready"));
     if (!n.info) {
-        doctor_say(d, ready ? FINDING_INFO : FINDING_REDIS_AWAY, "%s: %s", n.address,
-                   text_of(said, "why"));
+        doctor_say(d, ready ? FINDING_INFO : FINDING_REDIS_AWAY, "%s: %s", n.address, text_of(said, "why"));
         return ready;
     }
     look_at_version(&n, version);
