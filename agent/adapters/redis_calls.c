@@ -422,6 +422,18 @@ struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, e
     return call;
 }
 
+struct redis_call *redis_submit_asking(struct redis *link, const void *resp, size_t len, ev_tstamp within,
+                                       redis_reply_fn *fn, void *arg)
+{
+    bool asking = link->slots && link->link == LINK_READY && redis_room(link, REDIS_HEARTBEATS);
+    if (asking)
+        redis_greet_asking(link);
+    struct redis_call *call = redis_submit(link, resp, len, within, fn, arg);
+    if (call)
+        call->asking = asking;
+    return call;
+}
+
 void redis_call_times(struct redis_call *call, size_t at)
 {
     call->times_at = at;
