@@ -440,6 +440,45 @@ static void a_primary_dies_and_its_replica_takes_over(void **state)
     assert_int_equal(metrics.value[METRIC_CLUSTER_PRIMARIES], 3);
 }
 
+static void cli(unsigned node, const char *words)
+{
+    char command[256];
+    snprintf(command, sizeof command, "redis-cli -p %d %s >>%s/words.log", port[node], words, dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* Who is asked for the map is cut off from the others: it takes itself for the primary still, and writes for nobody. */
+static void who_is_cut_off_is_not_believed_for_ever(void **state)
+{
+    static const struct redis_events events = {.ready = on_ready};
+    char words[64], key[32];
+    unsigned its = 0;
+    (void)state;
+    redis_free(redis);
+    config->redis.seeds.n = 2;
+    snprintf(config->redis.seeds.item[0], sizeof config->redis.seeds.item[0], "127.0.0.1:%d", port[1]);
+    snprintf(config->redis.seeds.item[1], sizeof config->redis.seeds.item[1], "127.0.0.1:%d", port[5]);
+    redis = redis_new(loop, &config->redis, &events, NULL, &metrics);
+    loop_until(loop, redis_whole(redis), 10);
+    do
+        key_of(++its, key);
+    while (slot_of_key(slice_of(key)) <= 5460 || slot_of_key(slice_of(key)) > 10922);
+    cli(1, "config set cluster-require-full-coverage yes");
+    for (unsigned i = 0; i < NODES; i++) {
+        snprintf(words, sizeof words, "cluster forget %040u", i + 1);
+        if (i != 1)
+            cli(1, words); /* it listens to nobody any more */
+    }
+    do
+        DO("SET", key, "v", "PX", "60000");
+    while (last.status == REDIS_BYTES);
+    assert_memory_equal(text, "CLUSTERDOWN", 11);
+    cli(4, "cluster failover takeover");
+    good = 0;
+    loop_until(loop, set_of(its) && good > 0, 10);
+    assert_int_equal(metrics.value[METRIC_CLUSTER_PRIMARIES], 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +492,7 @@ int main(void)
                                         close_router),
         cmocka_unit_test_setup_teardown(a_claim_takes_the_times_of_where_it_goes, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_primary_dies_and_its_replica_takes_over, open_router, close_router),
+        cmocka_unit_test_setup_teardown(who_is_cut_off_is_not_believed_for_ever, open_router, close_router),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, start_nodes, stop_nodes);
