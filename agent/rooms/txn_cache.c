@@ -80,6 +80,12 @@ static void read_url(struct txn_cache *x, const struct request_facts *f)
     keep_where(x, f);
 }
 
+/* Its length need not be told: HTTP/2 has none in the head. */
+static bool has_body(const struct request_facts *f)
+{
+    return f->content_length > 0 || f->body_len > 0 || f->body_follows;
+}
+
 /* False: not a request that the cache may answer; x->how says why. */
 static bool read_request(struct txn *t, const struct request_facts *f)
 {
@@ -89,7 +95,7 @@ static bool read_request(struct txn *t, const struct request_facts *f)
     if (!get && !slice_is(f->method, "HEAD"))
         return false;
     x->how = CACHESTATUS_BYPASS;
-    if (f->host.len == 0 || !slice_starts(f->path, "/") || f->content_length > 0 || !f->headers.ptr ||
+    if (f->host.len == 0 || !slice_starts(f->path, "/") || has_body(f) || !f->headers.ptr ||
         !read_headers(x, f->headers) || cachecontrol_read(f->headers, &x->directives) < 0 ||
         !read_scope(x, f))
         return false;

@@ -73,9 +73,9 @@ static inline struct spop_slice hdrs(const char *lines)
 
 struct question {
     const char *policy, *method, *host, *path, *query, *headers, *user;
-    bool wait;
+    bool wait, body_follows;
     uint64_t stream;
-    int64_t content_length; /* 0: not sent */
+    int64_t content_length, body_len; /* 0: not sent */
 };
 
 static inline void ask_with(struct peer *peer, struct question a)
@@ -94,6 +94,9 @@ static inline void ask_with(struct peer *peer, struct question a)
     peer_bin(peer, "headers", headers.ptr, headers.len);
     if (a.content_length)
         peer_int(peer, "content_length", a.content_length);
+    if (a.body_len)
+        peer_int(peer, "body_len", a.body_len);
+    peer_bool(peer, "body_follows", a.body_follows);
     if (a.user)
         peer_str(peer, "user", a.user);
     peer_end(peer);

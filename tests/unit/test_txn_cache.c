@@ -120,6 +120,10 @@ static void test_requests_that_pass_by(void **state)
     }
     ask((struct question){.content_length = 5});
     expect_pass("bypass");
+    ask((struct question){.body_len = 5});
+    expect_pass("bypass");
+    ask((struct question){.body_follows = true});
+    expect_pass("bypass");
     ask((struct question){.method = "POST"});
     expect_pass("bypass");
     assert_string_equal(text_of("cache_status"), "once; fwd=method");
