@@ -295,17 +295,33 @@ static void miss(struct txn *t)
         say_pass(t, CACHE_MISS);
 }
 
+/* only-if-cached: it must not be forwarded (RFC 9111, section 5.2.1.7). */
+static void say_504(struct txn *t, enum cache_result result)
+{
+    count(t, result);
+    txn_deny(t, PROBLEM_NOT_CACHED, NULL, 0);
+}
+
+/* Redis did not say, or it was not asked. */
+static void unseen(struct txn *t)
+{
+    const struct txn_cache *x = t->cache;
+    if (!x->usable)
+        say_pass(t, CACHE_BYPASS);
+    else if (cc_said(&x->directives, CC_ONLY_IF_CACHED))
+        say_504(t, CACHE_ERROR);
+    else
+        say_pass(t, CACHE_ERROR);
+}
+
 void txn_cache_proceed(struct txn *t)
 {
     struct txn_cache *x = t->cache;
     switch (x->seen) {
-    case SEEN_ERROR: say_pass(t, x->usable ? CACHE_ERROR : CACHE_BYPASS); return;
+    case SEEN_ERROR: unseen(t); return;
     case SEEN_FRESH: serve_fresh(t); return;
     case SEEN_TAKEN: serve(t, CACHEID_STALE, CACHE_STALE); return;
-    case SEEN_504:
-        count(t, CACHE_MISS);
-        txn_deny(t, PROBLEM_NOT_CACHED, NULL, 0);
-        return;
+    case SEEN_504: say_504(t, CACHE_MISS); return;
     case SEEN_STALE:
         if (x->fill == FILL_FREE && x->may_fill)
             txn_cache_lease(t);

@@ -294,6 +294,9 @@ static void test_redis_gone_is_a_miss(void **state)
     room_freeze(&w);
     ask((struct question){0});
     expect_pass("error");
+    ask((struct question){.headers = "cache-control: only-if-cached\n"});
+    assert_string_equal(text_of("verdict"), "deny");
+    assert_int_equal(ack_integer(&f, "status"), 504);
     room_thaw(&w);
     redis_fixture_kill(&w.redis);
     room_turn(&w, 0.1);
