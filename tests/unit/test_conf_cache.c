@@ -96,6 +96,7 @@ static void test_what_is_refused(void **state)
     bad(WITH("vary = [ \"x-*\" ];", ""), "x-*: at most eight names");
     bad(WITH("vary = [ \"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\" ];", ""),
         "i: at most eight names");
+    bad(WITH("query = [ \"page\", \"a.b\" ];", ""), "names of parameters are wanted, of letters");
     bad(WITH("store = \"200, 206\";", ""), "206 is not an answer of its own");
     bad(WITH("fill = \"100ms\";", "") "cache = { deadline = \"100ms\"; };\n",
         "must be longer than cache.deadline");
