@@ -33,15 +33,14 @@ static const struct advice {
     const char *section, *field, *wanted, *as_good, *setting, *why;
     enum log_level level;
 } advices[] = {
-    {REDIS_HOLDS_RECORDS, 0, "memory", "\nmaxmemory_policy:", "noeviction", NULL, "maxmemory-policy noeviction",
-     "locks and records can be evicted: a key may run twice", LOG_WARNING},
-    {REDIS_HOLDS_RECORDS, 0, "persistence", "\naof_enabled:", "1", NULL, "appendonly yes",
-     "a restart of Redis forgets records: a key may run twice", LOG_NOTICE},
-    {REDIS_HOLDS_RECORDS | REDIS_BESIDE_ANSWERS, 0, "memory", "\nmaxmemory:", "0", NULL, "a cache.redis of its own",
-     "cached answers can fill this Redis, and then it takes no lock, or evicts one", LOG_WARNING},
-    {REDIS_HOLDS_ANSWERS, REDIS_HOLDS_RECORDS, "memory", "\nmaxmemory_policy:", "volatile-ttl", "noeviction",
-     "maxmemory-policy volatile-ttl",
-     "a purge can be evicted before the answers that it purged: these are served again", LOG_WARNING},
+    {REDIS_HOLDS_RECORDS,                        0,                   "memory",      "\nmaxmemory_policy:", "noeviction",   NULL,
+     "maxmemory-policy noeviction",                                                                                                                         "locks and records can be evicted: a key may run twice",                            LOG_WARNING},
+    {REDIS_HOLDS_RECORDS,                        0,                   "persistence", "\naof_enabled:",      "1",            NULL,         "appendonly yes",
+     "a restart of Redis forgets records: a key may run twice",                                                                                                                                                                                 LOG_NOTICE },
+    {REDIS_HOLDS_RECORDS | REDIS_BESIDE_ANSWERS, 0,                   "memory",      "\nmaxmemory:",        "0",            NULL,
+     "a cache.redis of its own",                                                                                                                            "cached answers can fill this Redis, and then it takes no lock, or evicts one",     LOG_WARNING},
+    {REDIS_HOLDS_ANSWERS,                        REDIS_HOLDS_RECORDS, "memory",      "\nmaxmemory_policy:", "volatile-ttl", "noeviction",
+     "maxmemory-policy volatile-ttl",                                                                                                                       "a purge can be evicted before the answers that it purged: these are served again", LOG_WARNING},
 };
 enum { ADVICES = sizeof advices / sizeof *advices };
 
