@@ -240,7 +240,8 @@ struct config {
     struct {
         uint32_t deadline_ms;   /* of one question; later is a miss */
         uint32_t max_resources; /* URLs whose Vary and tags are remembered */
-        uint64_t keep_ms;       /* longest life of an entry; compiled */
+        uint64_t life_ms;       /* longest life of an entry; compiled */
+        uint64_t keep_ms;       /* how long purges are remembered; compiled */
         uint64_t
             frame; /* bytes that the largest answer of them wants of HAProxy (its tune.bufsize); compiled */
         bool used; /* some policy has a cache; compiled */
