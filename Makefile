@@ -179,6 +179,7 @@ soak: ## constant connection churn for SECONDS (600): the agents must not grow
 
 bench: ## what a decision costs, beside peers: CPU, rates, latencies, targets; build/bench.json, 8 minutes; BENCH="--only peers"
 	@tools/deps bench
+	@tools/deps peers || echo "nginx with Lua is left out" >&2
 	@$(MAKE) --no-print-directory all load-programs load-go
 	@tests/load/bench $(BUILD)/release/spoa-once $(BENCH)
 
@@ -220,6 +221,7 @@ check-build: $(AGENT_OBJ) $(CTL_OBJ) $(SPOP_OBJ) $(OBJ)/libspop.a $(TEST_OBJ) $(
   $(FUZZ_SRC:%.c=$(OBJ)/%.o) $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/load/*.c))
 
 check-docs: all
+	tools/check-links
 	tools/check-layers
 	tools/check-pure $(OBJ)/libspop.a
 	tools/check-docs

@@ -155,11 +155,6 @@ static void on_ready(void *arg, struct redis *link)
         parking_redis_ready(k->parking);
 }
 
-static bool is_own(const struct config *c)
-{
-    return c->cache.used && (*c->cache.redis.address || c->cache.redis.sentinels.n > 0);
-}
-
 /* Those who wait in its room leave it: who asks is told LOST. */
 static void close_own(struct cache *k)
 {
@@ -186,7 +181,7 @@ bool cache_reconfigure(struct cache *k, const struct config *c)
 {
     bool well = true;
     breaker_set(&k->breaker, c->breaker.failures, c->breaker.probe_ms / 1000.0, true);
-    if (!is_own(c)) {
+    if (!c->cache.apart) {
         close_own(k);
     } else if (!k->redis) {
         well = open_own(k, c);

@@ -202,9 +202,9 @@ static size_t store(struct txn *t, const struct cachefill *fill, const struct re
     w.mark = mark_of(t->stored, f);
     memcpy(w.lease, fill->fetch.lease, sizeof w.lease);
     if (t->stored == STORE_YES) {
-        uint64_t keep_ms = freshness_keep_ms(&e.freshness, now_us);
+        uint64_t keep_ms = freshness_keep_ms(&e.freshness, now_us), life_ms = t->config->cache.life_ms;
         w.value = (struct spop_slice){(const char *)entry.data, entry.len};
-        w.value_ms = keep_ms < w.keep_ms ? keep_ms : w.keep_ms;
+        w.value_ms = keep_ms < life_ms ? keep_ms : life_ms;
         w.names = &e.names;
     }
     buf_reset(&command);

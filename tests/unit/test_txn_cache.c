@@ -142,6 +142,10 @@ static void test_requests_that_pass_by(void **state)
     }
     ask((struct question){.content_length = 5});
     expect_pass("bypass");
+    ask((struct question){.body_len = 5});
+    expect_pass("bypass");
+    ask((struct question){.body_follows = true});
+    expect_pass("bypass");
     ask((struct question){.method = "POST"});
     expect_pass("bypass");
     assert_string_equal(text_of("cache_status"), "once; fwd=method");
@@ -312,6 +316,9 @@ static void test_redis_gone_is_a_miss(void **state)
     room_freeze(&w);
     ask((struct question){0});
     expect_pass("error");
+    ask((struct question){.headers = "cache-control: only-if-cached\n"});
+    assert_string_equal(text_of("verdict"), "deny");
+    assert_int_equal(ack_integer(&f, "status"), 504);
     room_thaw(&w);
     redis_fixture_kill(&w.redis);
     room_turn(&w, 0.1);
