@@ -39,7 +39,7 @@ struct primary {
     uint64_t marks;       /* which of them lie in its slots */
     uint8_t tag[2];       /* that lies in one of them, if has_tag */
     bool has_tag, looked; /* looked: for one, since its slots have changed */
-    bool listed;          /* as a primary by the present map, or named by a redirection since */
+    bool listed;          /* as a primary by the present map */
 };
 
 struct slots {

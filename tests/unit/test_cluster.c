@@ -339,6 +339,32 @@ static void a_slot_on_its_way_is_asked_for_and_waited_for(void **state)
     run("move %u %u %u", moved.slot, moved.to, moved.from);
 }
 
+/* Of AddressSanitizer; elsewhere it is not there. */
+extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+/* A slot may be open for days, and each new key that comes meanwhile is sent on. */
+static void what_is_sent_on_leaves_nothing_behind(void **state)
+{
+    enum { SENT_ON = 300, SLACK = 20000 };
+    size_t before = 0;
+    (void)state;
+    if (!__sanitizer_get_current_allocated_bytes)
+        skip();
+    choose(4, 0);
+    run("open %u %u %u", moved.slot, moved.from, moved.to);
+    for (unsigned i = 0; i < 2 * SENT_ON; i++) {
+        char key[40];
+        snprintf(key, sizeof key, "%.11s:%u", moved.key, i);
+        DO("SET", key, "x", "PX", "60000");
+        if (i == SENT_ON)
+            before = __sanitizer_get_current_allocated_bytes();
+    }
+    assert_int_equal(metrics.value[METRIC_CLUSTER_ASK], 2 * SENT_ON);
+    assert_true(__sanitizer_get_current_allocated_bytes() < before + SLACK);
+    run("finish %u %u %u", moved.slot, moved.from, moved.to);
+    run("move %u %u %u", moved.slot, moved.to, moved.from);
+}
+
 /* The script at all primaries; sha[41]. */
 static void load(const char *script, char sha[41])
 {
@@ -490,6 +516,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(asking_is_tried, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_slot_on_its_way_is_asked_for_and_waited_for, open_router,
                                         close_router),
+        cmocka_unit_test_setup_teardown(what_is_sent_on_leaves_nothing_behind, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_claim_takes_the_times_of_where_it_goes, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_primary_dies_and_its_replica_takes_over, open_router, close_router),
         cmocka_unit_test_setup_teardown(who_is_cut_off_is_not_believed_for_ever, open_router, close_router),

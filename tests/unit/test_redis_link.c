@@ -166,7 +166,7 @@ static void settings(void **state)
     assert_int_equal(logged_count("wanted=\"appendonly yes\" is=0"), 2);
 }
 
-/* Cached answers beside locks: where they can fill it that is told; a Redis of their own may evict. */
+/* Cached answers beside locks: where they can fill it that is told; a Redis of their own may evict, but no purge before its answers. */
 static void settings_with_a_cache(void **state)
 {
     (void)state;
@@ -184,7 +184,17 @@ static void settings_with_a_cache(void **state)
     redis_server_int(&f.server, "CLIENT KILL TYPE normal");
     redis_fixture_until_ready(&f, 2);
     logged_end();
-    assert_int_equal(logged_count("redis-setting"), 0);
+    assert_int_equal(logged_count("redis-setting"), 1);
+    assert_int_equal(logged_count("wanted=\"maxmemory-policy volatile-ttl\" is=allkeys-lru"), 1);
+    static const char *const good[] = {"volatile-ttl", "noeviction"};
+    for (unsigned i = 0; i < 2; i++) {
+        redis_server_do(&f.server, "CONFIG SET maxmemory-policy %s", good[i]);
+        logged_begin();
+        redis_server_int(&f.server, "CLIENT KILL TYPE normal");
+        redis_fixture_until_ready(&f, 3 + i);
+        logged_end();
+        assert_int_equal(logged_count("redis-setting"), 0);
+    }
 }
 
 /* Wrong, then right; the server's own text is logged, once, the password never. */
