@@ -108,13 +108,18 @@ static struct redis_call *call_new(struct redis *r)
     return call;
 }
 
-/* The struct may be handed out again at once: what it said must have been read before. */
+/* The struct may be handed out again at once: what it said must have been read before. One that has come from another link is not
+ * kept: that one makes a new one for each that leaves it, and a slot may be open for days. */
 static void call_free(struct redis *r, struct redis_call *call)
 {
     if (!call->step)
         r->pending--;
-    if (call->copy.cap > COPY_KEPT)
+    if (call->copy.cap > COPY_KEPT || call->hops > 0)
         buf_free(&call->copy);
+    if (call->hops > 0) {
+        free(call);
+        return;
+    }
     call->next = r->free;
     r->free = call;
 }
