@@ -30,7 +30,7 @@ def codec(others):
 def floor_of(world, seconds, records, *names):
     env = {**os.environ, "ONCE_RUN": str(world.folder), "ONCE_REDIS": str(world.redis_socket), "ONCE_SHIELD": "0", "ONCE_HAPROXY": "/nowhere"}
     world.redis_do("FLUSHALL")
-    done = subprocess.run([PROGRAMS / "gate-floor", HERE / "site.conf", world.redis_socket, str(world.redis.pid), str(seconds), str(records), *names],
+    done = subprocess.run([PROGRAMS / "gate-floor", HERE / "site.conf", world.redis_socket, str(world.store.pids[0]), str(seconds), str(records), *names],
                           capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError("gate-floor: " + done.stderr)
@@ -79,9 +79,9 @@ def refusals(world, others, short):
         folder = world._folder("refusals-" + name)
         agent = world.once_agent(folder, shield)
         settle(world)
-        before = cpu(agent.pid) + cpu(world.redis.pid)
+        before = cpu(agent.pid) + sum(map(cpu, world.store.pids))
         said = spop_bench("unix@%s" % (folder / "spop.sock"), agent.pid, scenario("refused"), seconds)
-        spent = cpu(agent.pid) + cpu(world.redis.pid) - before
+        spent = cpu(agent.pid) + sum(map(cpu, world.store.pids)) - before
         # The first half second is warm-up: it is asked and paid for, and not in the number of messages.
         share = said["seconds"] / (said["seconds"] + 0.5)
         others["refusals"][name] = {"us": spent * share * 1e6 / said["messages"], "rate": said["messages"] / said["seconds"],
