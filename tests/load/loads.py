@@ -33,8 +33,7 @@ class Meter:
 
     def __init__(self, world, front):
         self._world, self._application = world, world.application.pid
-        self._store = front.store or world.store
-        self._pids = {"front": [front.front.pid], "agent": [a.pid for a in front.agents], "redis": self._store.pids}
+        self._store, self._pids = front.store or world.store, front.pids(world)
 
     def _counts(self):
         return {"forwarded": self._world.application_requests(), **self._store.counts()}

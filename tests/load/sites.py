@@ -80,6 +80,10 @@ class Front:
     def __init__(self, port, front, agents=(), headers=(), store=None):
         self.port, self.front, self.agents, self.headers, self.store = port, front, list(agents), list(headers), store
 
+    def pids(self, world):
+        """Of the processes whose CPU is counted, by what they are."""
+        return {"front": [self.front.pid], "agent": [a.pid for a in self.agents], "redis": (self.store or world.store).pids}
+
 
 class World:
     def __init__(self, agent, only_agents=False):
