@@ -66,6 +66,15 @@ static void on_redis_ready(void *arg, struct redis *link)
     parking_redis_ready(a->gate.parking);
 }
 
+static bool on_fetched(void *arg, const struct cachefetch *f, char mark)
+{
+    struct agent *a = arg;
+    if (!cache_fetch_over(a->gate.cache, a->gate.config, f, mark))
+        return false;
+    metrics_add(&a->metrics, METRIC_CACHE_FETCHES_LISTED);
+    return true;
+}
+
 static bool is_ready(void *arg, const char **why)
 {
     const struct agent *a = arg;
@@ -124,6 +133,7 @@ static bool start_gate(struct agent *a)
         return false;
     completion_set_acks(g->completion, g->acks);
     inflight_set_acks(g->inflight, g->acks);
+    inflight_set_fetched(g->inflight, on_fetched, a);
     return true;
 }
 

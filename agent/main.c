@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,6 +73,11 @@ static void log_mistake(void *arg, const char *file, unsigned line, const char *
 {
     (void)arg;
     LOG(LOG_ERROR, "config", log_text("file", file), log_int("line", line), log_text("error", text));
+}
+
+static void say_warning(void *arg, const struct config_place *at, const char *text)
+{
+    fprintf(stderr, "%s: warning: option '%s': %s\n", (const char *)arg, at->option, text);
 }
 
 struct process {
@@ -170,6 +176,25 @@ static bool write_pid(const char *file)
     return true;
 }
 
+enum { OTHER_DESCRIPTORS = 256 }; /* Redis, listeners, HAProxy's sockets, metrics */
+
+/* Each connection is a descriptor. Shells and services begin with 1024, and may have more. */
+static void allow_descriptors(const struct config *c)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)c->spop.max_connections + c->replay.max_connections + OTHER_DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_max < wanted)
+        LOG(LOG_WARNING, "few-descriptors", log_int("limit", (int64_t)limit.rlim_max),
+            log_int("wanted", (int64_t)wanted),
+            log_text("way_out", "raise LimitNOFILE or ulimit -Hn, or lower spop.max_connections"));
+}
+
 static int serve(struct config *c, const struct command_line *line)
 {
     int parent = line->daemon ? become_daemon() : -1;
@@ -182,6 +207,7 @@ static int serve(struct config *c, const struct command_line *line)
         LOG(LOG_ERROR, "start-failed", log_text("option", "crash.file"), log_text("error", err));
         return 1;
     }
+    allow_descriptors(c);
     signal(SIGPIPE, SIG_IGN);
     struct ev_loop *loop = ev_default_loop(0);
     struct process p = {.line = line};
@@ -231,9 +257,12 @@ int main(int argc, char **argv)
         quieten(c, &line);
         log_setup(c->log.format, c->log.level);
         rc = serve(c, &line);
-    } else if (line.file && !line.quiet) {
-        printf("%s: the configuration is valid\n", line.file);
-        print_limits(c);
+    } else if (line.file) {
+        config_warn(c, say_warning, c->file);
+        if (!line.quiet) {
+            printf("%s: the configuration is valid\n", line.file);
+            print_limits(c);
+        }
     }
     config_drop(c);
     return rc;

@@ -2,7 +2,7 @@
 /* What the files of `oncectl doctor` share: the one list of findings, and how one is said.
  *
  *   doctor.c    the agent and what it counts     doctor_haproxy.c   each runtime socket
- *   doctor_redis.c    Redis' INFO                doctor_files.c     spoa-once -c --haproxy
+ *   doctor_redis.c    INFO of each Redis         doctor_files.c     spoa-once -c --haproxy
  *
  * X(symbol, id, level, why it matters, the way out). It drives what is said, --rules and docs/troubleshooting.md. */
 #ifndef CTL_DOCTOR_H
@@ -81,13 +81,15 @@
     X(MEMORY, "redis-memory", WARNING, "when it is full, protected requests get 503", \
       "Raise maxmemory; or a shorter record, a smaller max_stored.") \
     X(ALONE, "redis-alone", WARNING, "when this Redis dies, its records are gone until it is back, or for ever", \
-      "A replica, and Sentinels that fail over to it: docs/redis.md.") \
+      "A replica, and Sentinels or a cluster that fail over to it: docs/redis.md.") \
     X(REPLICAS, "redis-acks", ERROR, "redis.ack_replicas asks for more replicas than there are: protected requests get 503", \
       "Start the replicas, or lower redis.ack_replicas.") \
     X(LAG, "redis-lag", WARNING, "a failover to that replica would lose what it lacks", \
       "Its network, its load; redis-cli info replication.") \
     X(MIN_REPLICAS, "redis-min-replicas", WARNING, "a primary that was cut off goes on accepting writes that are lost afterwards", \
       "CONFIG SET min-replicas-to-write 1, and in redis.conf.") \
+    X(VERSIONS, "redis-versions", WARNING, "a replica of an older version cannot follow a newer primary: after a failover there may be none", \
+      "Let all nodes of the cluster have one version.") \
     X(FILES, "configuration", ERROR, "spoa-once -c --haproxy says so", \
       "Each line says its own: docs/haproxy-check.md.")
 /* clang-format on */

@@ -10,7 +10,7 @@ local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])
 local at, r = column(KEYS[1], ARGV[1], ttl_s)
 if at == FOREIGN then return 'X' end
 if at == OTHER then
-  try('UNLINK', pending_key(KEYS[1], ARGV[1]))
+  try('UNLINK', pending_key(KEYS[1], sub(ARGV[1], 20, 27)))
   return 'L'
 end
 -- A cut is later evidence than the answer's beginning, even if its word came first.

@@ -48,7 +48,7 @@ local BLANK = string.char(VERSION) .. UNWRITTEN
 local status, ttl_s = count(ARGV[2], 0, 65535), ttl_seconds(ARGV[3])
 local at, r = column(KEYS[1], ARGV[1], ttl_s)
 if at == FOREIGN then return 'X' end
-pending = pending_key(KEYS[1], ARGV[1])
+pending = pending_key(KEYS[1], sub(ARGV[1], 20, 27))
 if at == OTHER or at == DONE then
   try('UNLINK', pending)
   return at == DONE and 'N' or 'L'
@@ -56,9 +56,10 @@ end
 
 r.status = status
 local whole = try('GETRANGE', pending, '0', HEAD_LEN - 1 .. '') == BLANK
--- Of two keys in one slot one is here and one is not: only while the slot moves that is an error.
+-- Of two keys in one slot one is here and one is not: only while the slot moves that is an error, in Redis 8 with a text of its own.
 local both = try('EXISTS', KEYS[1], pending)
-local moves = type(both) == 'table' and string.find(both.err, 'non local key', 1, true)
+local moves = type(both) == 'table' and
+  (string.find(both.err, 'non local key', 1, true) or string.find(both.err, 'during rehashing', 1, true))
 if not whole or moves then
   if at == TOMB and not moves then return 'N' end
   if ARGV[4] ~= '' then r.payload = ARGV[4] end -- a commit brings none: what `answered` saw stays

@@ -15,7 +15,7 @@ local function renew(key, token, r)
   r.lease = now + r.lock_ms * 1000
   call('SETRANGE', key, '20', pack('<I8', r.lease))
   call('PEXPIRE', key, stay, 'GT')
-  if r.state == ANSWERED then try('PEXPIRE', pending_key(key, token), stay) end
+  if r.state == ANSWERED then try('PEXPIRE', pending_key(key, sub(token, 20, 27)), stay) end
   settle_slots(r)
 end
 

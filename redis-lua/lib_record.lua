@@ -89,11 +89,11 @@ local function tell_waiters(key, state)
   call('PUBLISH', 'once:w:' .. sub(key, -32), state)
 end
 
--- The pending key of a record's execution. No script declares it: while a slot moves, a command that names one key which is here
+-- The pending key of the execution with this fence (8 bytes). No script declares it: while a slot moves, a command that names one key which is here
 -- and one which is not is refused at both ends (TRYAGAIN), and a record that runs has no pending value. It may be
 -- at the slot's other end, hence `try` wherever it is touched.
-local function pending_key(key, token)
-  local a, b, c, d, e, f, g, h = byte(token, 20, 27)
+local function pending_key(key, fence)
+  local a, b, c, d, e, f, g, h = byte(fence, 1, 8)
   return format('%sp%s:%02x%02x%02x%02x%02x%02x%02x%02x', sub(key, 1, 12), sub(key, 14), h, g, f, e, d, c, b, a)
 end
 

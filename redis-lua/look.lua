@@ -10,7 +10,8 @@
 --   are taken, I4
 --
 -- Keys that come or go meanwhile may be seen or not, and one may be seen twice (SCAN). A look at one key that is
--- not there, or is of another type, finds nothing.
+-- not there, or is of another type, finds nothing. In a cluster a step is sent behind ASKING: the keys of a slot that is on
+-- its way here are refused to a script otherwise.
 local cursor, step, kind, bytes, policy, who, states =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local time = call('TIME')

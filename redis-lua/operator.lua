@@ -3,7 +3,7 @@
 -- operator: somebody who knows better says what became of a key.
 -- Guarantee: only of the execution that was looked at (its fence), whose state may be running only if that is
 -- forced; the fence stays, so that the next one's is larger.
--- KEYS: record, pending
+-- KEYS: record
 -- ARGV: word ('f' failed, 'c' completed, 'd' delete), fence (8 bytes), '1' forced, status that completed has (0: as
 --   seen)
 -- Reply: letter, state before, state now: S done, R running and not forced, N nothing to do here, L another
@@ -38,5 +38,5 @@ if to == FREE and not live then
   r.print, r.whose, r.process, r.status = string.rep(NUL, 16), sub(r.whose, 1, 4) .. string.rep(NUL, 8), '', 0
 end
 move(KEYS[1], r, to, to == FREE and 'o' or NUL)
-call('UNLINK', KEYS[2])
+try('UNLINK', pending_key(KEYS[1], fence))
 return 'S' .. before .. to

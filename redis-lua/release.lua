@@ -22,5 +22,5 @@ local frees = {
 }
 if not frees[proof] then return 'N' end
 move(KEYS[1], r, FREE, proof)
-try('UNLINK', pending_key(KEYS[1], ARGV[1]))
+try('UNLINK', pending_key(KEYS[1], sub(ARGV[1], 20, 27)))
 return 'S'

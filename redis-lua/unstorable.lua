@@ -14,5 +14,5 @@ if at ~= RUNNING and at ~= ANSWERED then return 'N' end
 r.status = status
 -- The record's flag, not the reader's policy file: the file may be newer than the claim.
 move(KEYS[1], r, ARGV[4] == 'H' and has(r.flags, HOLD) and HELD or FREE, 's')
-try('UNLINK', pending_key(KEYS[1], ARGV[1]))
+try('UNLINK', pending_key(KEYS[1], sub(ARGV[1], 20, 27)))
 return 'S'

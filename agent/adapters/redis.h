@@ -83,6 +83,9 @@ bool redis_room(const struct redis *r, enum redis_rank rank);
  * (counted). A call that was told LATE is on its way until its reply has come. */
 struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, ev_tstamp within,
                                 redis_reply_fn *fn, void *arg);
+/* The same behind ASKING, to one link of a cluster: a script without keys may then read those too whose slot is on its way there. */
+struct redis_call *redis_submit_asking(struct redis *link, const void *resp, size_t len, ev_tstamp within,
+                                       redis_reply_fn *fn, void *arg);
 /* A claim: its times (script_claim_times()) stand at this place of its bytes. Where it is sent again they become those of
  * the link that it goes to. */
 void redis_call_times(struct redis_call *call, size_t at);

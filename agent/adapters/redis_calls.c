@@ -108,13 +108,18 @@ static struct redis_call *call_new(struct redis *r)
     return call;
 }
 
-/* The struct may be handed out again at once: what it said must have been read before. */
+/* The struct may be handed out again at once: what it said must have been read before. One that has come from another link is not
+ * kept: that one makes a new one for each that leaves it, and a slot may be open for days. */
 static void call_free(struct redis *r, struct redis_call *call)
 {
     if (!call->step)
         r->pending--;
-    if (call->copy.cap > COPY_KEPT)
+    if (call->copy.cap > COPY_KEPT || call->hops > 0)
         buf_free(&call->copy);
+    if (call->hops > 0) {
+        free(call);
+        return;
+    }
     call->next = r->free;
     r->free = call;
 }
@@ -419,6 +424,18 @@ struct redis_call *redis_submit(struct redis *r, const void *resp, size_t len, e
         call->timed = true;
         due_add(r, call, call->sent_us + (within > 0 ? (uint64_t)(within * 1e6) : 0));
     }
+    return call;
+}
+
+struct redis_call *redis_submit_asking(struct redis *link, const void *resp, size_t len, ev_tstamp within,
+                                       redis_reply_fn *fn, void *arg)
+{
+    bool asking = link->slots && link->link == LINK_READY && redis_room(link, REDIS_HEARTBEATS);
+    if (asking)
+        redis_greet_asking(link);
+    struct redis_call *call = redis_submit(link, resp, len, within, fn, arg);
+    if (call)
+        call->asking = asking;
     return call;
 }
 

@@ -7,8 +7,7 @@
  *                └──────────────────── pause ◄───────────────────────────┴────────────┘ silent for two: lost
  *
  * What is published while it is not open is lost: whoever waits for a message looks once more when opened()
- * is called. Not hiredis: its asynchronous subscriptions end the process (assert) when a peer says something
- * that was not expected. */
+ * is called. */
 #ifndef REDIS_EAR_H
 #define REDIS_EAR_H
 

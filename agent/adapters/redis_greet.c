@@ -26,18 +26,21 @@ struct redis_step {
     bool (*accept)(struct redis *r, unsigned item, const redisReply *reply);
 };
 
-/* Settings under which records can be lost (facts: settings users must have). */
+/* Settings under which records or purges can be lost (facts: settings users must have). */
 static const struct advice {
     unsigned holds; /* of a Redis that holds all of these */
-    const char *section, *field, *wanted, *setting, *why;
+    unsigned lacks; /* and none of these */
+    const char *section, *field, *wanted, *as_good, *setting, *why;
     enum log_level level;
 } advices[] = {
-    {REDIS_HOLDS_RECORDS,                        "memory",      "\nmaxmemory_policy:", "noeviction", "maxmemory-policy noeviction",
-     "locks and records can be evicted: a key may run twice",                        LOG_WARNING},
-    {REDIS_HOLDS_RECORDS,                        "persistence", "\naof_enabled:",      "1",          "appendonly yes",
-     "a restart of Redis forgets records: a key may run twice",                      LOG_NOTICE },
-    {REDIS_HOLDS_RECORDS | REDIS_BESIDE_ANSWERS, "memory",      "\nmaxmemory:",        "0",          "a cache.redis of its own",
-     "cached answers can fill this Redis, and then it takes no lock, or evicts one", LOG_WARNING},
+    {REDIS_HOLDS_RECORDS,                        0,                   "memory",      "\nmaxmemory_policy:", "noeviction",   NULL,
+     "maxmemory-policy noeviction",                                                                                                                         "locks and records can be evicted: a key may run twice",                            LOG_WARNING},
+    {REDIS_HOLDS_RECORDS,                        0,                   "persistence", "\naof_enabled:",      "1",            NULL,         "appendonly yes",
+     "a restart of Redis forgets records: a key may run twice",                                                                                                                                                                                 LOG_NOTICE },
+    {REDIS_HOLDS_RECORDS | REDIS_BESIDE_ANSWERS, 0,                   "memory",      "\nmaxmemory:",        "0",            NULL,
+     "a cache.redis of its own",                                                                                                                            "cached answers can fill this Redis, and then it takes no lock, or evicts one",     LOG_WARNING},
+    {REDIS_HOLDS_ANSWERS,                        REDIS_HOLDS_RECORDS, "memory",      "\nmaxmemory_policy:", "volatile-ttl", "noeviction",
+     "maxmemory-policy volatile-ttl",                                                                                                                       "a purge can be evicted before the answers that it purged: these are served again", LOG_WARNING},
 };
 enum { ADVICES = sizeof advices / sizeof *advices };
 
@@ -139,20 +142,26 @@ static size_t field_of(const char *info, const char *field, const char **value)
     return strcspn(*value, "\r\n");
 }
 
+static bool concerns(const struct advice *a, const struct redis *r)
+{
+    return (r->holds & a->holds) == a->holds && !(r->holds & a->lacks);
+}
+
 /* A user who may not even ask is told so, and served. */
 static bool accept_info(struct redis *r, unsigned item, const redisReply *reply)
 {
     const struct advice *a = &advices[item];
     const char *value;
-    if ((r->holds & a->holds) != a->holds)
+    if (!concerns(a, r))
         return true;
     size_t len = field_of(reply->type == REDIS_REPLY_ERROR ? NULL : reply->str, a->field, &value);
+    struct spop_slice is = {value, len};
     if (len == 0)
         LOG(LOG_NOTICE, "redis-setting-unknown", log_text("wanted", a->setting),
             log_text("why", reply->type == REDIS_REPLY_ERROR ? reply->str : "INFO does not say"));
-    else if (len != strlen(a->wanted) || strncmp(value, a->wanted, len) != 0)
-        LOG(a->level, "redis-setting", log_text("wanted", a->setting),
-            log_bytes("is", (struct spop_slice){value, len}), log_text("why", a->why));
+    else if (!slice_is(is, a->wanted) && !(a->as_good && slice_is(is, a->as_good)))
+        LOG(a->level, "redis-setting", log_text("wanted", a->setting), log_bytes("is", is),
+            log_text("why", a->why));
     return true;
 }
 

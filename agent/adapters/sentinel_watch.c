@@ -12,11 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapters/listener.h"
 #include "adapters/log.h"
-#include "adapters/resolve.h"
-#include "adapters/stream.h"
-#include "domain/resp.h"
+#include "adapters/resp_link.h"
 #include "domain/units.h"
 
 #define PAUSE    0.5
@@ -28,44 +25,33 @@
 enum { INPUT_MAX = 16384 };
 
 struct sentinel_watch {
-    struct stream stream; /* first: the stream's callback finds us by it */
-    struct ev_loop *loop;
+    struct resp_link link; /* first: its callbacks find us by it */
     const struct sentinel_site *site;
     void (*heard)(void *arg);
     void *arg;
     config_text address;
-    enum { WATCH_DOWN, WATCH_NAMING, WATCH_ASKED, WATCH_LISTENING } state;
-    ev_timer timer; /* down: the pause; naming, asked: the deadline; listening: the next question */
-    struct resolve *lookup;
     unsigned step; /* whose reply is expected */
-    bool fresh;    /* this connection has not asked yet */
     bool again;    /* ask once more when this is answered */
     bool up;
     struct sentinel_answer answer, coming;
     char said[200]; /* the last failure that was logged: the same is not logged again */
 };
 
-static void set_timer(struct sentinel_watch *w, double after)
+static const char *where(struct resp_link *l)
 {
-    ev_timer_stop(w->loop, &w->timer);
-    ev_timer_set(&w->timer, after, 0.);
-    ev_timer_start(w->loop, &w->timer);
+    return ((struct sentinel_watch *)l)->address;
 }
 
-static void failed(struct sentinel_watch *w, const char *why)
+static void failed(struct resp_link *l, const char *why)
 {
+    struct sentinel_watch *w = (struct sentinel_watch *)l;
     bool named = *w->answer.address != '\0', was_up = w->up;
     if (strncmp(w->said, why, sizeof w->said - 1) != 0)
         LOG(LOG_WARNING, "sentinel-down", log_text("address", w->address), log_text("why", why));
     snprintf(w->said, sizeof w->said, "%s", why);
-    if (w->state == WATCH_ASKED || w->state == WATCH_LISTENING)
-        stream_clear(&w->stream);
-    resolve_free(w->lookup);
-    w->lookup = NULL;
-    w->state = WATCH_DOWN;
     w->up = w->again = false;
     w->answer = (struct sentinel_answer){0};
-    set_timer(w, PAUSE);
+    resp_link_to(l, PAUSE);
     if (named || was_up)
         w->heard(w->arg);
 }
@@ -145,31 +131,24 @@ static const struct sentinel_step {
 
 static void put_step(struct sentinel_watch *w, unsigned step)
 {
-    const char *words[4];
+    const char *words[3];
     unsigned n = 0;
     for (unsigned i = 0; i < 2 && steps[step].words[i]; i++)
         words[n++] = steps[step].words[i];
-    if (step == STEP_AUTH && *w->site->username)
-        words[n++] = w->site->username;
-    words[n++] = step == STEP_AUTH                            ? w->site->password
-                 : step == STEP_ADDRESS || step == STEP_EPOCH ? w->site->name
-                                                              : CHANNEL;
-    resp_command(&w->stream.out, words, n);
+    words[n++] = step == STEP_ADDRESS || step == STEP_EPOCH ? w->site->name : CHANNEL;
+    resp_command(&w->link.stream.out, words, n);
 }
 
-static void ask(struct sentinel_watch *w)
+static void ask(struct resp_link *l, bool fresh)
 {
-    w->step = w->fresh && *w->site->password ? STEP_AUTH : STEP_UNSUBSCRIBE;
-    for (unsigned step = w->step; step < STEPS; step++)
+    struct sentinel_watch *w = (struct sentinel_watch *)l;
+    bool auth = fresh && resp_link_auth(l, w->site->username, w->site->password);
+    w->step = auth ? STEP_AUTH : STEP_UNSUBSCRIBE;
+    for (unsigned step = STEP_UNSUBSCRIBE; step < STEPS; step++)
         put_step(w, step);
-    w->fresh = w->again = false;
+    w->again = false;
     w->coming = (struct sentinel_answer){0};
-    w->state = WATCH_ASKED;
-    set_timer(w, PATIENCE);
-    if (w->stream.out.failed)
-        failed(w, "out of memory");
-    else if (stream_flush(&w->stream) < 0)
-        failed(w, strerror(w->stream.error));
+    resp_link_asked(l);
 }
 
 static void answered(struct sentinel_watch *w)
@@ -184,22 +163,10 @@ static void answered(struct sentinel_watch *w)
     w->answer = w->coming;
     w->up = true;
     w->said[0] = '\0';
-    w->state = WATCH_LISTENING;
-    set_timer(w, w->again ? 0. : w->site->hurry ? HURRY : CALM);
+    resp_link_answered(&w->link);
+    resp_link_again(&w->link, w->again ? 0. : w->site->hurry ? HURRY : CALM);
     if (changed)
         w->heard(w->arg);
-}
-
-/* An error may repeat what it was given: after AUTH only its first words are shown. */
-static void refused(struct sentinel_watch *w, const struct resp *r)
-{
-    char why[200];
-    struct spop_slice text = r->kind == RESP_ERROR ? r->item[0] : slice_of("an unexpected reply");
-    size_t len = 0;
-    while (len < text.len && len < 150 && !(w->step == STEP_AUTH && strchr("`'\"", text.ptr[len])))
-        len++;
-    snprintf(why, sizeof why, "%s: %.*s", steps[w->step].name, (int)len, text.ptr);
-    failed(w, why);
 }
 
 /* "once 10.0.0.1 6379 10.0.0.2 6379", or another Redis' name. */
@@ -215,14 +182,15 @@ static bool heard_reply(struct sentinel_watch *w, const struct resp *r)
     if (r->kind == RESP_ARRAY && r->n == 3 && slice_is(r->item[0], "message")) {
         if (is_ours(w, r->item[2]))
             sentinel_watch_ask(w);
-        return w->state != WATCH_DOWN;
+        return true;
     }
-    if (w->state != WATCH_ASKED) {
-        failed(w, r->kind == RESP_ERROR ? "an error that nothing had asked for" : "a reply too many");
+    if (w->link.state != RESP_LINK_ASKED) {
+        resp_link_fail(&w->link,
+                       r->kind == RESP_ERROR ? "an error that nothing had asked for" : "a reply too many");
         return false;
     }
     if (!steps[w->step].accept(w, r)) {
-        refused(w, r);
+        resp_link_refused(&w->link, steps[w->step].name, r);
         return false;
     }
     if (++w->step == STEPS)
@@ -230,81 +198,31 @@ static bool heard_reply(struct sentinel_watch *w, const struct resp *r)
     return true;
 }
 
-static void on_data(struct sentinel_watch *w)
+static void on_data(struct resp_link *l)
 {
     struct resp reply;
     for (;;) {
-        struct buf *in = &w->stream.in;
+        struct buf *in = &l->stream.in;
         long n = resp_read((struct spop_slice){(const char *)in->data, in->len}, &reply);
         if (n < 0 || (n == 0 && in->len >= INPUT_MAX)) {
-            failed(w, "what it says is no reply of a Sentinel");
+            resp_link_fail(l, "what it says is no reply of a Sentinel");
             return;
         }
-        if (n == 0 || !heard_reply(w, &reply))
+        if (n == 0 || !heard_reply((struct sentinel_watch *)l, &reply))
             return;
-        stream_take(&w->stream, (size_t)n);
+        stream_take(&l->stream, (size_t)n);
     }
 }
 
-static void on_stream(struct stream *s, enum stream_event event)
-{
-    struct sentinel_watch *w = (struct sentinel_watch *)s;
-    if (event == STREAM_DATA)
-        on_data(w);
-    else if (event == STREAM_GONE)
-        failed(w, s->error ? strerror(s->error) : "closed by the Sentinel");
-    else if (stream_flush(s) < 0)
-        failed(w, strerror(s->error));
-}
-
-static void open_stream(struct sentinel_watch *w, const char *address)
-{
-    char err[300];
-    int fd = listener_connect(address, err, sizeof err);
-    if (fd < 0) {
-        failed(w, err);
-        return;
-    }
-    stream_init(&w->stream, w->loop, fd, INPUT_MAX, on_stream);
-    w->fresh = true;
-    ask(w);
-}
-
-static void on_resolved(void *arg, const char *address, const char *why)
-{
-    struct sentinel_watch *w = arg;
-    w->lookup = NULL;
-    if (address)
-        open_stream(w, address);
-    else
-        failed(w, why);
-}
-
-static void begin(struct sentinel_watch *w)
-{
-    if (!resolve_wanted(w->address)) {
-        open_stream(w, w->address);
-        return;
-    }
-    w->state = WATCH_NAMING;
-    set_timer(w, PATIENCE);
-    w->lookup = resolve_new(w->loop, w->address, on_resolved, w);
-    if (!w->lookup)
-        failed(w, "out of memory");
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
-{
-    struct sentinel_watch *w = t->data;
-    (void)loop;
-    (void)revents;
-    switch (w->state) {
-    case WATCH_DOWN: begin(w); return;
-    case WATCH_NAMING: failed(w, "its name was not found within 1 s"); return;
-    case WATCH_ASKED: failed(w, "no answer for 1 s"); return;
-    case WATCH_LISTENING: ask(w); return;
-    }
-}
+static const struct resp_link_kind kind = {
+    .peer = "the Sentinel",
+    .patience = PATIENCE,
+    .max_in = INPUT_MAX,
+    .where = where,
+    .ask = ask,
+    .data = on_data,
+    .failed = failed,
+};
 
 struct sentinel_watch *sentinel_watch_new(struct ev_loop *loop, const char *address,
                                           const struct sentinel_site *site, void (*heard)(void *arg),
@@ -313,12 +231,10 @@ struct sentinel_watch *sentinel_watch_new(struct ev_loop *loop, const char *addr
     struct sentinel_watch *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
-    *w = (struct sentinel_watch){.loop = loop, .site = site, .heard = heard, .arg = arg};
+    *w = (struct sentinel_watch){.site = site, .heard = heard, .arg = arg};
     snprintf(w->address, sizeof w->address, "%s", address);
-    ev_timer_init(&w->timer, on_timer, 0., 0.);
-    w->timer.data = w;
-    ev_set_priority(&w->timer, EV_MINPRI); /* what has come is read before it is missed */
-    set_timer(w, 0.);
+    resp_link_init(&w->link, loop, &kind);
+    resp_link_to(&w->link, 0.);
     return w;
 }
 
@@ -326,18 +242,15 @@ void sentinel_watch_free(struct sentinel_watch *w)
 {
     if (!w)
         return;
-    ev_timer_stop(w->loop, &w->timer);
-    resolve_free(w->lookup);
-    if (w->state == WATCH_ASKED || w->state == WATCH_LISTENING)
-        stream_clear(&w->stream);
+    resp_link_close(&w->link);
     free(w);
 }
 
 void sentinel_watch_ask(struct sentinel_watch *w)
 {
-    if (w->state == WATCH_LISTENING)
-        set_timer(w, 0.);
-    else if (w->state == WATCH_ASKED)
+    if (w->link.state == RESP_LINK_OPEN)
+        resp_link_again(&w->link, 0.);
+    else if (w->link.state == RESP_LINK_ASKED)
         w->again = true;
 }
 

@@ -5,8 +5,7 @@
  *     ▲                                    └── refused, silent for 1 s, nonsense ──┐
  *     └────────────────────────────────────────────────────────────────────────────┘
  *
- * Not hiredis: its asynchronous subscriptions end the process (assert) when a peer says something that was
- * not expected, and take whatever memory a reply announces. Here a reply has domain/resp's bounds. */
+ * A reply has domain/resp's bounds. */
 #ifndef SENTINEL_WATCH_H
 #define SENTINEL_WATCH_H
 

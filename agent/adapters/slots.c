@@ -3,7 +3,8 @@
  *
  *   link   free ──a primary, or a MOVED or ASK names its address──► in use ──no primary in two maps, nothing pending──► free
  *   map    asked for every second; every 100 ms while a slot is without a primary that serves, at another node each
- *          fifth time: one that is cut off from the others would tell the same for ever
+ *          fifth time, and each time while a primary refuses to write: one that is cut off from the others takes itself
+ *          for the primary still, and would tell the same for ever
  *
  * A number is a link's for as long as the router lives: rooms keep what they know of a primary under it. */
 #include "adapters/slots.h"
@@ -38,7 +39,7 @@ struct primary {
     uint64_t marks;       /* which of them lie in its slots */
     uint8_t tag[2];       /* that lies in one of them, if has_tag */
     bool has_tag, looked; /* looked: for one, since its slots have changed */
-    bool listed;          /* as a primary by the present map, or named by a redirection since */
+    bool listed;          /* as a primary by the present map */
 };
 
 struct slots {
@@ -246,18 +247,23 @@ static void on_failed(void *arg, const char *address, const char *why)
     ask_elsewhere(s, PAUSE);
 }
 
+static bool any_refuses(const struct slots *s)
+{
+    for (unsigned i = 1; i < REDIS_LINKS; i++)
+        if (s->primary[i].nslots > 0 && s->primary[i].link->clock.refused)
+            return true;
+    return false;
+}
+
 static void ask_again(struct slots *s)
 {
-    if (slots_whole(s)) {
-        s->hurried = 0;
-        slots_watch_ask(s->watch, CALM);
-    } else if (s->hurried >= HURRIED) {
-        slots_watch_ask(s->watch, CALM);
-    } else if (++s->hurried % ROTATE == 0) {
-        ask_elsewhere(s, HURRY);
-    } else {
-        slots_watch_ask(s->watch, HURRY);
-    }
+    bool whole = slots_whole(s);
+    double after = whole || s->hurried >= HURRIED ? CALM : HURRY;
+    s->hurried = whole ? 0 : s->hurried + 1;
+    if (any_refuses(s) || (s->hurried > 0 && s->hurried % ROTATE == 0))
+        ask_elsewhere(s, after);
+    else
+        slots_watch_ask(s->watch, after);
 }
 
 static void on_heard(void *arg, struct spop_slice nodes, const char *from)

@@ -6,87 +6,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapters/listener.h"
-#include "adapters/resolve.h"
-#include "adapters/stream.h"
-#include "domain/resp.h"
+#include "adapters/resp_link.h"
 
 #define PATIENCE 1.0
 
 enum { INPUT_MAX = 256 * 1024, HEAD_MAX = 16 };
 
 struct slots_watch {
-    struct stream stream; /* first: the stream's callback finds us by it */
-    struct ev_loop *loop;
+    struct resp_link link; /* first: its callbacks find us by it */
     const struct redis_settings *redis;
     const struct slots_watch_events *events;
     void *arg;
     config_text address;
-    enum { WATCH_DOWN, WATCH_PAUSE, WATCH_NAMING, WATCH_ASKED, WATCH_OPEN } state;
-    bool auth;      /* AUTH's reply is expected first */
-    ev_timer timer; /* pause; naming, asked: the deadline; open: the next question */
-    struct resolve *lookup;
+    bool auth; /* AUTH's reply is expected first */
 };
 
-static void set_timer(struct slots_watch *w, double after)
+static const char *where(struct resp_link *l)
 {
-    ev_timer_stop(w->loop, &w->timer);
-    ev_timer_set(&w->timer, after, 0.);
-    ev_timer_start(w->loop, &w->timer);
+    return ((struct slots_watch *)l)->address;
 }
 
-static void close_link(struct slots_watch *w)
+/* The watch may be sent elsewhere inside. */
+static void failed(struct resp_link *l, const char *why)
 {
-    if (w->state == WATCH_ASKED || w->state == WATCH_OPEN)
-        stream_clear(&w->stream);
-    resolve_free(w->lookup);
-    w->lookup = NULL;
-    ev_timer_stop(w->loop, &w->timer);
-    w->state = WATCH_DOWN;
-}
-
-static void failed(struct slots_watch *w, const char *why)
-{
-    char text[300];
+    struct slots_watch *w = (struct slots_watch *)l;
     config_text address;
-    snprintf(text, sizeof text, "%s", why); /* it may lie in the stream */
     memcpy(address, w->address, sizeof address);
-    close_link(w);
-    w->events->failed(w->arg, address, text);
+    w->events->failed(w->arg, address, why);
 }
 
-static void send_out(struct slots_watch *w)
+static void ask(struct resp_link *l, bool fresh)
 {
-    if (w->stream.out.failed)
-        failed(w, "out of memory");
-    else if (stream_flush(&w->stream) < 0)
-        failed(w, strerror(w->stream.error));
-}
-
-static void ask(struct slots_watch *w, bool fresh)
-{
-    const struct redis_settings *s = w->redis;
-    w->auth = fresh && *s->password;
-    if (w->auth && *s->username)
-        resp_command(&w->stream.out, (const char *const[]){"AUTH", s->username, s->password}, 3);
-    else if (w->auth)
-        resp_command(&w->stream.out, (const char *const[]){"AUTH", s->password}, 2);
-    resp_command(&w->stream.out, (const char *const[]){"CLUSTER", "NODES"}, 2);
-    w->state = WATCH_ASKED;
-    set_timer(w, PATIENCE);
-    send_out(w);
-}
-
-/* An error may repeat what it was given: after AUTH only its first words are shown. */
-static void refused(struct slots_watch *w, const struct resp *r)
-{
-    char why[200];
-    struct spop_slice text = r->kind == RESP_ERROR ? r->item[0] : slice_of("an unexpected reply");
-    size_t len = 0;
-    while (len < text.len && len < 150 && !(w->auth && strchr("`'\"", text.ptr[len])))
-        len++;
-    snprintf(why, sizeof why, "%s: %.*s", w->auth ? "AUTH" : "CLUSTER NODES", (int)len, text.ptr);
-    failed(w, why);
+    struct slots_watch *w = (struct slots_watch *)l;
+    w->auth = fresh && resp_link_auth(l, w->redis->username, w->redis->password);
+    resp_command(&l->stream.out, (const char *const[]){"CLUSTER", "NODES"}, 2);
+    resp_link_asked(l);
 }
 
 /* Bytes of `$len` and its text, which lies in *out; 0: not yet; -1: it is something else, or too long. */
@@ -108,93 +62,48 @@ static long read_nodes(struct spop_slice in, struct spop_slice *out)
 /* True: there may be more to read. */
 static bool take_reply(struct slots_watch *w)
 {
-    struct spop_slice in = {(const char *)w->stream.in.data, w->stream.in.len}, nodes;
+    struct stream *stream = &w->link.stream;
+    struct spop_slice in = {(const char *)stream->in.data, stream->in.len}, nodes;
     struct resp reply;
     bool text = !w->auth && in.len > 0 && *in.ptr == '$';
     long n = text ? read_nodes(in, &nodes) : resp_read(in, &reply);
     if (n == 0 && in.len < INPUT_MAX)
         return false;
-    if (n <= 0 || w->state != WATCH_ASKED) {
-        failed(w, "what it says is no reply to what it was asked");
+    if (n <= 0 || w->link.state != RESP_LINK_ASKED) {
+        resp_link_fail(&w->link, "what it says is no reply to what it was asked");
         return false;
     }
     if (w->auth ? reply.kind != RESP_STATUS : !text) {
-        refused(w, &reply);
+        resp_link_refused(&w->link, w->auth ? "AUTH" : "CLUSTER NODES", &reply);
         return false;
     }
     if (w->auth) {
         w->auth = false;
-        stream_take(&w->stream, (size_t)n);
+        stream_take(stream, (size_t)n);
         return true;
     }
-    w->state = WATCH_OPEN;
-    ev_timer_stop(w->loop, &w->timer);
+    resp_link_answered(&w->link);
     w->events->heard(w->arg, nodes, w->address);
-    if (w->state == WATCH_OPEN)
-        stream_take(&w->stream, (size_t)n);
+    if (w->link.state == RESP_LINK_OPEN)
+        stream_take(stream, (size_t)n);
     return false;
 }
 
-static void on_stream(struct stream *s, enum stream_event event)
+static void on_data(struct resp_link *l)
 {
-    struct slots_watch *w = (struct slots_watch *)s;
-    if (event == STREAM_DATA)
-        while (take_reply(w)) {
-        }
-    else if (event == STREAM_GONE)
-        failed(w, s->error ? strerror(s->error) : "closed by the node");
-    else
-        send_out(w);
-}
-
-static void open_stream(struct slots_watch *w, const char *address)
-{
-    char err[300];
-    int fd = listener_connect(address, err, sizeof err);
-    if (fd < 0) {
-        failed(w, err);
-        return;
-    }
-    stream_init(&w->stream, w->loop, fd, INPUT_MAX, on_stream);
-    ask(w, true);
-}
-
-static void on_resolved(void *arg, const char *address, const char *why)
-{
-    struct slots_watch *w = arg;
-    w->lookup = NULL;
-    if (address)
-        open_stream(w, address);
-    else
-        failed(w, why);
-}
-
-static void begin(struct slots_watch *w)
-{
-    if (!resolve_wanted(w->address)) {
-        open_stream(w, w->address);
-        return;
-    }
-    w->state = WATCH_NAMING;
-    set_timer(w, PATIENCE);
-    w->lookup = resolve_new(w->loop, w->address, on_resolved, w);
-    if (!w->lookup)
-        failed(w, "out of memory");
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
-{
-    struct slots_watch *w = t->data;
-    (void)loop;
-    (void)revents;
-    switch (w->state) {
-    case WATCH_DOWN: return;
-    case WATCH_PAUSE: begin(w); return;
-    case WATCH_NAMING: failed(w, "its name was not found within 1 s"); return;
-    case WATCH_ASKED: failed(w, "no answer for 1 s"); return;
-    case WATCH_OPEN: ask(w, false); return;
+    while (take_reply((struct slots_watch *)l)) {
     }
 }
+
+static const struct resp_link_kind kind = {
+    .peer = "the node",
+    .patience = PATIENCE,
+    .max_in = INPUT_MAX,
+    .where = where,
+    .ask = ask,
+    .data = on_data,
+    .failed = failed,
+};
 
 struct slots_watch *slots_watch_new(struct ev_loop *loop, const struct redis_settings *redis,
                                     const struct slots_watch_events *events, void *arg)
@@ -202,10 +111,8 @@ struct slots_watch *slots_watch_new(struct ev_loop *loop, const struct redis_set
     struct slots_watch *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
-    *w = (struct slots_watch){.loop = loop, .redis = redis, .events = events, .arg = arg};
-    ev_timer_init(&w->timer, on_timer, 0., 0.);
-    w->timer.data = w;
-    ev_set_priority(&w->timer, EV_MINPRI); /* what has come is read before it is missed */
+    *w = (struct slots_watch){.redis = redis, .events = events, .arg = arg};
+    resp_link_init(&w->link, loop, &kind);
     return w;
 }
 
@@ -213,22 +120,21 @@ void slots_watch_free(struct slots_watch *w)
 {
     if (!w)
         return;
-    close_link(w);
+    resp_link_close(&w->link);
     free(w);
 }
 
 void slots_watch_to(struct slots_watch *w, const char *address, double after)
 {
-    close_link(w);
     snprintf(w->address, sizeof w->address, "%s", address);
-    w->state = WATCH_PAUSE;
-    set_timer(w, after);
+    resp_link_to(&w->link, after);
 }
 
 void slots_watch_ask(struct slots_watch *w, double after)
 {
-    if (w->state != WATCH_OPEN ||
-        (ev_is_active(&w->timer) && ev_timer_remaining(w->loop, &w->timer) <= after))
+    const ev_timer *timer = &w->link.timer;
+    if (w->link.state != RESP_LINK_OPEN ||
+        (ev_is_active(timer) && ev_timer_remaining(w->link.loop, &w->link.timer) <= after))
         return;
-    set_timer(w, after);
+    resp_link_again(&w->link, after);
 }

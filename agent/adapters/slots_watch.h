@@ -6,7 +6,7 @@
  *     └───────────────────────────── failed() ───────────────────────────────────────────────┘
  *
  * Beside those of the primaries, so that one that hangs, or whose replicas are waited for, keeps no map from us; a
- * replica may be asked as well. Not hiredis: a reply has bounds here. */
+ * replica may be asked as well. */
 #ifndef SLOTS_WATCH_H
 #define SLOTS_WATCH_H
 

@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum { NEVER_STALE = 1, DATED = 2 };
-/* An answer comes behind its request. Redis tells when that was asked, the agent by its idea of Redis' clock when it came. A time that
- * is far beyond would outlive every purge. */
+/* An answer comes behind its request. Redis tells when that was asked, the agent by its idea of Redis' clock when it came, and how late
+ * it is. A time that is far beyond would outlive every purge. */
 enum { CLOCKS_APART_US = 10000000 };
 enum {
     AT_STATUS = 2,
@@ -138,6 +138,11 @@ int cacheentry_read(struct spop_slice bytes, struct cacheentry *e)
     e->tags = (const uint8_t *)tags.ptr;
     e->payload = rest;
     return is_servable(e) ? 0 : -1;
+}
+
+bool cacheentry_counts(const struct cacheentry *e, uint64_t purged_us, uint64_t now_us)
+{
+    return e->asked_us > purged_us && e->asked_us <= now_us + CLOCKS_APART_US;
 }
 
 uint64_t cachestate_purged_us(struct spop_slice value)

@@ -37,6 +37,10 @@ bool cacheentry_write(struct buf *out, const struct cacheentry *e);
 /* 0, or -1: no entry, of a version that we do not know, or one whose answer cannot be served. Slices point into bytes. */
 int cacheentry_read(struct spop_slice bytes, struct cacheentry *e);
 
+/* Does a whole entry count? If it was asked for behind purged_us, the last purge that concerns it; but not one of a time to come: Redis'
+ * clock (now_us) has stepped back, and no purge would reach it. */
+bool cacheentry_counts(const struct cacheentry *e, uint64_t purged_us, uint64_t now_us);
+
 /* What is kept of a URL, of a tag, of a policy; an empty slice: nothing. Malformed counts as nothing but for the time that can be
  * read: a purge that is forgotten would serve what must not be. */
 uint64_t cachestate_purged_us(struct spop_slice value);

@@ -12,16 +12,14 @@
 
 #include <string.h>
 
+enum { FLAG_AUTHORIZATION = 1, AT_POLICY = 1, AT_TAG = 5, AT_ENTRY = 7, AT_LEASE = 23 };
 enum {
-    FLAG_AUTHORIZATION = 1,
-    AT_POLICY = 3,
-    AT_NAMES = 7,
-    AT_URL = 11,
-    AT_SCOPE = 27,
-    AT_LEASE = 43,
-    AT_ASKED = 51
+    AT_NAMES = 1,
+    AT_URL = 5,
+    AT_SCOPE = 21,
+    AT_ASKED = 37,
+    REST_MAX = CACHEFILL_REST + VARY_MAX * VARY_VALUE
 };
-enum { FILL_MAX = CACHEFILL_HEAD + VARY_MAX * VARY_VALUE };
 
 uint32_t cachefill_names(const struct vary_names *names)
 {
@@ -34,46 +32,69 @@ uint32_t cachefill_names(const struct vary_names *names)
     return (uint32_t)le_get(out, 4);
 }
 
+static void fetch_write(const struct cachefetch *f, char *out)
+{
+    uint8_t b[CACHEFETCH_BYTES];
+    b[0] = (uint8_t)(PROTOCOL_VERSION << 4 | (f->authorization ? FLAG_AUTHORIZATION : 0));
+    le_put(b + AT_POLICY, f->policy, 4);
+    memcpy(b + AT_TAG, f->entry.tag, sizeof f->entry.tag);
+    memcpy(b + AT_ENTRY, f->entry.digest, sizeof f->entry.digest);
+    memcpy(b + AT_LEASE, f->lease, sizeof f->lease);
+    base64url_write(b, sizeof b, out);
+}
+
 void cachefill_write(const struct cachefill *f, char out[CACHEFILL_TEXT_MAX + 1])
 {
-    uint8_t b[FILL_MAX];
+    uint8_t b[REST_MAX];
     size_t values = (size_t)f->n * VARY_VALUE;
-    b[0] = (uint8_t)(PROTOCOL_VERSION << 4 | (f->authorization ? FLAG_AUTHORIZATION : 0));
-    b[1] = f->base;
-    b[2] = f->n;
-    le_put(b + AT_POLICY, f->policy, 4);
+    fetch_write(&f->fetch, out);
+    out[CACHEFETCH_TEXT] = '.';
+    b[0] = f->n;
     le_put(b + AT_NAMES, f->names, 4);
     memcpy(b + AT_URL, f->url, sizeof f->url);
     memcpy(b + AT_SCOPE, f->scope, sizeof f->scope);
-    memcpy(b + AT_LEASE, f->lease, sizeof f->lease);
     le_put(b + AT_ASKED, f->asked_us, 8);
-    memcpy(b + CACHEFILL_HEAD, f->values, values);
-    base64url_write(b, CACHEFILL_HEAD + values, out);
+    memcpy(b + CACHEFILL_REST, f->values, values);
+    base64url_write(b, CACHEFILL_REST + values, out + CACHEFETCH_TEXT + 1);
+}
+
+int cachefetch_read(struct spop_slice text, struct cachefetch *f)
+{
+    uint8_t b[CACHEFETCH_BYTES];
+    if (text.len != CACHEFETCH_TEXT || base64url_read(text.ptr, text.len, b, sizeof b) < 0 ||
+        b[0] >> 4 != PROTOCOL_VERSION)
+        return -1;
+    f->authorization = b[0] & FLAG_AUTHORIZATION;
+    f->policy = (uint32_t)le_get(b + AT_POLICY, 4);
+    memcpy(f->entry.tag, b + AT_TAG, sizeof f->entry.tag);
+    memcpy(f->entry.digest, b + AT_ENTRY, sizeof f->entry.digest);
+    memcpy(f->lease, b + AT_LEASE, sizeof f->lease);
+    return 0;
 }
 
 int cachefill_read(struct spop_slice text, struct cachefill *f)
 {
-    uint8_t b[FILL_MAX];
-    size_t len = text.len * 6 / 8;
-    if (len < CACHEFILL_HEAD || len > FILL_MAX || base64url_read(text.ptr, text.len, b, len) < 0 ||
-        b[0] >> 4 != PROTOCOL_VERSION || len != CACHEFILL_HEAD + (size_t)b[2] * VARY_VALUE)
+    uint8_t b[REST_MAX];
+    struct spop_slice fetch = {text.ptr, CACHEFETCH_TEXT}, rest = text;
+    if (text.len < CACHEFILL_TEXT_LEAST || text.len > CACHEFILL_TEXT_MAX || text.ptr[CACHEFETCH_TEXT] != '.')
         return -1;
-    f->authorization = b[0] & FLAG_AUTHORIZATION;
-    f->base = b[1];
-    f->n = b[2];
-    f->policy = (uint32_t)le_get(b + AT_POLICY, 4);
+    slice_skip(&rest, CACHEFETCH_TEXT + 1);
+    size_t len = rest.len * 6 / 8;
+    if (base64url_read(rest.ptr, rest.len, b, len) < 0 || len != CACHEFILL_REST + (size_t)b[0] * VARY_VALUE ||
+        cachefetch_read(fetch, &f->fetch) < 0)
+        return -1;
+    f->n = b[0];
     f->names = (uint32_t)le_get(b + AT_NAMES, 4);
     memcpy(f->url, b + AT_URL, sizeof f->url);
     memcpy(f->scope, b + AT_SCOPE, sizeof f->scope);
-    memcpy(f->lease, b + AT_LEASE, sizeof f->lease);
     f->asked_us = le_get(b + AT_ASKED, 8);
-    memcpy(f->values, b + CACHEFILL_HEAD, len - CACHEFILL_HEAD);
+    memcpy(f->values, b + CACHEFILL_REST, len - CACHEFILL_REST);
     return 0;
 }
 
 const struct policy *cachefill_policy(const struct config *c, const struct cachefill *f)
 {
-    const struct policy *p = policy_by_hash(c, f->policy);
+    const struct policy *p = policy_by_hash(c, f->fetch.policy);
     bool same =
         p && p->cache.enabled && f->n == p->cache.varies.n && f->names == cachefill_names(&p->cache.varies);
     return same ? p : NULL;

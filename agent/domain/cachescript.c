@@ -18,7 +18,8 @@ void cachescript_id(const uint8_t digest[CACHEKEY_DIGEST], struct record_id *id)
     memcpy(id->digest, digest, sizeof id->digest);
 }
 
-void cachescript_policy_id(uint32_t policy, struct record_id *id)
+/* A policy's, of its hash. */
+static void policy_id(uint32_t policy, struct record_id *id)
 {
     *id = (struct record_id){0};
     le_put(id->digest, policy, sizeof policy);
@@ -50,7 +51,7 @@ static void put_evalsha(struct buf *out, enum script_id script, unsigned keys, u
 static void put_keys(struct buf *out, const struct cachelook *l)
 {
     struct record_id policy;
-    cachescript_policy_id(l->policy, &policy);
+    policy_id(l->policy, &policy);
     resp_put_key(out, &l->entry, 'e');
     put_digest(out, l->url, 'u');
     resp_put_key(out, &policy, 'b');
@@ -159,7 +160,7 @@ void cachescript_purge_policies(struct buf *out, const uint32_t *policies, unsig
     put_evalsha(out, SCRIPT_PURGE, n, 3);
     for (unsigned i = 0; i < n; i++) {
         struct record_id id;
-        cachescript_policy_id(policies[i], &id);
+        policy_id(policies[i], &id);
         resp_put_key(out, &id, 'b');
     }
     resp_put_arg(out, prefix.len ? "x" : "p", 1);

@@ -56,8 +56,7 @@ void cachescript_purge_policies(struct buf *out, const uint32_t *policies, unsig
 /* GET of an entry. */
 void cachescript_get(struct buf *out, const struct record_id *entry);
 
-/* Names of keys: a URL's or tag's own TAG is the beginning of its digest; a policy's, of its hash. */
+/* Name of a URL's or a tag's own key: its TAG is the beginning of its digest. */
 void cachescript_id(const uint8_t digest[CACHEKEY_DIGEST], struct record_id *id);
-void cachescript_policy_id(uint32_t policy, struct record_id *id);
 
 #endif

@@ -240,10 +240,13 @@ struct config {
     struct {
         uint32_t deadline_ms;   /* of one question; later is a miss */
         uint32_t max_resources; /* URLs whose Vary and tags are remembered */
-        uint64_t keep_ms;       /* longest life of an entry; compiled */
+        uint64_t life_ms;       /* longest life of an entry; compiled */
+        uint64_t keep_ms;       /* how long purges are remembered; compiled */
         uint64_t
             frame; /* bytes that the largest answer of them wants of HAProxy (its tune.bufsize); compiled */
         bool used; /* some policy has a cache; compiled */
+        bool
+            apart; /* its answers lie in a Redis of their own, and who waits for them waits apart; compiled */
         struct redis_settings redis; /* neither address nor sentinels: that of the records */
     } cache;
     struct {
@@ -310,5 +313,8 @@ typedef void config_mistake_fn(void *arg, const struct config_place *at, const c
 /* Compiles what is derived (hashes, status sets, rates, terms; lock rounded up to what a token can say) and
  * checks the rules between values (PROTOCOL, Timing rules). Returns the number of mistakes. */
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg);
+
+/* What is no mistake, but does not hold under every HAProxy. Behind config_check(); returns how many were told. */
+unsigned config_warn(struct config *c, config_mistake_fn *fn, void *arg);
 
 #endif

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* What the cache's options mean together, and what follows from them:
  *
- *   vary, store, query ──► names, set, rule         a purge lives as long as the longest-lived entry could:
- *   no cache.redis ──► the Redis of the records     keep = the longest ttl and stale window, at least a day
+ *   vary, store, query ──► names, set, rule         life = the longest ttl and stale window, at least half a day
+ *   no cache.redis ──► the Redis of the records     keep = twice that: what purges are remembered for
  *
- * An entry never outlives `keep`, whatever its answer says (RFC 9111, section 4.2: a cache may forget at any time). */
+ * An entry never outlives `life`, whatever its answer says (RFC 9111, section 4.2: a cache may forget at any time). So one that was
+ * asked for before a purge and stored behind it is gone before the purge is; and a Redis that evicts what ends first (volatile-ttl)
+ * forgets entries before their purges. */
 #include "domain/config_inner.h"
 
 #include <string.h>
@@ -12,7 +14,7 @@
 #include "domain/policy.h"
 
 /* ms; entries of other agents' configurations, and of one before a reload, are covered by this much. */
-static const uint64_t keep_least_ms = 86400000;
+static const uint64_t life_least_ms = 43200000;
 /* Bytes of a frame beside the body: an answer's headers and the message's other arguments. */
 enum { FRAME_BESIDE = 2048, MAXREWRITE = 1024 };
 
@@ -123,17 +125,19 @@ void check_cache(struct check *k)
 {
     struct config *c = k->config;
     bool own = *c->cache.redis.address || c->cache.redis.sentinels.n > 0;
-    c->cache.keep_ms = keep_least_ms;
+    c->cache.life_ms = life_least_ms;
     c->cache.used = false;
     c->cache.frame = 0;
     for (unsigned i = 0; i < c->npolicies; i++) {
         const struct cache_policy *cache = &c->policies[i].cache;
         c->cache.used = c->cache.used || cache->enabled;
-        if (cache->enabled && kept_ms(cache) > c->cache.keep_ms)
-            c->cache.keep_ms = kept_ms(cache);
+        if (cache->enabled && kept_ms(cache) > c->cache.life_ms)
+            c->cache.life_ms = kept_ms(cache);
         if (cache->enabled && frame_of(c, cache) > c->cache.frame)
             c->cache.frame = frame_of(c, cache);
     }
+    c->cache.apart = c->cache.used && own;
+    c->cache.keep_ms = 2 * c->cache.life_ms;
     if (c->cache.used && !own && c->redis.mode == REDIS_MODE_CLUSTER)
         check_say(k, "cache.redis.address",
                   "is wanted with redis.mode = \"cluster\": an entry, its tags and its policy lie in "

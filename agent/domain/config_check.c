@@ -287,6 +287,47 @@ static void check_admin(struct check *k)
                   "must be a unix socket (\"unix@/path\"): its permissions say who may ask");
 }
 
+/* How many requests may wait for another one's answer at one time; 0: no policy lets any. */
+static uint64_t may_wait(const struct config *c)
+{
+    bool duplicates = false;
+    for (unsigned i = 0; i < c->npolicies; i++) {
+        const struct idempotency *p = &c->policies[i].idempotency;
+        duplicates = duplicates || (p->enabled && p->wait_ms > 0);
+    }
+    unsigned rooms = (duplicates || (c->cache.used && !c->cache.apart)) + c->cache.apart;
+    return (uint64_t)rooms * c->wait.max_parked;
+}
+
+/* HAProxy 3.1 and later send no other message over the connection of one that waits (README, Duplicates that wait). */
+static void warn_of_waits(struct check *k)
+{
+    const struct config *c = k->config;
+    uint64_t parked = may_wait(c);
+    if (parked < c->spop.max_connections)
+        return;
+    struct text *t = check_begin(k, "wait.max_parked");
+    text_dec(t, c->wait.max_parked);
+    if (parked > c->wait.max_parked)
+        text_str(t, ", twice, as cached answers have a Redis of their own,");
+    text_str(t, " is not below spop.max_connections (");
+    text_dec(t, c->spop.max_connections);
+    text_str(
+        t, "): HAProxy 3.1 and later open a connection for nearly each request that waits, and beyond "
+           "spop.max_connections messages of every engine fail: raise that above all that may wait, or lower "
+           "wait.max_parked. With HAProxy 2.6 and 3.0 they share connections");
+    check_report(k);
+}
+
+unsigned config_warn(struct config *c, config_mistake_fn *fn, void *arg)
+{
+    struct check k = {
+        .config = c, .fn = fn, .arg = arg, .at = {.policy = -1, .limit = -1, .tier = -1}
+    };
+    warn_of_waits(&k);
+    return k.mistakes;
+}
+
 unsigned config_check(struct config *c, config_mistake_fn *fn, void *arg)
 {
     struct check k = {

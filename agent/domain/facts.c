@@ -64,7 +64,7 @@ static const struct argument arguments[] = {
     {NAME("keys2"),            ARG_INTEGER, IN_CLAIMING, 0,         ASK(keys2),            0,  0 },
     {NAME("sha"),              ARG_BINARY,  IN_CLAIMING, 0,         ASK(sha),              0,  32},
     {NAME("body"),             ARG_BINARY,  IN_CLAIMING, 0,         ASK(body),             0,  0 },
-    {NAME("body_len"),         ARG_INTEGER, IN_CLAIMING, 0,         ASK(body_len),         -1, 0 },
+    {NAME("body_len"),         ARG_INTEGER, IN_ASKING,   0,         ASK(body_len),         -1, 0 },
     {NAME("content_length"),   ARG_INTEGER, IN_ASKING,   0,         ASK(content_length),   -1, 0 },
     {NAME("head_len"),         ARG_INTEGER, IN_CLAIMING, 0,         ASK(head_len),         -1, 0 },
     {NAME("src"),              ARG_IP,      IN_ASKING,   0,         ASK(src),              0,  0 },
@@ -73,6 +73,7 @@ static const struct argument arguments[] = {
     {NAME("scheme"),           ARG_STRING,  IN_CACHED,   IN_CACHED, ASK(scheme),           0,  0 },
     {NAME("headers"),          ARG_BINARY,  IN_CACHE,    0,         ASK(headers),          0,  0 },
     {NAME("wait"),             ARG_BOOLEAN, IN_CACHE,    0,         ASK(wait),             0,  0 },
+    {NAME("body_follows"),     ARG_BOOLEAN, IN_CACHE,    0,         ASK(body_follows),     0,  0 },
     {NAME("status"),           ARG_INTEGER, IN_UNSAFE,   IN_UNSAFE, ASK(status),           0,  0 },
     {NAME("location"),         ARG_STRING,  IN_UNSAFE,   0,         ASK(location),         0,  0 },
     {NAME("content_location"), ARG_STRING,  IN_UNSAFE,   0,         ASK(content_location), 0,  0 },
@@ -89,7 +90,7 @@ static const struct argument arguments[] = {
 };
 
 enum { ARGUMENTS = sizeof arguments / sizeof *arguments };
-enum { RESPONSE_ROWS = 29 }; /* where they begin; only a hint where to look first */
+enum { RESPONSE_ROWS = 30 }; /* where they begin; only a hint where to look first */
 
 static const char *const wanted[] = {"string", "binary", "integer", "boolean", "ip"};
 static const char *const came[] = {"nothing", "boolean", "integer", "integer", "integer",

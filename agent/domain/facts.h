@@ -34,6 +34,7 @@ struct request_facts {
     struct spop_slice location, content_location;
     int64_t status; /* missing: 0 */
     bool wait;
+    bool body_follows;     /* once-cache: HAProxy has not seen the end of the request */
     struct spop_value src; /* SPOP_IPV4, SPOP_IPV6 or SPOP_NULL */
     unsigned nextra;       /* arguments that the table does not name */
     struct spop_arg extra[FACTS_EXTRA_MAX];

@@ -194,8 +194,9 @@
       "Purges that Redis has not confirmed.")                                                                \
     X(CACHE_FILL_FAILED, counter, "spoa_once_cache_fills_unconfirmed_total", "",                             \
       "Answers of which Redis has not said in time that it has them.")                                       \
-    X(CACHE_FETCHES_OVER, counter, "spoa_once_cache_fetches_noticed_total", "",                              \
-      "Fetches whose end HAProxy's log has told: those who waited are told at once.")                        \
+    X(CACHE_FETCHES_NOTICED, counter, "spoa_once_cache_fetches_over_total", "by=\"notice\"",                 \
+      "Fetches of which no agent had heard when HAProxy said that they had ended, by what said so.")         \
+    X(CACHE_FETCHES_LISTED, counter, "spoa_once_cache_fetches_over_total", "by=\"table\"", "")               \
     X(CACHE_RESOURCES, gauge, "spoa_once_cache_resources", "",                                               \
       "URLs of which it is remembered what their answers vary on, and their tags.")                          \
     X(CACHE_FORGOTTEN, counter, "spoa_once_cache_resources_forgotten_total", "",                             \

@@ -60,12 +60,12 @@ struct spop_slice notice_words(const char *line, size_t len)
     return unquote(chomp((struct spop_slice){line, len}));
 }
 
-/* A fill's token is always longer than an execution's. */
+/* What names a fetch is shorter than an execution's token. */
 static int read_token(struct spop_slice text, struct notice *n)
 {
-    n->fetch = text.len > TOKEN_TEXT;
+    n->fetch = text.len == CACHEFETCH_TEXT;
     if (n->fetch)
-        return cachefill_read(text, &n->fill);
+        return cachefetch_read(text, &n->fetched);
     if (text.len != TOKEN_TEXT || token_read(text.ptr, text.len, &n->token) < 0)
         return -1;
     memcpy(n->token_text, text.ptr, TOKEN_TEXT);

@@ -13,9 +13,9 @@
 #include "spop/cursor.h"
 
 struct notice {
-    bool fetch;            /* TOKEN is a fill's, and of the next three only this is set */
-    struct cachefill fill; /* of a fetch */
-    struct token token;    /* of an execution */
+    bool fetch;                /* TOKEN names one, and of the next three only this is set */
+    struct cachefetch fetched; /* of a fetch */
+    struct token token;        /* of an execution */
     char token_text[TOKEN_TEXT + 1];
     char ts[2];
     long tc;         /* ms; -1: never connected */

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "domain/cachequery.h"
 #include "domain/policy.h"
 #include "domain/text.h"
 #include "domain/units.h"
@@ -274,14 +275,10 @@ static int put_fields(const struct option *o, void *field, const char *value, st
     return put_list(o, field, value, bad, is_field_path);
 }
 
-/* Names of parameters as they stand in a URL. */
+/* One that a parameter can have in a query that is taken apart: another would count nowhere. */
 static bool is_parameter(struct spop_slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.ptr[i] <= ' ' || s.ptr[i] == 127 || is_one_of(s.ptr[i], "&=#"))
-            return false;
-    }
-    return s.len > 0 && s.len <= CONFIG_TEXT_MAX;
+    return cachequery_is_name(s) && s.len <= CONFIG_TEXT_MAX;
 }
 
 static int put_query(const struct option *o, void *field, const char *value, struct spop_slice *bad)
@@ -397,7 +394,7 @@ static const struct kind kinds[] = {
     [OPT_HEADERS] = {"names of headers are wanted, at most 64, such as [\"set-cookie\", \"x-b3-*\"]",
                   put_headers,                                                                                                        NULL,       TAKES_LIST  },
     [OPT_QUERY] =
-        {"\"sorted\" or \"ignore\" is wanted, or names of parameters, at most 64, such as [\"page\", \"q\"]",
+        {"\"sorted\", \"ignore\" or up to 64 names of parameters are wanted, of letters, digits, $, - and _",
                   put_query,                                                                                                          NULL,       TAKES_LIST  },
     [OPT_FIELDS] = {"paths of fields are wanted, at most 64, such as [\"timestamp\", \"meta.sent_at\"]",
                   put_fields,                                                                                                         NULL,       TAKES_LIST  },

@@ -60,8 +60,8 @@ static const struct option config_options[] = {
     PLAIN("spop.listen", LISTEN, spop.listen, "unix@/run/spoa-once/spop.sock", START,
           "Where HAProxy's SPOE filters connect to."),
     RANGE("spop.mode", MODE, spop.mode, "0660", "0600", "0777", START, "Permissions of those unix sockets."),
-    RANGE("spop.max_connections", COUNT, spop.max_connections, "1024", "1", "65536", RELOAD,
-          "SPOP connections at one time; more are refused."),
+    RANGE("spop.max_connections", COUNT, spop.max_connections, "16384", "1", "65536", RELOAD,
+          "SPOP connections at one time; more are refused. Above all that may wait (wait.max_parked)."),
     RANGE("spop.max_frame", SIZE, spop.max_frame, "64k", "4k", "1m", RELOAD,
           "Largest frame; HAProxy's own offer (tune.bufsize less 4) counts if it is smaller."),
     RANGE("spop.max_pending", COUNT, spop.max_pending, "1024", "1", "65536", RELOAD,
@@ -201,7 +201,7 @@ static const struct option config_options[] = {
     RANGE("completion.response", MSEC, completion.response_ms, "400ms", "10ms", "10s", RELOAD,
           "How long a client's answer waits for its record; less than the response engine's timeout."),
 
-    RANGE("wait.max_parked", COUNT, wait.max_parked, "10000", "0", "1000000", RELOAD,
+    RANGE("wait.max_parked", COUNT, wait.max_parked, "8000", "0", "1000000", RELOAD,
           "Duplicates that wait at one time (a policy's wait); beyond that 409 at once."),
 
     RANGE("shield.max_entries", COUNT, shield.max_entries, "65536", "0", "10000000", RELOAD,

@@ -395,9 +395,8 @@ void script_look(struct buf *out, const struct script_look *l)
 void script_operator(struct buf *out, const struct record_id *id, uint64_t fence, char word, bool forced,
                      unsigned status)
 {
-    buf_str(out, "*9" EVALSHA(operator) "2\r\n");
+    buf_str(out, "*8" EVALSHA(operator) "1\r\n");
     resp_put_key(out, id, 'r');
-    resp_put_pending_key(out, id, fence);
     resp_put_arg(out, &word, 1);
     resp_put_len(out, 8);
     buf_le(out, fence, 8);

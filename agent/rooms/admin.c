@@ -21,6 +21,7 @@ static void job_free(struct job *j)
 {
     LIST_REMOVE(j, link);
     purge_free(j);
+    nodes_free(j);
     free(j->shown);
     json_decref(j->answer);
     free(j);
@@ -42,28 +43,31 @@ void job_refuse(struct job *j, unsigned status, const char *word, const char *de
     job_send(j, status, json_pack("{s:s,s:s}", "error", word, "detail", detail));
 }
 
-static void ask(struct job *j, struct redis *r, redis_reply_fn *fn)
+typedef struct redis_call *submit_fn(struct redis *r, const void *resp, size_t len, ev_tstamp within,
+                                     redis_reply_fn *fn, void *arg);
+
+static void ask(struct job *j, struct redis *r, submit_fn *submit, redis_reply_fn *fn)
 {
     struct admin *a = j->admin;
     if (!a->command.failed && redis_room(r, REDIS_CLAIMS))
-        j->call = redis_submit(r, a->command.data, a->command.len, PATIENCE, fn, j);
+        j->call = submit(r, a->command.data, a->command.len, PATIENCE, fn, j);
     if (!j->call)
         job_refuse(j, 503, "redis-unavailable", "Redis cannot be asked now");
 }
 
 void job_ask(struct job *j, redis_reply_fn *fn)
 {
-    ask(j, j->admin->gate->redis, fn);
+    ask(j, j->admin->gate->redis, redis_submit, fn);
 }
 
 void job_ask_at(struct job *j, struct redis *link, redis_reply_fn *fn)
 {
-    ask(j, link, fn);
+    ask(j, link, redis_submit_asking, fn);
 }
 
 void job_ask_cache(struct job *j, redis_reply_fn *fn)
 {
-    ask(j, cache_redis(j->admin->gate->cache), fn);
+    ask(j, cache_redis(j->admin->gate->cache), redis_submit, fn);
 }
 
 bool job_heard(struct job *j, const struct redis_reply *reply)

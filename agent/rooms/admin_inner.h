@@ -64,6 +64,7 @@ struct job {
     unsigned walked; /* a walk: the number of the link that is asked */
     json_t *answer;  /* while it is put together */
     struct purge *purge;
+    struct nodes *nodes;
     struct cache_show *shown;
     struct acks_waiter waiter;
 };
@@ -81,7 +82,7 @@ void job_send(struct job *j, unsigned status, json_t *json);
 void job_refuse(struct job *j, unsigned status, const char *word, const char *detail);
 /* Sends admin->command; the reply comes to fn with j as arg, or j is refused. */
 void job_ask(struct job *j, redis_reply_fn *fn);
-/* The same, of one connection: for what names no key. */
+/* The same, of one connection: for what names no key. Of a cluster it reads also what a slot brings that is on its way there. */
 void job_ask_at(struct job *j, struct redis *link, redis_reply_fn *fn);
 /* The same, of the Redis that has the cached answers. */
 void job_ask_cache(struct job *j, redis_reply_fn *fn);
@@ -105,6 +106,7 @@ const char *record_state_word(uint8_t state);
 job_fn records_list, records_show, limits_list, limits_slots, limits_reset, word_say, word_purge, site_show,
     cached_purge, cached_show;
 void purge_free(struct job *j);
+void nodes_free(struct job *j);
 /* An address as it is written, into bytes; out is left alone if it is none. */
 void admin_address(const char *text, struct spop_value *out, char bytes[16]);
 /* The policy that was said, or NULL: none was; false: it has no cache, and j has been refused. */

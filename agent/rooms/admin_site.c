@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* What `oncectl doctor` begins with: what this agent was told to use, what it counts, and Redis' own INFO.
+/* What `oncectl doctor` begins with: what this agent was told to use, what it counts, and Redis' own INFO; of a cluster
+ * that of each primary which has slots.
  *
- *   GET /v1/site ──INFO──► Redis ──► {.., "redis": {.., "info": text}}      without Redis: at once, "info": null
+ *   GET /v1/site ──INFO──► each ──► {.., "redis": {.., "nodes": [{"address", "ready", "why", "info"}]}}
+ *                                   of one that cannot be asked: "info": null, and why
  */
 #include <stdlib.h>
 #include <string.h>
@@ -53,16 +55,47 @@ static bool any_holds(const struct config *c)
     return false;
 }
 
-/* info: dropped. Nothing here is a secret: names, numbers, paths. */
-static void send_site(struct job *j, json_t *info, const char *why)
+/* One Redis, or one primary of a cluster; what is said of it once INFO was answered, or could not be asked. */
+struct node {
+    struct job *job;
+    struct redis_call *call;
+    json_t *said;
+};
+
+struct nodes {
+    unsigned n, waiting;
+    struct node node[];
+};
+
+void nodes_free(struct job *j)
+{
+    for (unsigned i = 0; j->nodes && i < j->nodes->n; i++) {
+        if (j->nodes->node[i].call)
+            redis_detach(j->nodes->node[i].call);
+        json_decref(j->nodes->node[i].said);
+    }
+    free(j->nodes);
+}
+
+static json_t *nodes_of(const struct nodes *s)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < s->n; i++)
+        json_array_append(list, s->node[i].said);
+    return list;
+}
+
+/* Nothing here is a secret: names, numbers, paths. */
+static void send_site(struct job *j)
 {
     const struct gate *g = j->admin->gate;
     const struct config *c = g->config;
     json_t *counters = json_object();
     metrics_each(g->metrics, put_counter, counters);
-    json_t *redis = json_pack("{s:b,s:s?,s:i,s:i,s:i,s:o}", "ready", redis_ready(g->redis), "why", why,
-                              "ack_replicas", (int)c->redis.ack_replicas, "sentinels",
-                              (int)c->redis.sentinels.n, "seeds", (int)c->redis.seeds.n, "info", info);
+    json_t *redis =
+        json_pack("{s:b,s:s,s:i,s:i,s:i,s:o}", "ready", redis_ready(g->redis), "why", redis_why(g->redis),
+                  "ack_replicas", (int)c->redis.ack_replicas, "sentinels", (int)c->redis.sentinels.n, "seeds",
+                  (int)c->redis.seeds.n, "nodes", nodes_of(j->nodes));
     job_send(j, 200,
              json_pack("{s:s,s:i,s:s,s:b,s:i,s:o,s:o,s:o,s:o}", "version", SPOA_ONCE_VERSION, "pid",
                        (int)getpid(), "file", c->file, "holds", any_holds(c), "max_entries",
@@ -70,32 +103,58 @@ static void send_site(struct job *j, json_t *info, const char *why)
                        "redis", redis, "counters", counters));
 }
 
+/* ready: it does answer, and has refused. */
+static void put_why(struct node *n, bool ready, const char *why, size_t len)
+{
+    json_object_set_new(n->said, "ready", json_boolean(ready));
+    json_object_set_new(n->said, "why", json_stringn_nocheck(why, len));
+}
+
 static void on_info(void *arg, const struct redis_reply *reply)
 {
-    struct job *j = arg;
-    j->call = NULL;
-    if (reply->status == REDIS_BYTES) {
-        send_site(j, json_stringn_nocheck(reply->bytes.ptr, reply->bytes.len), NULL);
-    } else if (reply->status == REDIS_ERROR) {
-        char text[300];
-        snprintf(text, sizeof text, "%.*s", (int)reply->bytes.len, reply->bytes.ptr);
-        send_site(j, json_null(), text);
-    } else {
-        send_site(j, json_null(), "Redis has not answered INFO");
-    }
+    static const char silent[] = "it has not answered INFO";
+    struct node *n = arg;
+    struct nodes *s = n->job->nodes;
+    n->call = NULL;
+    if (reply->status == REDIS_BYTES)
+        json_object_set_new(n->said, "info", json_stringn_nocheck(reply->bytes.ptr, reply->bytes.len));
+    else if (reply->status == REDIS_ERROR)
+        put_why(n, true, reply->bytes.ptr, reply->bytes.len);
+    else
+        put_why(n, false, silent, sizeof silent - 1);
+    if (--s->waiting == 0)
+        send_site(n->job);
+}
+
+static void ask_info(struct node *n, struct redis *link)
+{
+    const struct buf *command = &n->job->admin->command;
+    const char *why = redis_ready(link) ? "it cannot be asked now" : redis_why(link);
+    n->said =
+        json_pack("{s:s,s:b,s:n,s:n}", "address", redis_site(link).address, "ready", true, "why", "info");
+    if (!command->failed && redis_room(link, REDIS_CLAIMS))
+        n->call = redis_submit(link, command->data, command->len, patience, on_info, n);
+    if (n->call)
+        n->job->nodes->waiting++;
+    else
+        put_why(n, false, why, strlen(why));
 }
 
 void site_show(struct job *j)
 {
     static const char *const info[] = {"INFO"};
-    struct admin *a = j->admin;
-    struct redis *r = a->gate->redis, *links[REDIS_LINKS];
-    for (unsigned n = redis_links(r, links); n > 0; n--)
-        if (redis_ready(links[n - 1]))
-            r = links[n - 1];
-    resp_command(&a->command, info, 1);
-    if (!a->command.failed && redis_room(r, REDIS_CLAIMS))
-        j->call = redis_submit(r, a->command.data, a->command.len, patience, on_info, j);
-    if (!j->call)
-        send_site(j, json_null(), redis_ready(r) ? "Redis cannot be asked now" : redis_why(r));
+    struct redis *links[REDIS_LINKS];
+    unsigned n = redis_links(j->admin->gate->redis, links);
+    j->nodes = calloc(1, sizeof *j->nodes + n * sizeof *j->nodes->node);
+    if (!j->nodes) {
+        job_refuse(j, 503, "no-memory", "out of memory");
+        return;
+    }
+    resp_command(&j->admin->command, info, 1);
+    for (; j->nodes->n < n; j->nodes->n++) {
+        j->nodes->node[j->nodes->n].job = j;
+        ask_info(&j->nodes->node[j->nodes->n], links[j->nodes->n]);
+    }
+    if (j->nodes->waiting == 0)
+        send_site(j);
 }

@@ -12,6 +12,7 @@
 
 #include "adapters/log.h"
 #include "domain/breaker.h"
+#include "domain/policy.h"
 #include "rooms/monotonic.h"
 
 enum { BUCKETS_LEAST = 1024 };
@@ -154,11 +155,6 @@ static void on_ready(void *arg, struct redis *link)
         parking_redis_ready(k->parking);
 }
 
-static bool is_own(const struct config *c)
-{
-    return c->cache.used && (*c->cache.redis.address || c->cache.redis.sentinels.n > 0);
-}
-
 /* Those who wait in its room leave it: who asks is told LOST. */
 static void close_own(struct cache *k)
 {
@@ -185,7 +181,7 @@ bool cache_reconfigure(struct cache *k, const struct config *c)
 {
     bool well = true;
     breaker_set(&k->breaker, c->breaker.failures, c->breaker.probe_ms / 1000.0, true);
-    if (!is_own(c)) {
+    if (!c->cache.apart) {
         close_own(k);
     } else if (!k->redis) {
         well = open_own(k, c);
@@ -261,23 +257,22 @@ void cache_heard(struct cache *k, bool in_time)
                             "backend at once"));
 }
 
-void cache_fetch_over(struct cache *k, const struct config *c, const struct cachefill *f, char mark)
+bool cache_fetch_over(struct cache *k, const struct config *c, const struct cachefetch *f, char mark)
 {
-    const struct policy *p = cachefill_policy(c, f);
-    if (!p || !redis_room(cache_redis(k), REDIS_OUTCOMES))
-        return;
-    struct cachefilled w = {.mark = mark,
+    const uint8_t url[CACHEKEY_DIGEST] = {f->entry.tag[0],
+                                          f->entry.tag[1]}; /* of which nothing is read or written */
+    const struct policy *p = policy_by_hash(c, f->policy);
+    if (!p || !p->cache.enabled || !redis_room(cache_redis(k), REDIS_OUTCOMES))
+        return false;
+    struct cachefilled w = {.fill = f->entry,
+                            .entry = f->entry,
+                            .mark = mark,
                             .mark_ms = p->cache.not_storable_ms,
-                            .asked_us = f->asked_us,
                             .keep_ms = c->cache.keep_ms};
     memcpy(w.lease, f->lease, sizeof w.lease);
-    cachefill_entry(f->url, f->scope, &p->cache.varies, f->base, (const uint8_t(*)[VARY_VALUE])f->values,
-                    &w.fill);
-    w.entry = w.fill;
     buf_reset(&command);
-    cachescript_filled(&command, &w, f->url);
-    if (!command.failed && redis_submit(cache_redis(k), command.data, command.len, 0, NULL, NULL))
-        metrics_add(k->metrics, METRIC_CACHE_FETCHES_OVER);
+    cachescript_filled(&command, &w, url);
+    return !command.failed && redis_submit(cache_redis(k), command.data, command.len, 0, NULL, NULL);
 }
 
 void cache_show(struct cache *k)

@@ -34,8 +34,8 @@ bool cache_may_ask(struct cache *k);
 /* An answer came in time, or not. */
 void cache_heard(struct cache *k, bool in_time);
 /* HAProxy says that a fetch has ended and an agent has not heard what it has brought: its lease ends, and those who wait for it are
- * told, if Redis can be asked just now; else the lease lapses. mark: as of struct cachefilled. */
-void cache_fetch_over(struct cache *k, const struct config *c, const struct cachefill *f, char mark);
+ * told. False: Redis cannot be asked just now, or that policy is gone; then the lease lapses. mark: as of struct cachefilled. */
+bool cache_fetch_over(struct cache *k, const struct config *c, const struct cachefetch *f, char mark);
 /* Gauges, and what its own connection has counted. */
 void cache_show(struct cache *k);
 

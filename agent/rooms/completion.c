@@ -189,7 +189,10 @@ static void meet(struct completion_ticket *t, const struct redis *from, enum fat
         settle(t, COMPLETION_REFUSED);
         return;
     case FATE_AGAIN: make_ready(t, true); return;
-    case FATE_LATER: say(&c->error_gate, t, "completion-error", why); pause_for(t, fate_pause(++t->errors));
+    case FATE_LATER:
+        if (t->errors == 0) /* an open slot of an hour is one line, not 1,800 for each key in it */
+            say(&c->error_gate, t, "completion-error", why);
+        pause_for(t, fate_pause(++t->errors));
     }
 }
 

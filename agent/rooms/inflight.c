@@ -26,7 +26,7 @@
 /* Longer than this nobody is refused because what runs has not been extended yet: a HAProxy that hangs must
  * not stop the others' requests. */
 #define CATCH_UP_LONGEST 1.0
-enum { GAP_FACTOR = 4, CLEARS_MOST = 1000 };
+enum { GAP_FACTOR = 4, CLEARS_MOST = 1000, SERVER_ERRORS = 500 };
 
 struct inflight {
     struct ev_loop *loop;
@@ -39,6 +39,8 @@ struct inflight {
     struct endings *endings;
     struct waits *waits;
     struct lookups *lookups;
+    inflight_fetched_fn *fetched; /* NULL: nobody wants to know */
+    void *fetched_arg;
     unsigned nsites;
     struct site *sites[CONFIG_HAPROXY_MAX];
     ev_timer timer, hurry;
@@ -146,20 +148,35 @@ static bool is_ending(struct inflight *i, const struct listing_entry *e, enum wo
     return false;
 }
 
-/* Entries of once_unsettled leave it once Redis has confirmed their word; so many at a time that the answers
- * do not keep the next listing waiting. */
+/* A fetch for the cache that ended without an answer, or with one that no agent has taken; said once. */
+static bool end_fetch(struct inflight *i, const struct listing_entry *e, const struct cachefetch *f)
+{
+    bool failed = e->gpt0 == 0 || e->gpt0 >= SERVER_ERRORS;
+    return i->fetched && listing_ended(e) && i->fetched(i->fetched_arg, f, failed ? 'e' : 0);
+}
+
+/* Entries of once_unsettled leave it once Redis has confirmed their word, those of fetches leave once_inflight once it is said; so
+ * many at a time that the answers do not keep the next listing waiting. */
 static void walk_ended(struct inflight *i, struct worker *w, bool mine, enum worker_list list,
                        struct listing *l)
 {
     struct listing_entry e;
     struct token t;
+    struct cachefetch f;
     unsigned clears = 0;
     while (listing_next(l, &e)) {
+        if (list == WORKER_ENDED && cachefetch_read(e.key, &f) == 0) {
+            if (mine && clears < CLEARS_MOST && end_fetch(i, &e, &f)) {
+                worker_clear(w, list, e.key);
+                clears++;
+            }
+            continue;
+        }
         if (!is_ending(i, &e, list, &t))
             continue;
         bool confirmed = endings_seen(i->endings, &t, (unsigned)e.gpt0, mine, monotonic_now());
         if (confirmed && list == WORKER_UNSETTLED && clears++ < CLEARS_MOST)
-            worker_clear(w, e.key);
+            worker_clear(w, list, e.key);
     }
 }
 
@@ -324,6 +341,12 @@ void inflight_free(struct inflight *i)
 void inflight_set_acks(struct inflight *i, struct acks *acks)
 {
     teller_set_acks(i->teller, acks);
+}
+
+void inflight_set_fetched(struct inflight *i, inflight_fetched_fn *fn, void *arg)
+{
+    i->fetched = fn;
+    i->fetched_arg = arg;
 }
 
 void inflight_reconfigure(struct inflight *i, struct config *config)

@@ -6,12 +6,14 @@
  *             │     └────── election             who polls it
  *             ├─ heartbeat ─┐
  *             ├─ endings ───┴─ teller            the words that follow, straight to Redis
+ *             ├─ fetched                         fetches for the cache that nobody else tells of
  *             ├─ waits                           requests of a process that nobody polls yet
  *             └─ lookups                         requests whose key is busy
  */
 #ifndef INFLIGHT_H
 #define INFLIGHT_H
 
+#include "domain/cachefill.h"
 #include "domain/evidence.h"
 #include "rooms/completion.h"
 #include "rooms/view.h"
@@ -25,6 +27,10 @@ struct inflight *inflight_new(struct ev_loop *loop, struct redis *redis, struct 
 void inflight_free(struct inflight *i);
 /* See completion_set_acks(). */
 void inflight_set_acks(struct inflight *i, struct acks *acks);
+/* fn is called where HAProxy's table proves that a fetch for the cache has ended of which no agent has heard: mark as of
+ * cache_fetch_over(). True: it is told, and need not be listed again. */
+typedef bool inflight_fetched_fn(void *arg, const struct cachefetch *f, char mark);
+void inflight_set_fetched(struct inflight *i, inflight_fetched_fn *fn, void *arg);
 void inflight_reconfigure(struct inflight *i, struct config *config);
 
 /* Is this process polled, by us or by the elected agent (its lock file is fresh and names it)? */

@@ -22,10 +22,10 @@ struct notices {
 
 static void hand_on(struct gate *g, const struct notice *notice)
 {
-    if (notice->fetch)
-        cache_fetch_over(g->cache, g->config, &notice->fill, notice_fetch_mark(notice));
-    else
+    if (!notice->fetch)
         inflight_notice(g->inflight, notice);
+    else if (cache_fetch_over(g->cache, g->config, &notice->fetched, notice_fetch_mark(notice)))
+        metrics_add(g->metrics, METRIC_CACHE_FETCHES_NOTICED);
 }
 
 static void take_line(struct notices *n, const char *line, size_t len)

@@ -102,13 +102,20 @@ static void add_status(struct httpd_request *q, const struct cacheentry *e, char
     httpd_add_text(q, "Cache-Status", memory);
 }
 
+/* The backend may have taken long to fail: what was stale enough when it was asked may be too stale now (RFC 5861, section 4). */
+static bool is_too_stale(const struct cacheentry *e, char mark, uint64_t now_us)
+{
+    static const struct cachecontrol plain;
+    return mark == CACHEID_ERROR && !freshness_on_error(&e->freshness, &plain, now_us);
+}
+
 enum answered replay_cache_answer(struct cache *cache, struct sealer *sealer, struct metrics *metrics,
                                   struct httpd_request *q, struct spop_slice bytes, const struct cacheid *id)
 {
     struct cacheentry e;
     struct stored stored;
     uint64_t now_us = cache_now_us(cache);
-    if (cacheentry_read(bytes, &e) < 0 || e.asked_us < id->asked_us)
+    if (cacheentry_read(bytes, &e) < 0 || e.asked_us < id->asked_us || is_too_stale(&e, id->mark, now_us))
         return NOT_MEANT;
     const struct seal_place at = {SEAL_ANSWER, &id->entry, e.asked_us};
     if (!sealer_open(sealer, &e.payload, &at))

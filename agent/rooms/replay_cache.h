@@ -10,7 +10,7 @@
 
 enum answered {
     ANSWERED,
-    NOT_MEANT, /* these bytes are not what is asked for; nothing was sent */
+    NOT_MEANT, /* these bytes are not what is asked for, or too old for it; nothing was sent */
     NOT_OPENED /* they are sealed, and cannot be opened; nothing was sent */
 };
 

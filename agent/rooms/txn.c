@@ -14,6 +14,8 @@
 #include "domain/verdict.h"
 #include "spop/frame.h"
 
+enum { WHERE_KEPT = 1024 }; /* bytes of a URL's memory that a spare part keeps */
+
 /* One ACK is written at a time, and is copied by the owner before the next. */
 static uint8_t scratch[TXN_ACK_MAX];
 static struct spop_writer ack;
@@ -72,6 +74,8 @@ static void give_back_parts(struct txn *t)
 {
     struct gate *g = t->gate;
     if (t->cache) {
+        if (t->cache->where.cap > WHERE_KEPT)
+            buf_free(&t->cache->where);
         t->cache->next = g->spare_caches;
         g->spare_caches = t->cache;
     }

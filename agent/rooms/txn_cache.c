@@ -80,6 +80,12 @@ static void read_url(struct txn_cache *x, const struct request_facts *f)
     keep_where(x, f);
 }
 
+/* Its length need not be told: HTTP/2 has none in the head. */
+static bool has_body(const struct request_facts *f)
+{
+    return f->content_length > 0 || f->body_len > 0 || f->body_follows;
+}
+
 /* False: not a request that the cache may answer; x->how says why. */
 static bool read_request(struct txn *t, const struct request_facts *f)
 {
@@ -89,7 +95,7 @@ static bool read_request(struct txn *t, const struct request_facts *f)
     if (!get && !slice_is(f->method, "HEAD"))
         return false;
     x->how = CACHESTATUS_BYPASS;
-    if (f->host.len == 0 || !slice_starts(f->path, "/") || f->content_length > 0 || !f->headers.ptr ||
+    if (f->host.len == 0 || !slice_starts(f->path, "/") || has_body(f) || !f->headers.ptr ||
         !read_headers(x, f->headers) || cachecontrol_read(f->headers, &x->directives) < 0 ||
         !read_scope(x, f))
         return false;
@@ -232,12 +238,12 @@ void txn_cache_fetch(struct txn *t, uint64_t asked_us)
 {
     struct txn_cache *x = t->cache;
     const struct vary_names *names = &x->policy->cache.varies;
-    struct cachefill f = {.authorization = x->authorization,
-                          .base = (uint8_t)x->mask,
-                          .policy = x->policy->hash,
-                          .names = cachefill_names(names),
-                          .asked_us = asked_us,
-                          .n = names->n};
+    struct cachefill f = {
+        .fetch = {x->authorization, x->policy->hash, x->entry, {0}},
+        .names = cachefill_names(names),
+        .asked_us = asked_us,
+        .n = names->n
+    };
     char token[CACHEFILL_TEXT_MAX + 1];
     txn_stop_waiting(t, PARKED_GO);
     if (!t->owner) {
@@ -247,7 +253,7 @@ void txn_cache_fetch(struct txn *t, uint64_t asked_us)
     }
     memcpy(f.url, x->url, sizeof f.url);
     memcpy(f.scope, x->scope, sizeof f.scope);
-    memcpy(f.lease, x->lease, sizeof f.lease);
+    memcpy(f.fetch.lease, x->lease, sizeof f.fetch.lease);
     memcpy(f.values, x->values, sizeof f.values);
     cachefill_write(&f, token);
     metrics_add(t->gate->metrics, METRIC_CACHE_LEASES);
@@ -289,17 +295,33 @@ static void miss(struct txn *t)
         say_pass(t, CACHE_MISS);
 }
 
+/* only-if-cached: it must not be forwarded (RFC 9111, section 5.2.1.7). */
+static void say_504(struct txn *t, enum cache_result result)
+{
+    count(t, result);
+    txn_deny(t, PROBLEM_NOT_CACHED, NULL, 0);
+}
+
+/* Redis did not say, or it was not asked. */
+static void unseen(struct txn *t)
+{
+    const struct txn_cache *x = t->cache;
+    if (!x->usable)
+        say_pass(t, CACHE_BYPASS);
+    else if (cc_said(&x->directives, CC_ONLY_IF_CACHED))
+        say_504(t, CACHE_ERROR);
+    else
+        say_pass(t, CACHE_ERROR);
+}
+
 void txn_cache_proceed(struct txn *t)
 {
     struct txn_cache *x = t->cache;
     switch (x->seen) {
-    case SEEN_ERROR: say_pass(t, x->usable ? CACHE_ERROR : CACHE_BYPASS); return;
+    case SEEN_ERROR: unseen(t); return;
     case SEEN_FRESH: serve_fresh(t); return;
     case SEEN_TAKEN: serve(t, CACHEID_STALE, CACHE_STALE); return;
-    case SEEN_504:
-        count(t, CACHE_MISS);
-        txn_deny(t, PROBLEM_NOT_CACHED, NULL, 0);
-        return;
+    case SEEN_504: say_504(t, CACHE_MISS); return;
     case SEEN_STALE:
         if (x->fill == FILL_FREE && x->may_fill)
             txn_cache_lease(t);

@@ -193,7 +193,7 @@ static bool see(struct txn *t, const struct redis_reply *reply, unsigned at)
     int meant = there ? is_meant(t, &e) : -1;
     if (meant == 0 || (meant < 0 && learn_names(t, redis_item(reply, at + CACHELOOK_URL))))
         return false;
-    if (meant < 0 || e.asked_us <= purged_us(x, reply, at)) {
+    if (meant < 0 || !cacheentry_counts(&e, purged_us(x, reply, at), now_us)) {
         x->seen = judge(x, NULL, now_us);
         return true;
     }

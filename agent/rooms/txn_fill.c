@@ -112,7 +112,7 @@ static enum store_reason judge(const struct policy *p, const struct cachefill *f
     struct validators v;
     rules_of(c, &rules);
     const struct freshness_answer a = {.method = f->method.len ? f->method : slice_of("GET"),
-                                       .authorization = fill->authorization,
+                                       .authorization = fill->fetch.authorization,
                                        .status = (unsigned)f->status,
                                        .headers = f->headers,
                                        .asked_us = fill->asked_us,
@@ -190,8 +190,7 @@ static size_t store(struct txn *t, const struct cachefill *fill, const struct re
     struct cachefilled w = {
         .mark_ms = p->cache.not_storable_ms, .asked_us = fill->asked_us, .keep_ms = t->config->cache.keep_ms};
     const uint8_t(*values)[VARY_VALUE] = (const uint8_t(*)[VARY_VALUE])fill->values;
-    cachefill_entry(fill->url, fill->scope, names, fill->base, values, &w.fill);
-    w.entry = w.fill;
+    w.fill = w.entry = fill->fetch.entry;
     if (t->stored == STORE_YES) {
         cachefill_entry(fill->url, fill->scope, names, (unsigned)cachefill_mask(names, &e.names), values,
                         &w.entry);
@@ -201,11 +200,11 @@ static size_t store(struct txn *t, const struct cachefill *fill, const struct re
     if (t->stored == STORE_VARY)
         warn_vary(t, p, f->headers);
     w.mark = mark_of(t->stored, f);
-    memcpy(w.lease, fill->lease, sizeof w.lease);
+    memcpy(w.lease, fill->fetch.lease, sizeof w.lease);
     if (t->stored == STORE_YES) {
-        uint64_t keep_ms = freshness_keep_ms(&e.freshness, now_us);
+        uint64_t keep_ms = freshness_keep_ms(&e.freshness, now_us), life_ms = t->config->cache.life_ms;
         w.value = (struct spop_slice){(const char *)entry.data, entry.len};
-        w.value_ms = keep_ms < w.keep_ms ? keep_ms : w.keep_ms;
+        w.value_ms = keep_ms < life_ms ? keep_ms : life_ms;
         w.names = &e.names;
     }
     buf_reset(&command);

@@ -226,12 +226,13 @@ bool worker_look_read(struct spop_slice answer, const char *token, struct listin
            listing_next(&l, e) && e->key.len == strlen(token) && memcmp(e->key.ptr, token, e->key.len) == 0;
 }
 
-void worker_clear(struct worker *w, struct spop_slice token)
+void worker_clear(struct worker *w, enum worker_list list, struct spop_slice token)
 {
     char command[64 + KEY_MAX];
     if (w->closing || token.len > KEY_MAX)
         return;
-    snprintf(command, sizeof command, "clear table once_unsettled key %.*s", (int)token.len, token.ptr);
+    snprintf(command, sizeof command, "clear table %s key %.*s", lists[list].table, (int)token.len,
+             token.ptr);
     runtime_api_ask(w->api, command, NULL, NULL);
 }
 

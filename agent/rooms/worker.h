@@ -55,8 +55,8 @@ typedef void worker_look_fn(void *arg, struct spop_slice answer);
 bool worker_look(struct worker *w, const char *token, worker_look_fn *fn, void *arg);
 /* What came as the answer: false if the entry is not there, or there is no answer. */
 bool worker_look_read(struct spop_slice answer, const char *token, struct listing_entry *e);
-/* Takes an entry out of once_unsettled: it has been resolved. */
-void worker_clear(struct worker *w, struct spop_slice token);
+/* Takes an entry that has ended out of that list's table: all has been said about it. */
+void worker_clear(struct worker *w, enum worker_list list, struct spop_slice token);
 
 const struct process *worker_process(const struct worker *w); /* NULL: not known yet */
 /* Its last listings came, and not long ago: what runs in it is looked after. */

@@ -73,7 +73,8 @@ class Ledger:
 
     def _add(self, charge):
         self._charges.append(charge)
-        self._of_key.setdefault(charge["key"], []).append(charge["charge"])
+        # Tuples of numbers, and dicts of numbers and texts: the collector of garbage leaves them alone, however many there are.
+        self._of_key[charge["key"]] = self._of_key.get(charge["key"], ()) + (charge["charge"],)
 
     def charge(self, key, request):
         with self._locked():
@@ -135,6 +136,7 @@ def number(name, text, low, high):
 
 class Payments(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer leaves in one write
     server_version = "payments-demo"
     sys_version = ""
     ledger = Ledger()
@@ -227,7 +229,6 @@ class Payments(BaseHTTPRequestHandler):
             if part:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
         if cut:
-            self.wfile.flush()
             self.drop(reset=False)
         elif chunked:
             self.wfile.write(b"0\r\n\r\n")
@@ -244,6 +245,7 @@ class Payments(BaseHTTPRequestHandler):
     def drop(self, reset):
         """Ends the connection now: FIN, or RST where the transport has one."""
         self.close_connection = True
+        self.wfile.flush()
         if reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(self.connection.detach())
@@ -315,6 +317,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 def main():
+    sys.setswitchinterval(0.0005)  # who holds the ledger's lock does not wait long for its turn
     try:
         Payments.ledger = Ledger(sys.argv[2] if len(sys.argv) > 2 else None)
         server = Server(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:8081")

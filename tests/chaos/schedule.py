@@ -60,6 +60,8 @@ class Schedule:
             self._table.update({
                 "redis-failover-kill": (4, 0.1, 7, None, self._node_kill),
                 "redis-failover-pause": (4, 0.1, 7, None, self._node_pause),
+                "redis-failover-cut": (4, 0.3, 8, None, self._node_cut_off),
+                "redis-pair-cut": (2, 0.3, 8, None, self._pair_cut_off),
                 "redis-move": (8, 0, 0, None, self._slot_move),
                 "redis-nodes-flush-scripts": (1, 0, 0, None, self._nodes_flush_scripts),
             })
@@ -218,6 +220,27 @@ class Schedule:
         """The same, and when it wakes it takes itself for the primary still."""
         await self._pause(self._random.choice(await self._site.stores.primaries()).process, lasts)
         await self._redis_back()
+
+    async def _node_cut_off(self, _, lasts):
+        """A primary, from the other nodes only: it serves until it finds itself alone, and its replica takes over. Half of the
+        time what it serves meanwhile is not replicated either."""
+        node = self._random.choice(await self._site.stores.primaries())
+        untold = await self._site.stores.stop_replication(node) if self._random.random() < 0.5 else []
+        await self._apart([node], lasts)
+        for replica in untold:
+            await replica.name_itself("")
+        await self._redis_back()
+
+    async def _pair_cut_off(self, _, lasts):
+        """With its replica: nobody takes over, and it says CLUSTERDOWN until it hears the others again."""
+        node = self._random.choice(await self._site.stores.primaries())
+        await self._apart([node, *await self._site.stores.replicas(node)], lasts)
+        await self._redis_back()
+
+    async def _apart(self, nodes, lasts):
+        self._site.stores.cut_off(nodes)
+        await asyncio.sleep(lasts)
+        self._site.stores.cut_off([])
 
     async def _slot_move(self, _, lasts):
         await self._site.stores.move(self._random)

@@ -21,13 +21,26 @@
 enum { ROUNDS = 20000, BATCHES = 51, FRAME_BYTES = 65536, ACK_BYTES = 4096 };
 
 /* glibc's own; ours counts and passes on. */
-extern void *__libc_malloc(size_t n);
+extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size),
+    *__libc_realloc(void *p, size_t n);
 static unsigned long allocations;
 
 void *malloc(size_t n)
 {
     allocations++;
     return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    allocations++;
+    return __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+    allocations++;
+    return __libc_realloc(p, n);
 }
 
 static uint8_t frame[FRAME_BYTES], ack[ACK_BYTES];

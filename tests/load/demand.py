@@ -73,7 +73,7 @@ def cost(bench, scale, variant, special):
 
 def seconds(text):
     """A time such as 24h in seconds; ValueError for anything else."""
-    found = re.fullmatch(r"(\d+)(s|min|h|d)", text)
+    found = re.fullmatch(r"([1-9]\d{0,8})(s|min|h|d)", text)
     if not found:
         raise ValueError("%r is no time such as 30min, 24h, 7d" % text)
     return int(found[1]) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[found[2]]

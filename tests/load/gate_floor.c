@@ -72,10 +72,15 @@ static redisReply *one_reply(struct floor *f)
     return reply;
 }
 
+/* Of scripts those that have done what is measured: granted (F), stored (S), or nothing. */
 static void swallow(struct floor *f, unsigned n)
 {
-    for (; n > 0; n--)
-        freeReplyObject(one_reply(f));
+    for (; n > 0; n--) {
+        redisReply *r = one_reply(f);
+        if (r->type == REDIS_REPLY_STRING && r->len > 0 && *r->str != 'F' && *r->str != 'S')
+            stop("a script was to grant or to store, and said", r->str);
+        freeReplyObject(r);
+    }
 }
 
 static void load(struct floor *f, const char *text, size_t len, char sha[41])

@@ -63,7 +63,8 @@ class Meter:
 
 
 def wrk(port, seconds, connections, path="/pay", keys=0, body=200, headers=(), method="POST", first=0):
-    text = _run(["wrk", "-t1", "-c%d" % connections, "-d%.0fs" % seconds if seconds >= 1 else "-d1s", "--latency", "-s", HERE / "load.lua",
+    """seconds: whole ones, from 1 on."""
+    text = _run(["wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--latency", "-s", HERE / "load.lua",
                  *[word for h in headers for word in ("-H", h)], "http://127.0.0.1:%d%s" % (port, path), "--", method, keys, body, first])
     found = lambda pattern: re.search(pattern, text, re.M)
     n, took = int(found(r"(\d+) requests in")[1]), _ms(found(r"requests in (\S+),")[1]) / 1000
@@ -86,7 +87,7 @@ def vegeta(folder, port, rate, seconds):
           "-max-workers", 1024, "-connections", 1024, "-output", out], env={**os.environ, "GOGC": "400"})
     said = json.loads(_run([VEGETA, "report", "-type=json", out]))
     times = said["latencies"]
-    return {"n": said["requests"], "rate": said["throughput"], "ok": said["success"],
+    return {"n": said["requests"], "rate": said["throughput"], "sent": said["rate"], "ok": said["success"],
             **{p: times[name] / 1e6 for p, name in (("p50", "50th"), ("p95", "95th"), ("p99", "99th"))}}
 
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A connection is a stream with places; a place holds one transaction, and its number is the stream-id on the wire.
+/* A connection is a stream with places; a place holds one transaction. The stream-id on the wire has 32 bits, as HAProxy's: the
+ * transaction's number, and in the last ten the place's.
  *
  *   free ──begin──► message on its way ──ACK──► the next message .. ──► over ──► free
  *
@@ -18,7 +19,7 @@
 #include "spop/frame.h"
 #include "spop/writer.h"
 
-enum { IN_BYTES = 65536, RUN_TEXT = 16 };
+enum { IN_BYTES = 65536, RUN_TEXT = 16, PLACE_BITS = 10 };
 static const double again_after = 0.1, tick = 0.0005;
 
 struct place {
@@ -110,7 +111,12 @@ static void release(struct link *l, struct place *t)
     l->busy--;
 }
 
-/* Says the place's message; false: it names what no ACK has set, or does not fit into a frame. */
+static uint32_t stream_id(const struct link *l, const struct place *t)
+{
+    return (uint32_t)t->number << PLACE_BITS | (uint32_t)(t - l->place);
+}
+
+/* Says the place's message; false: there is none, it names what no ACK has set, or does not fit into a frame. */
 static bool say(struct link *l, struct place *t, uint64_t at_ns)
 {
     struct player *p = l->player;
@@ -121,12 +127,15 @@ static bool say(struct link *l, struct place *t, uint64_t at_ns)
         p->run, t->number, clock_ns(CLOCK_REALTIME) / 1000, {p->random[0], p->random[1]}
     };
     buf_reset(&p->frame);
-    if (!scenario_write(p->scenario, k->first_message + t->message, &turn, &t->vars, &p->frame) ||
-        p->frame.len + SPOP_PREFIX + 16 > l->max_frame)
+    if (!scenario_write(p->scenario, k->first_message + t->message, &turn, &t->vars, &p->frame))
         return false;
+    if (p->frame.len + SPOP_PREFIX + 16 > l->max_frame) {
+        p->report.too_large++;
+        return false;
+    }
     t->frame_id = t->message + 1;
     t->sent_ns = at_ns;
-    send_frame(l, SPOP_NOTIFY, (uint64_t)(t - l->place), t->frame_id, &p->frame);
+    send_frame(l, SPOP_NOTIFY, stream_id(l, t), t->frame_id, &p->frame);
     p->report.sent++;
     return true;
 }
@@ -151,7 +160,6 @@ static bool begin(struct link *l, uint64_t due_ns)
         t->vars.value[i].len = 0;
     if (say(l, t, due_ns))
         return true;
-    p->report.too_large++;
     release(l, t);
     return false;
 }
@@ -178,11 +186,17 @@ static struct link *next_link(struct player *p)
     return NULL;
 }
 
-/* Begins what is due by now. */
-static void begin_due(struct player *p)
+/* Transactions of the open loop that should have begun by now. */
+static uint64_t due_by_now(const struct player *p)
 {
     double passed = (double)(now_ns() - p->since_ns) / 1e9;
     uint64_t due = (uint64_t)(passed * p->settings->rate);
+    return p->settings->most > 0 && due > p->settings->most ? p->settings->most : due;
+}
+
+static void begin_due(struct player *p)
+{
+    uint64_t due = due_by_now(p);
     struct link *l;
     while (p->begun < due && may_begin(p) && (l = next_link(p)))
         if (!begin(l, p->since_ns + (uint64_t)((double)(p->begun + 1) / p->settings->rate * 1e9)))
@@ -214,8 +228,9 @@ static void over(struct link *l, struct place *t, uint64_t at_ns)
 static bool take_ack(struct link *l, const struct spop_frame *f, uint64_t at_ns)
 {
     struct player *p = l->player;
-    struct place *t = f->stream_id < l->depth ? &l->place[f->stream_id] : NULL;
-    if (!t || t->frame_id == 0 || t->frame_id != f->frame_id ||
+    size_t place = f->stream_id & (PLAYER_DEPTH - 1);
+    struct place *t = place < l->depth ? &l->place[place] : NULL;
+    if (!t || f->stream_id != stream_id(l, t) || t->frame_id == 0 || t->frame_id != f->frame_id ||
         scenario_take(p->scenario, f->payload, &t->vars) < 0)
         return false;
     const struct kind *k = &p->scenario->kind[t->kind];
@@ -237,10 +252,12 @@ static bool take_hello(struct link *l, const struct spop_frame *f)
     return l->open;
 }
 
-static void lose(struct link *l)
+static void lose(struct link *l, const char *why)
 {
     struct player *p = l->player;
     p->report.lost++;
+    if (!p->report.lost_by)
+        p->report.lost_by = why;
     stream_clear(&l->stream);
     l->up = l->open = false;
     for (unsigned i = 0; i < p->settings->depth; i++)
@@ -258,8 +275,14 @@ static bool take_frame(struct link *l, const struct spop_frame *f, uint64_t at_n
     if (f->type == SPOP_AGENT_HELLO && !l->open)
         return take_hello(l, f);
     if (f->type == SPOP_AGENT_DISCONNECT)
-        l->player->report.refused++;
+        player_refused(&l->player->report, f->payload);
     return false;
+}
+
+/* Room for the largest frame that was offered. */
+static size_t in_bytes(const struct player *p)
+{
+    return p->settings->max_frame > IN_BYTES ? p->settings->max_frame : IN_BYTES;
 }
 
 /* All whole frames that have come. */
@@ -269,12 +292,12 @@ static void take_frames(struct link *l)
     uint64_t at_ns = now_ns();
     size_t at = 0;
     for (;;) {
-        long n = spop_frame_find(in->data + at, in->len - at, IN_BYTES);
+        long n = spop_frame_find(in->data + at, in->len - at, in_bytes(l->player));
         struct spop_frame f;
         if (n == 0)
             break;
         if (n < 0 || spop_frame_open(in->data + at, (size_t)n, &f) != SPOP_OK || !take_frame(l, &f, at_ns)) {
-            lose(l);
+            lose(l, "an answer that is no SPOP, or that nothing waits for");
             return;
         }
         at += (size_t)n;
@@ -292,7 +315,7 @@ static void on_stream(struct stream *stream, enum stream_event event)
     switch (event) {
     case STREAM_DATA: take_frames(l); return;
     case STREAM_WRITABLE: mark(l); return;
-    case STREAM_GONE: lose(l);
+    case STREAM_GONE: lose(l, stream->error ? strerror(stream->error) : "closed by the agent");
     }
 }
 
@@ -301,7 +324,7 @@ static bool connect_link(struct link *l, char *err, size_t errlen)
     int fd = listener_connect(l->player->settings->address, err, errlen);
     if (fd < 0)
         return false;
-    stream_init(&l->stream, l->player->loop, fd, IN_BYTES + SPOP_PREFIX, on_stream);
+    stream_init(&l->stream, l->player->loop, fd, in_bytes(l->player) + SPOP_PREFIX, on_stream);
     l->up = true;
     say_hello(l);
     return true;
@@ -329,7 +352,7 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *w, int revents)
         p->dirty = l->next_dirty;
         l->dirty = false;
         if (l->up && stream_flush(&l->stream) < 0)
-            lose(l);
+            lose(l, strerror(l->stream.error));
     }
 }
 
@@ -408,10 +431,19 @@ void player_free(struct player *p)
 void player_reset(struct player *p)
 {
     player_forget(&p->report, p->scenario->nmessages);
+    for (unsigned i = 0; i < p->settings->connections; i++)
+        p->report.sent += p->link[i]->busy;
 }
 
 void player_stop(struct player *p)
 {
+    struct player_report *r = &p->report;
+    if (p->settings->rate > 0 && due_by_now(p) > p->begun)
+        r->not_begun = due_by_now(p) - p->begun;
+    for (unsigned i = 0; i < p->settings->connections; i++) {
+        r->shut += !p->link[i]->open && may_begin(p);
+        r->single += p->link[i]->open && p->link[i]->depth < p->settings->depth;
+    }
     p->stopped = true;
 }
 

@@ -2,6 +2,8 @@
 """What is measured besides the closed loop. Each function fills one part of `others`; targets.py reads them."""
 import json
 import os
+import resource
+import select
 import socket
 import subprocess
 import time
@@ -12,6 +14,7 @@ from sites import HERE, PROGRAMS, Silence
 
 IN_FLIGHT = 2000
 FLOOR = ("ping", "noop", "bare", "bare complete", "limit", "five", "idempotency complete", "gated", "gated complete")
+GOOD = 0.999  # of all answers must be what a row says
 RATES = {"1000": 6, "5000": 8, "12000": 8}  # requests a second, and for how long
 ASKS = ("policy=str(%s) rid=uuid lost=null process=str(1.1.bench) sent=now timeout=int(1000) method=str(POST) host=str(127.0.0.1:8080) "
         "path=str(/pay) query=null type=str(application/json) key=%s key2=null keys=int(1) keys2=int(0) sha=bin(32) body=null "
@@ -46,12 +49,14 @@ def floor(world, others, short):
 
 
 def one_connection(world, fronts, others):
-    """alone and gated in turn, twice."""
+    """alone and gated in turn, twice; of each the run with the lower p99."""
     others["one"] = {}
     for name in ("alone", "gated") * 2:
         settle(world)
         wrk(fronts[name].port, 1, 1)
         sample = wrk(fronts[name].port, 2, 1)
+        if sample["errors"] or sample["refused"]:
+            raise RuntimeError("%s: %d of %d refused %s" % (name, sample["refused"], sample["n"], sample["errors"]))
         best = others["one"].get(name)
         others["one"][name] = sample if not best or sample["p99"] < best["p99"] else best
 
@@ -64,11 +69,13 @@ def open_loop(world, fronts, others, left_out, short):
         settle(world)
         try:
             vegeta(world.folder, fronts["gated"].port, int(rate), 1)
-            others["open"][rate] = Meter(world, fronts["gated"]).around(
-                lambda: vegeta(world.folder, fronts["gated"].port, int(rate), 2 if short else seconds))
+            sample = Meter(world, fronts["gated"]).around(lambda: vegeta(world.folder, fronts["gated"].port, int(rate), 2 if short else seconds))
         except Missing as why:
             left_out["vegeta"] = str(why)
             return
+        if sample["ok"] < GOOD:
+            raise RuntimeError("at %s requests/s %.2f %% were answered with 2xx" % (rate, 100 * sample["ok"]))
+        others["open"][rate] = sample
 
 
 def refusals(world, others, short):
@@ -82,10 +89,12 @@ def refusals(world, others, short):
         before = cpu(agent.pid) + sum(map(cpu, world.store.pids))
         said = spop_bench("unix@%s" % (folder / "spop.sock"), agent.pid, scenario("refused"), seconds)
         spent = cpu(agent.pid) + sum(map(cpu, world.store.pids)) - before
+        if said["values"].get("deny", 0) < GOOD * said["transactions"]:
+            raise RuntimeError("not all were refused: %s" % said["values"])
         # The first half second is warm-up: it is asked and paid for, and not in the number of messages.
         share = said["seconds"] / (said["seconds"] + 0.5)
-        others["refusals"][name] = {"us": spent * share * 1e6 / said["messages"], "rate": said["messages"] / said["seconds"],
-                                    "agent_us": said["agent_cpu_s"] * 1e6 / said["messages"], "values": said["values"]}
+        others["refusals"][name] = {"us": spent * share * 1e6 / said["in_time"], "rate": said["in_time"] / said["seconds"],
+                                    "agent_us": said["agent_cpu_s"] * 1e6 / said["in_time"], "values": said["values"]}
         agent.end()
         world._started.remove(agent)
 
@@ -96,8 +105,22 @@ def memory(world, fronts, others):
     others["memory"] = {"agent": resident(front.agents[0].pid), "front": resident(front.front.pid)}
 
 
+def still_held(held, n):
+    """RuntimeError if answers have come, so that fewer than n requests are in flight."""
+    waiting = select.poll()
+    for s in held:
+        waiting.register(s, select.POLLIN)
+    answered = len(waiting.poll(0))
+    if answered > n * (1 - GOOD):
+        raise RuntimeError("of %d requests in flight %d were answered" % (n, answered))
+
+
 def hold(front, n, path=b"/pay"):
     """So many requests that the application does not answer; their connections."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if files < 2 * n:
+        raise RuntimeError("%d requests in flight want %d open files; allowed are %d (ulimit -Hn)" % (n, 2 * n, files))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     held = [socket.create_connection(("127.0.0.1", front.port)) for _ in range(n)]
     for i, s in enumerate(held):
         s.sendall(b"POST %s HTTP/1.1\r\nhost: bench\r\nidempotency-key: flying-%d-%d\r\ncontent-type: application/json\r\n"
@@ -105,6 +128,7 @@ def hold(front, n, path=b"/pay"):
         if i % 50 == 0:
             time.sleep(0.05)  # so that they run, and do not wait for their decision all at one time
     time.sleep(2)
+    still_held(held, n)
     return held
 
 
@@ -127,16 +151,22 @@ def in_flight(world, others):
     others["memory"]["agent_in_flight"] = out["16k"]["agent_kb"]
 
 
-def before(world, fronts, others, short):
+def before(world, fronts, others):
     memory(world, fronts, others)
     codec(others)
 
 
 def after(world, fronts, others, left_out, short, say):
+    """What went wrong, a text each; what such a step would have measured is missing."""
+    faults = []
     steps = [("refusals", lambda: refusals(world, others, short)), ("fixed rates", lambda: open_loop(world, fronts, others, left_out, short)),
              ("Redis alone", lambda: floor(world, others, short))]
     if not short:
         steps += [("one connection", lambda: one_connection(world, fronts, others)), ("in flight", lambda: in_flight(world, others))]
     for name, step in steps:
         say(name)
-        step()
+        try:
+            step()
+        except (RuntimeError, subprocess.SubprocessError) as why:
+            faults.append("%s: %s" % (name, why))
+    return faults

@@ -82,8 +82,12 @@ class Process:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env={**os.environ, **dict(env)}, start_new_session=True)
-        if listens is not None:
-            until(lambda: self._up(listens), name)
+        try:
+            if listens is not None:
+                until(lambda: self._up(listens), name)
+        except BaseException:
+            self.end()
+            raise
 
     def _up(self, listens):
         if self._process.poll() is not None:
@@ -132,5 +136,5 @@ def cpu(pid):
 
 
 def resident(pid):
-    """MB."""
-    return sum(int(re.search(r"VmRSS:\s*(\d+)", Path("/proc/%d/status" % p).read_text())[1]) for p in family(pid)) / 1000
+    """MB; none of a process that has ended."""
+    return sum(int(kb) for p in family(pid) for kb in re.findall(r"VmRSS:\s*(\d+)", Path("/proc/%d/status" % p).read_text())) / 1000

@@ -6,6 +6,7 @@ import statistics
 import demand
 
 QUIET = 0.1  # of the CPU may be others'
+KEPT = 0.95  # of a fixed rate must be answered
 # Series of make bench-scale.
 LABELS = {
     "in flight": "requests in flight beside the load", "connections": "connections of the load", "agents": "agents", "shards": "shards of a cluster",
@@ -49,6 +50,9 @@ def run(bench):
     text = ["%d cores (%s, %s), %s, %s; rounds: %d, of %g s. Other programs used %.0f %% of the CPU meanwhile%s" % (
         m["cores"], m["cpu"], m["kernel"], re.sub(r" \d{4}/.*", "", m["haproxy"]), re.sub(r" sha=.*", "", m["redis"]), m["rounds"], m["seconds"], 100 * others,
         "." if others <= QUIET else ": **rates and latencies say little, microseconds are too large**; ratios within one process are the least wrong.")]
+    slow = ["%s (%.0f)" % (rate, s["rate"]) for rate, s in bench.get("others", {}).get("open", {}).items() if s["rate"] < KEPT * int(rate)]
+    if slow:
+        text.append("Fixed rates that were not kept, so that their latencies are those of a full queue: %s requests/s." % ", ".join(slow))
     if bench["left_out"]:
         text.append("Left out: %s." % ", ".join(sorted(bench["left_out"])))
     text.append("%d of %d targets are met%s" % (sum(t["met"] is True for t in bench["targets"]), sum(t["met"] is not None for t in bench["targets"]),

@@ -3,6 +3,7 @@
 #include "tests/load/scenario.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,7 +176,7 @@ static bool form_headers(struct reading *r, struct spop_slice text)
         const char *end = memchr(text.ptr, ';', text.len);
         struct spop_slice line = {text.ptr, end ? (size_t)(end - text.ptr) : text.len};
         const char *colon = memchr(line.ptr, ':', line.len);
-        if (!colon)
+        if (!colon || slice_trim((struct spop_slice){line.ptr, (size_t)(colon - line.ptr)}, " ").len == 0)
             return wrong(r, "no header NAME: VALUE", line);
         struct spop_slice name = {line.ptr, (size_t)(colon - line.ptr)},
                           value = {colon + 1, line.len - name.len - 1};
@@ -308,7 +309,15 @@ static bool take_argument(struct reading *r, struct spop_slice *rest)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (slice_is(w.form, forms[i].name) && forms[i].brackets == w.brackets)
             return forms[i].add(r, w.text);
-    return wrong(r, "no such form (see --help)", w.form);
+    return wrong(r, "no such form, or not with these brackets (tests/load/scenario.h)", w.form);
+}
+
+static bool is_name(struct spop_slice s)
+{
+    size_t i = 0;
+    while (i < s.len && (isalnum((unsigned char)s.ptr[i]) || strchr("_.:-", s.ptr[i])))
+        i++;
+    return i == s.len;
 }
 
 static bool take_message(struct reading *r, struct spop_slice rest)
@@ -319,8 +328,8 @@ static bool take_message(struct reading *r, struct spop_slice rest)
         return wrong(r, "a message before the first line `transaction WEIGHT`", name);
     if (s->nmessages == SCENARIO_MESSAGES)
         return wrong(r, "more than 16 messages", name);
-    if (name.len == 0 || name.len >= SCENARIO_NAME)
-        return wrong(r, "no name of a message", name);
+    if (name.len == 0 || name.len >= SCENARIO_NAME || !is_name(name))
+        return wrong(r, "no name of a message (letters, digits, _ . : -)", name);
     struct message *m = &s->message[s->nmessages++];
     *m = (struct message){.first_part = s->nparts};
     memcpy(m->name, name.ptr, name.len);
@@ -393,6 +402,8 @@ int scenario_read(struct scenario *s, const char *path, char *err, size_t errlen
         return -1;
     }
     bool good = read_lines(&r, file);
+    if (ferror(file))
+        good = wrong(&r, "cannot be read", slice_of(strerror(errno)));
     fclose(file);
     if (good)
         return 0;

@@ -90,6 +90,13 @@ class World:
         self.folder = Path(tempfile.mkdtemp(prefix="once-bench."))
         self.agent, self._started, self._n = Path(agent), [], 0
         self.redis_socket = self.folder / "redis.sock"
+        try:
+            self._start_common(only_agents)
+        except BaseException:
+            self.end()
+            raise
+
+    def _start_common(self, only_agents):
         self.store = stores.alone(self._start, self.folder, self.redis_socket)
         if not only_agents:
             self.application_port, self._application_socket = free_port(), self.folder / "application.sock"
@@ -190,7 +197,7 @@ class World:
         each = lambda text: re.sub(r"^ *server agent1 .*$", lambda m: "\n".join(
             m[0].replace("agent1", "agent%d" % i).replace("${ONCE_RUN}", str(home)) for i, home in enumerate(homes)), text, flags=re.M)
         aside = "    use_backend hanging if { path /hang }\n" if hangs else ""
-        hanging = "backend hanging\n%s    server hanging 127.0.0.1:%d\n" % (bare("backend.cfg"), hangs) if hangs else ""
+        hanging = "backend hanging\n%s    timeout server 1h\n    server hanging 127.0.0.1:%d\n" % (bare("backend.cfg"), hangs) if hangs else ""
         route = "    http-request set-var(txn.once_policy) str(%s)\n" % policy if policy else ""
         return ("frontend bench\n    bind 127.0.0.1:@PORT@\n" + route + above + bare("frontend.cfg") + routing + bare("routing.cfg") + aside +
                 "    default_backend application\n" + hanging + each(bare("tables.cfg")))
@@ -291,7 +298,7 @@ class World:
     def nginx(self):
         """nginx with the gate in Lua, and under /page/ a cache in Redis."""
         if not shutil.which("nginx") or not Path("/usr/lib/nginx/modules/ngx_http_lua_module.so").exists():
-            raise Missing("nginx with Lua: tools/deps bench installs it")
+            raise Missing("nginx with Lua: tools/deps peers installs it")
         folder, port = self._folder("nginx"), free_port()
         text = self._filled((HERE / "peers" / "nginx.conf").read_text(), folder, port)
         for word, value in zip(("@GATE@", "@COMPLETE@", "@USER@"), (*self._peers_scripts(), "%s %s" % (
@@ -299,7 +306,8 @@ class World:
             text = text.replace(word, value)
         conf = folder / "nginx.conf"
         conf.write_text(text)
-        return Front(port, self._start(folder.name, ["nginx", "-e", folder / "nginx.err", "-c", conf], port))
+        # Its worker would outlive a master that is killed: that one is told instead.
+        return Front(port, self._start(folder.name, ["setpriv", "--pdeathsig", "TERM", "--", "nginx", "-e", folder / "nginx.err", "-c", conf], port))
 
     def _haproxy(self, name, text, agents, folder=None, threads=1, bufsize=None, backend=None, gate=None, attach_backend=True, settings=()):
         gate = bool(agents) if gate is None else gate

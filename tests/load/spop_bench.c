@@ -3,7 +3,7 @@
  *
  *   arguments ──► settings, scenario ──► warm-up ──► player_reset ──► duration ──► player_stop ──► what waits ──► report
  *
- * Exit status: 0; 1 if nothing was answered, a connection was lost, or an answer never came; 2 for wrong arguments. */
+ * Exit status: 0; 1 if nothing was answered, a connection was lost or never opened, or an answer never came; 2 for wrong arguments. */
 #include <errno.h>
 #include <getopt.h>
 #include <stddef.h>
@@ -30,15 +30,15 @@ struct bench {
     struct player *player;
     struct ev_loop *loop;
     struct process_cpu before, after; /* of --pid */
+    bool knows_cpu;
+    uint64_t transactions, answered; /* in time: what comes behind the end is no part of rates and costs */
     ev_tstamp began, ended;
 };
 
 #define AT(field) offsetof(struct arguments, field)
-#define TEXT(x)   #x
-#define NUMBER(x) TEXT(x)
 
 /* The one list of switches: drives getopt, --help and the bounds. Numbers are doubles or, of `player`, what their type says. */
-enum type { TYPE_TEXT, TYPE_UNSIGNED, TYPE_U64, TYPE_U32, TYPE_SECONDS, TYPE_FLAG };
+enum type { TYPE_TEXT, TYPE_UNSIGNED, TYPE_U64, TYPE_U32, TYPE_DOUBLE, TYPE_FLAG };
 static const struct {
     char letter;
     const char *word, *argument;
@@ -53,16 +53,16 @@ static const struct {
      "connections (8)"                                                                                                                        },
     {'p', "depth",       "N",    TYPE_UNSIGNED, AT(player.depth),       1,   PLAYER_DEPTH,
      "transactions at one time on each (8)"                                                                                                   },
-    {'r', "rate",        "N",    TYPE_SECONDS,  AT(player.rate),        0,   1e7,
+    {'r', "rate",        "N",    TYPE_DOUBLE,   AT(player.rate),        0,   1e7,
      "transactions a second, begun at fixed times; 0: as fast as they end (0)"                                                                },
     {'n', "number",      "N",    TYPE_U64,      AT(player.most),        0,   1e15,
      "transactions in all; 0: until the time is over (0)"                                                                                     },
-    {'d', "duration",    "S",    TYPE_SECONDS,  AT(duration),           0.1, 86400,              "seconds that are measured (10)"             },
-    {'w', "warm",        "S",    TYPE_SECONDS,  AT(warm),               0,   3600,               "seconds before, that are not (1)"           },
+    {'d', "duration",    "S",    TYPE_DOUBLE,   AT(duration),           0.1, 86400,              "seconds that are measured (10)"             },
+    {'w', "warm",        "S",    TYPE_DOUBLE,   AT(warm),               0,   3600,               "seconds before, that are not (1)"           },
     {'f', "max-frame",   "N",    TYPE_U32,      AT(player.max_frame),   256, 1048576,
      "largest frame that is offered (16380: HAProxy's tune.bufsize less 4)"                                                                   },
     {'C', "count",       "NAME", TYPE_TEXT,     AT(count),              0,   0,                  "count the values of this variable (verdict)"},
-    {'P', "pid",         "PID",  TYPE_SECONDS,  AT(pid),                0,   4194304,
+    {'P', "pid",         "PID",  TYPE_DOUBLE,   AT(pid),                0,   4194304,
      "the agent's process: also say what it cost, from /proc"                                                                                 },
     {'j', "json",        NULL,   TYPE_FLAG,     AT(json),               0,   0,                  "print one JSON object"                      },
     {'h', "help",        NULL,   TYPE_FLAG,     0,                      0,   0,                  "print this"                                 },
@@ -100,7 +100,8 @@ static int store(struct arguments *a, size_t row, const char *text)
     }
     snprintf(bounds, sizeof bounds, "not a number from %.9g to %.9g", switches[row].least,
              switches[row].most);
-    if (*end || end == text || !(v >= switches[row].least && v <= switches[row].most))
+    if (*end || end == text || !(v >= switches[row].least && v <= switches[row].most) ||
+        (switches[row].type != TYPE_DOUBLE && v != (double)(uint64_t)v))
         return wrong(switches[row].word, text, bounds);
     switch (switches[row].type) {
     case TYPE_UNSIGNED: *(unsigned *)to = (unsigned)v; break;
@@ -152,14 +153,20 @@ static int read_arguments(int argc, char **argv, struct arguments *a)
     }
     if (optind + 1 != argc)
         return wrong("ADDRESS", NULL, "give one behind the switches (--help says more)");
+    if (a->player.connections * a->player.depth > PLAYER_PLACES)
+        return wrong("--connections and --depth", NULL, "more than 65536 transactions at one time");
     a->player.address = argv[optind];
     return a->scenario ? -1 : wrong("--scenario", NULL, "give a file (examples in tests/load/scenarios)");
 }
 
-static void watch_cpu(const struct bench *b, struct process_cpu *c)
+static bool watch_cpu(const struct bench *b, struct process_cpu *c)
 {
-    if (b->a.pid > 0 && process_cpu_read((long)b->a.pid, c) < 0)
-        fprintf(stderr, "spop-bench: --pid %ld: no such process, or not ours to look at\n", (long)b->a.pid);
+    if (b->a.pid == 0)
+        return false;
+    if (process_cpu_read((long)b->a.pid, c) == 0)
+        return true;
+    fprintf(stderr, "spop-bench: --pid %ld: no such process, or not ours to look at\n", (long)b->a.pid);
+    return false;
 }
 
 static void on_over(struct ev_loop *loop, ev_timer *t, int revents)
@@ -186,11 +193,13 @@ static void run(struct bench *b)
     if (b->a.warm > 0)
         run_for(b, b->a.warm);
     player_reset(b->player);
-    watch_cpu(b, &b->before);
+    b->knows_cpu = watch_cpu(b, &b->before);
     b->began = ev_time();
     run_for(b, b->a.duration);
     b->ended = ev_time();
-    watch_cpu(b, &b->after);
+    b->transactions = player_report(b->player)->transactions;
+    b->answered = player_report(b->player)->answered;
+    b->knows_cpu = b->knows_cpu && watch_cpu(b, &b->after);
     player_stop(b->player);
     run_for(b, last_answers);
 }
@@ -226,13 +235,34 @@ static void row_json(const struct row *r)
     printf(", \"max_ms\": %.4f}", ms(r->h->most));
 }
 
+static uint64_t unanswered(const struct player_report *r)
+{
+    return r->sent > r->answered ? r->sent - r->answered : 0;
+}
+
+/* What a run that went well does not have. */
+static void say_odd(const struct player_report *r)
+{
+    if (r->not_begun > 0)
+        printf("due and not begun %llu: the rate was not kept, and the wait of these is in no line above\n",
+               (unsigned long long)r->not_begun);
+    if (r->single > 0)
+        printf("%u connections without pipelining: one transaction at one time on each\n", r->single);
+    if (r->shut > 0)
+        printf("%u connections are not open: no AGENT-HELLO, or lost\n", r->shut);
+    if (r->lost > 0)
+        printf("the first one lost: %s\n", r->lost_by);
+    if (r->refused > 0)
+        printf("the agent's reason: status %u, %s\n", r->status, r->reason);
+}
+
 static void say_text(const struct bench *b, const struct player_report *r, double seconds)
 {
     const struct player_settings *p = &b->a.player;
     printf("%s: %u connections, depth %u, ", p->address, p->connections, p->depth);
     printf(p->rate > 0 ? "%.0f transactions a second" : "closed loop", p->rate);
-    printf(", %.1f s\n%.0f transactions/s, %.0f messages/s\n", seconds, (double)r->transactions / seconds,
-           (double)r->answered / seconds);
+    printf(", %.1f s\n%.0f transactions/s, %.0f messages/s\n", seconds, (double)b->transactions / seconds,
+           (double)b->answered / seconds);
     printf("%-22s %10s", "ms", "n");
     for (unsigned i = 0; i < SHARES; i++)
         printf(" %8s", share_names[i]);
@@ -242,24 +272,28 @@ static void say_text(const struct bench *b, const struct player_report *r, doubl
     row_text(&(struct row){"transaction", r->whole});
     for (unsigned i = 0; i < r->nwords; i++)
         printf("%s %s: %llu\n", b->a.count, r->word[i].text, (unsigned long long)r->word[i].n);
-    if (b->a.pid > 0)
+    if (b->knows_cpu && b->transactions > 0)
         printf("agent: %.2f us of CPU a message, %.2f a transaction; %.1f MB\n",
-               (b->after.seconds - b->before.seconds) * 1e6 / (double)r->answered,
-               (b->after.seconds - b->before.seconds) * 1e6 / (double)r->transactions,
+               (b->after.seconds - b->before.seconds) * 1e6 / (double)b->answered,
+               (b->after.seconds - b->before.seconds) * 1e6 / (double)b->transactions,
                (double)b->after.resident / 1e6);
     printf("unanswered %llu, connections lost %llu (by AGENT-DISCONNECT %llu), too large %llu\n",
-           (unsigned long long)(r->sent > r->answered ? r->sent - r->answered : 0),
-           (unsigned long long)r->lost, (unsigned long long)r->refused, (unsigned long long)r->too_large);
+           (unsigned long long)unanswered(r), (unsigned long long)r->lost, (unsigned long long)r->refused,
+           (unsigned long long)r->too_large);
+    say_odd(r);
 }
 
 static void say_json(const struct bench *b, const struct player_report *r, double seconds)
 {
-    printf("{\"seconds\": %.3f, \"transactions\": %llu, \"messages\": %llu, \"unanswered\": %llu, \"lost\": "
+    printf("{\"seconds\": %.3f, \"transactions\": %llu, \"messages\": %llu, \"in_time\": %llu, "
+           "\"unanswered\": %llu, \"lost\": "
            "%llu, "
-           "\"refused\": %llu, \"too_large\": %llu, \"latency\": [",
+           "\"refused\": %llu, \"too_large\": %llu, \"not_begun\": %llu, \"shut\": %u, \"single\": %u, "
+           "\"lost_by\": \"%s\", \"status\": %u, \"reason\": \"%s\", \"latency\": [",
            seconds, (unsigned long long)r->transactions, (unsigned long long)r->answered,
-           (unsigned long long)(r->sent > r->answered ? r->sent - r->answered : 0),
-           (unsigned long long)r->lost, (unsigned long long)r->refused, (unsigned long long)r->too_large);
+           (unsigned long long)b->answered, (unsigned long long)unanswered(r), (unsigned long long)r->lost,
+           (unsigned long long)r->refused, (unsigned long long)r->too_large, (unsigned long long)r->not_begun,
+           r->shut, r->single, r->lost_by ? r->lost_by : "", r->status, r->reason);
     for (unsigned i = 0; i < b->scenario.nmessages; i++) {
         row_json(&(struct row){b->scenario.message[i].name, &r->latency[i]});
         printf(", ");
@@ -268,8 +302,11 @@ static void say_json(const struct bench *b, const struct player_report *r, doubl
     printf("], \"values\": {");
     for (unsigned i = 0; i < r->nwords; i++)
         printf("%s\"%s\": %llu", i ? ", " : "", r->word[i].text, (unsigned long long)r->word[i].n);
-    printf("}, \"agent_cpu_s\": %.6f, \"agent_bytes\": %llu}\n", b->after.seconds - b->before.seconds,
-           (unsigned long long)b->after.resident);
+    if (b->knows_cpu)
+        printf("}, \"agent_cpu_s\": %.6f, \"agent_bytes\": %llu}\n", b->after.seconds - b->before.seconds,
+               (unsigned long long)b->after.resident);
+    else
+        printf("}, \"agent_cpu_s\": null, \"agent_bytes\": null}\n");
 }
 
 static int report(const struct bench *b)
@@ -277,7 +314,7 @@ static int report(const struct bench *b)
     const struct player_report *r = player_report(b->player);
     double seconds = b->ended - b->began;
     (b->a.json ? say_json : say_text)(b, r, seconds);
-    return r->answered == 0 || r->lost > 0 || r->too_large > 0 || !player_idle(b->player);
+    return r->answered == 0 || r->lost > 0 || r->too_large > 0 || r->shut > 0 || !player_idle(b->player);
 }
 
 int main(int argc, char **argv)
@@ -292,6 +329,10 @@ int main(int argc, char **argv)
     b.a.player.count = scenario_var(&b.scenario, b.a.count);
     if (b.a.player.count < 0)
         return wrong("--count", b.a.count, "the scenario names 8 variables already");
+    if (b.a.pid > 0 && !watch_cpu(&b, &b.before)) {
+        scenario_free(&b.scenario);
+        return 2;
+    }
     b.loop = ev_default_loop(EVFLAG_AUTO);
     b.player = player_new(b.loop, &b.a.player, &b.scenario, err, sizeof err);
     if (!b.player) {

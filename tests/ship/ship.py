@@ -2,6 +2,7 @@
 """What the tests of shipped files share: where things lie, processes that end with the test, and a line for each case."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -77,16 +78,17 @@ class Case(unittest.TestCase):
                 try:
                     p.wait(10)
                 except subprocess.TimeoutExpired:
-                    p.kill()
+                    os.killpg(p.pid, signal.SIGKILL)  # and what it has started itself
                     p.wait()
         said = {log.name: log.read_text(errors="replace") for log in self.dir.glob("*.log")}
         shutil.rmtree(self.dir)
         for name, text in said.items():
             self.assertFalse("Sanitizer" in text or "runtime error:" in text, f"{name}: {text[-5000:]}")
 
-    def start(self, name, *argv, env=(), **more):
+    def start(self, name, *argv, env=(), dies="KILL", **more):
+        """dies: the signal it gets if the test itself is killed; a script that has children wants TERM."""
         log = open(self.dir / f"{name}.log", "ab")
-        p = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)], stdout=log, stderr=log,
+        p = subprocess.Popen(["setpriv", "--pdeathsig", dies, "--", *map(str, argv)], stdout=log, stderr=log, start_new_session=True,
                              env={**os.environ, **dict(env)}, **more)
         log.close()
         self.processes.append(p)

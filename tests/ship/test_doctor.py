@@ -13,6 +13,7 @@ import ship
 from ship import AGENT, CTL, ROOT, run, wait_for
 
 ATTACH = ROOT / "haproxy-conf/attach"
+CLUSTER = ROOT / "tests/e2e/lib/cluster"
 SITE = """\
 global
     setenv ONCE_RUN {dir}
@@ -46,10 +47,11 @@ POLICIES = """policies = (
 """
 NOBODY = 65534
 AS_NOBODY = ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--")
-# Listens at argv[1], and says that its pid is argv[2].
+# Listens at argv[1], and says that its pid is argv[2], and what INFO of each node is: argv[3], ..
 LIAR = """
 import json, os, socket, sys
-site = json.dumps({"pid": os.getpid() if sys.argv[2] == "self" else int(sys.argv[2]), "file": "/dev/null", "sockets": [], "haproxy": [], "counters": {}, "redis": {"ready": True, "info": ""}})
+nodes = [{"address": "node%d" % i, "ready": True, "info": info} for i, info in enumerate(sys.argv[3:])]
+site = json.dumps({"pid": os.getpid() if sys.argv[2] == "self" else int(sys.argv[2]), "file": "/dev/null", "sockets": [], "haproxy": [], "counters": {}, "redis": {"nodes": nodes}})
 s = socket.socket(socket.AF_UNIX)
 s.bind(sys.argv[1])
 os.chmod(sys.argv[1], 0o777)
@@ -213,6 +215,41 @@ class Doctor(ship.Case):
         sentinel = f"127.0.0.1:{ship.free_port()}"
         self.agent(f'redis = {{ sentinels = [ "{sentinel}" ]; sentinel_name = "once"; }};\n')
         self.finds("sentinels-missing", "0 of 1")
+
+    def test_cluster(self):
+        """doctor: each primary of a cluster, by its name; one that is gone, slots that none has"""
+        self.start("cluster", CLUSTER, self.dir, "nodes", "--appendonly", "yes", "--min-replicas-to-write", "1")
+        wait_for((self.dir / "cluster-ready").exists)
+        ports = (self.dir / "nodes").read_text().split()
+        def node(i, *words):
+            return run("redis-cli", "-p", ports[i], *words).stdout
+        agent = self.agent(f'redis = {{ mode = "cluster"; seeds = "127.0.0.1:{ports[0]}, 127.0.0.1:{ports[1]}"; }};\n')
+        self.haproxy()
+        self.ready()
+        wait_for(lambda: self.doctor() == {} and self.status == 0)
+        node(1, "config", "set", "maxmemory-policy", "allkeys-lru")
+        node(2, "config", "set", "appendonly", "no")
+        self.assertEqual(self.finds("redis-eviction", errors=1)["redis-eviction"], f"127.0.0.1:{ports[1]}: maxmemory-policy is allkeys-lru")
+        self.finds("redis-aof", f"127.0.0.1:{ports[2]}: appendonly is no")
+        node(3, "shutdown", "nosave")
+        self.finds("redis-alone", f"127.0.0.1:{ports[0]}: it has no replica")
+        for i in (5, 2):
+            os.kill(int((self.dir / f"node{i}.pid").read_text()), signal.SIGKILL)
+        seen = self.finds("redis-away", f"127.0.0.1:{ports[2]}: ", errors=1)
+        self.assertIn(ports[1], seen["redis-eviction"])
+        agent.terminate()
+        agent.wait(10)
+        for i in (0, 1, 4):
+            node(i, "cluster", "delslots", *range(10923, 16384))
+        self.start("agent", AGENT, "-f", self.dir / "agent.conf")
+        wait_for(lambda: run(CTL, "-s", self.dir / "admin.sock", "status").returncode == 0)
+        self.finds("redis-away", "the cluster has slots without a primary", errors=1)
+
+    def test_versions(self):
+        """doctor: primaries of two versions"""
+        self.start("liar", "python3", "-c", LIAR, self.dir / "admin.sock", "self", "# Server\r\nredis_version:7.0.15\r\n", "# Server\r\nredis_version:8.0.2\r\n")
+        wait_for((self.dir / "admin.sock").exists)
+        self.finds("redis-versions", "node1: its version is 8.0.2, another primary's is 7.0.15")
 
     def test_agent(self):
         """doctor: sockets that were taken away, outcomes that are held or not stored, locks that were lost, bad notices, messages, reloads"""

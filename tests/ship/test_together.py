@@ -30,7 +30,7 @@ class Together(ship.Case):
                     "REDIS_URL": f"redis://shop:{quote(PASSWORD, safe='')}@127.0.0.1:{self.ports['redis']}/0", "BACKEND_URL": f"http://127.0.0.1:{self.ports['backend']}"}
 
     def together(self, serves=None):
-        self.main = self.start("together", ROOT / "deploy/docker/together", env=self.env)
+        self.main = self.start("together", ROOT / "deploy/docker/together", env=self.env, dies="TERM")
         wait_for(lambda: self.main.poll() is not None or (serves() if serves else self.pay("probe").startswith("201")))
         self.assertIsNone(self.main.poll(), self.log("together"))
 

@@ -147,6 +147,15 @@ class Rules(unittest.TestCase):
         self.fails("and then replayed", lambda: self.slow(body=b"other"))
         self.fails("nobody is charged twice", lambda: self.slow(charges_each=2))
 
+    def test_steady(self):
+        """M1.5: steady sends far more than 10,000 requests a minute for ten minutes, and fails from a mean of 10 ms, or 15 ms of the slowest of a hundred, on"""
+        shipped = {name: default for name, (default, _) in loads.SETTINGS.items()}
+        self.assertEqual([shipped[name] for name in ("SECONDS", "MEAN", "P99")], [600, 10, 15])
+        self.assertGreaterEqual(shipped["RATE"] * 60, 2 * 10_000)
+        self.assertIn("payments at %d a minute" % (60 * loads.setting("RATE")), self.play(loads.steady, latency_ms=9.8, slowest_ms=14.9))
+        for flaws in ({"latency_ms": 10.0, "slowest_ms": 10.0}, {"slowest_ms": 15.0}):
+            self.fails("mean under 10 ms, 99 % under 15 ms", lambda: self.play(loads.steady, **flaws))
+
     def test_z_every_rule_has_failed(self):
         """no rule is without a system that breaks it; promises are told from what a busy machine may excuse"""
         for promised, text in rules():

@@ -73,9 +73,9 @@ static inline struct spop_slice hdrs(const char *lines)
 
 struct question {
     const char *policy, *method, *host, *path, *query, *headers, *user;
-    bool wait;
+    bool wait, body_follows;
     uint64_t stream;
-    int64_t content_length; /* 0: not sent */
+    int64_t content_length, body_len; /* 0: not sent */
 };
 
 static inline void ask_with(struct peer *peer, struct question a)
@@ -94,6 +94,9 @@ static inline void ask_with(struct peer *peer, struct question a)
     peer_bin(peer, "headers", headers.ptr, headers.len);
     if (a.content_length)
         peer_int(peer, "content_length", a.content_length);
+    if (a.body_len)
+        peer_int(peer, "body_len", a.body_len);
+    peer_bool(peer, "body_follows", a.body_follows);
     if (a.user)
         peer_str(peer, "user", a.user);
     peer_end(peer);
@@ -198,6 +201,19 @@ static inline void expect_head(const char *line)
 {
     if (!strstr(reply.head, line))
         fail_msg("no '%s' in\n%s", line, reply.head);
+}
+
+/* Moves all entries back in time. */
+static inline void make_older(int seconds)
+{
+    char script[512];
+    snprintf(script, sizeof script,
+             "for _, k in ipairs(redis.call('KEYS', 'once:*:e:*')) do local v = redis.call('GET', k) "
+             "local asked, us = struct.unpack('<I8I8', v, 25) local by = %d * 1000000 "
+             "redis.call('SET', k, string.sub(v, 1, 24) .. struct.pack('<I8I8', asked - by, us - by) .. "
+             "string.sub(v, 41), 'KEEPTTL') end",
+             seconds);
+    redis_server_do(&w.redis.server, "EVAL %s 0", script);
 }
 
 static inline uint64_t result(const char *policy, enum cache_result r)

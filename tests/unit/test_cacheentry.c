@@ -118,6 +118,30 @@ static void wrong_heads(void **state)
     }
 }
 
+/* Behind the last purge, and not more ahead than 10 s. */
+static void counts(void **state)
+{
+    (void)state;
+    const uint64_t now_us = UINT64_C(1763720000000000), apart_us = 10000000;
+    const struct {
+        uint64_t asked_us, purged_us;
+        bool counts;
+    } rows[] = {
+        {now_us,                now_us - 1, true },
+        {now_us,                now_us,     false},
+        {now_us,                now_us + 1, false},
+        {1,                     0,          true },
+        {now_us + apart_us,     0,          true },
+        {now_us + apart_us + 1, 0,          false},
+        {UINT64_MAX,            0,          false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct cacheentry e = {.asked_us = rows[i].asked_us};
+        if (cacheentry_counts(&e, rows[i].purged_us, now_us) != rows[i].counts)
+            fail_msg("row %zu", i);
+    }
+}
+
 static void state_of_a_url(void **state)
 {
     (void)state;
@@ -179,7 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),       cmocka_unit_test(cut_anywhere),
         cmocka_unit_test(wrong_heads),          cmocka_unit_test(state_of_a_url),
-        cmocka_unit_test(prefixes_of_a_policy),
+        cmocka_unit_test(prefixes_of_a_policy), cmocka_unit_test(counts),
     };
     return cmocka_run_group_tests(tests, NULL, end);
 }

@@ -11,15 +11,16 @@
 
 static struct cachefill sample(unsigned n)
 {
-    struct cachefill f = {.authorization = true,
-                          .base = 5,
-                          .policy = 0x11223344,
-                          .names = 0xaabbccdd,
-                          .asked_us = 1700000000000000,
-                          .n = (uint8_t)n};
+    struct cachefill f = {
+        .fetch = {.authorization = true, .policy = 0x11223344},
+        .names = 0xaabbccdd,
+        .asked_us = 1700000000000000,
+        .n = (uint8_t)n
+    };
     memset(f.url, 1, sizeof f.url);
     memset(f.scope, 2, sizeof f.scope);
-    memset(f.lease, 3, sizeof f.lease);
+    memset(f.fetch.lease, 3, sizeof f.fetch.lease);
+    memset(&f.fetch.entry, 4, sizeof f.fetch.entry);
     for (unsigned i = 0; i < n; i++)
         memset(f.values[i], (int)(10 + i), VARY_VALUE);
     return f;
@@ -33,20 +34,44 @@ static void there_and_back(void **state)
         struct cachefill f = sample(n), g;
         memset(&g, 0, sizeof g);
         cachefill_write(&f, text);
-        assert_int_equal(strlen(text), BASE64URL_TEXT(CACHEFILL_HEAD + n * VARY_VALUE));
+        assert_int_equal(strlen(text), CACHEFETCH_TEXT + 1 + BASE64URL_TEXT(CACHEFILL_REST + n * VARY_VALUE));
         assert_int_equal(cachefill_read(slice_of(text), &g), 0);
-        assert_true(g.authorization);
-        assert_int_equal(g.base, 5);
-        assert_int_equal(g.policy, f.policy);
+        assert_true(g.fetch.authorization);
+        assert_int_equal(g.fetch.policy, f.fetch.policy);
+        assert_memory_equal(&g.fetch.entry, &f.fetch.entry, sizeof f.fetch.entry);
         assert_int_equal(g.names, f.names);
         assert_int_equal(g.asked_us, f.asked_us);
         assert_int_equal(g.n, n);
         assert_memory_equal(g.url, f.url, sizeof f.url);
         assert_memory_equal(g.scope, f.scope, sizeof f.scope);
-        assert_memory_equal(g.lease, f.lease, sizeof f.lease);
+        assert_memory_equal(g.fetch.lease, f.fetch.lease, sizeof f.fetch.lease);
         assert_memory_equal(g.values, f.values, n * (size_t)VARY_VALUE);
     }
     assert_true(strlen(text) <= 255);
+}
+
+/* HAProxy's table and log have the first word alone. */
+static void what_names_a_fetch(void **state)
+{
+    (void)state;
+    char text[CACHEFILL_TEXT_MAX + 1], other[CACHEFILL_TEXT_MAX + 1];
+    struct cachefill f = sample(3), g = f;
+    struct cachefetch named;
+    cachefill_write(&f, text);
+    assert_int_equal(strcspn(text, "."), CACHEFETCH_TEXT);
+    assert_true(CACHEFETCH_TEXT < 64); /* what the table has room for */
+    assert_int_equal(cachefetch_read((struct spop_slice){text, CACHEFETCH_TEXT}, &named), 0);
+    assert_int_equal(named.policy, f.fetch.policy);
+    assert_memory_equal(&named.entry, &f.fetch.entry, sizeof named.entry);
+    assert_memory_equal(named.lease, f.fetch.lease, sizeof named.lease);
+    assert_int_equal(cachefetch_read(slice_of(text), &named), -1);
+    for (size_t n = 0; n < CACHEFETCH_TEXT; n++)
+        assert_int_equal(cachefetch_read((struct spop_slice){text, n}, &named), -1);
+    g.fetch.lease[7]++;
+    cachefill_write(&g, other);
+    assert_memory_not_equal(text, other, CACHEFETCH_TEXT);
+    text[0] = (char)(text[0] + 4); /* another version */
+    assert_int_equal(cachefetch_read((struct spop_slice){text, CACHEFETCH_TEXT}, &named), -1);
 }
 
 static void none(void **state)
@@ -61,6 +86,9 @@ static void none(void **state)
     strcat(text, "A");
     assert_int_equal(cachefill_read(slice_of(text), &g), -1);
     text[len] = 0;
+    text[CACHEFETCH_TEXT] = 'A';
+    assert_int_equal(cachefill_read(slice_of(text), &g), -1);
+    text[CACHEFETCH_TEXT] = '.';
     text[0] = (char)(text[0] + 4); /* another version */
     assert_int_equal(cachefill_read(slice_of(text), &g), -1);
 }
@@ -141,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(what_names_a_fetch),
         cmocka_unit_test(none),
         cmocka_unit_test(names_are_told_apart),
         cmocka_unit_test(masks),

@@ -339,6 +339,32 @@ static void a_slot_on_its_way_is_asked_for_and_waited_for(void **state)
     run("move %u %u %u", moved.slot, moved.to, moved.from);
 }
 
+/* Of AddressSanitizer; elsewhere it is not there. */
+extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+/* A slot may be open for days, and each new key that comes meanwhile is sent on. */
+static void what_is_sent_on_leaves_nothing_behind(void **state)
+{
+    enum { SENT_ON = 300, SLACK = 20000 };
+    size_t before = 0;
+    (void)state;
+    if (!__sanitizer_get_current_allocated_bytes)
+        skip();
+    choose(4, 0);
+    run("open %u %u %u", moved.slot, moved.from, moved.to);
+    for (unsigned i = 0; i < 2 * SENT_ON; i++) {
+        char key[40];
+        snprintf(key, sizeof key, "%.11s:%u", moved.key, i);
+        DO("SET", key, "x", "PX", "60000");
+        if (i == SENT_ON)
+            before = __sanitizer_get_current_allocated_bytes();
+    }
+    assert_int_equal(metrics.value[METRIC_CLUSTER_ASK], 2 * SENT_ON);
+    assert_true(__sanitizer_get_current_allocated_bytes() < before + SLACK);
+    run("finish %u %u %u", moved.slot, moved.from, moved.to);
+    run("move %u %u %u", moved.slot, moved.to, moved.from);
+}
+
 /* The script at all primaries; sha[41]. */
 static void load(const char *script, char sha[41])
 {
@@ -440,6 +466,45 @@ static void a_primary_dies_and_its_replica_takes_over(void **state)
     assert_int_equal(metrics.value[METRIC_CLUSTER_PRIMARIES], 3);
 }
 
+static void cli(unsigned node, const char *words)
+{
+    char command[256];
+    snprintf(command, sizeof command, "redis-cli -p %d %s >>%s/words.log", port[node], words, dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* Who is asked for the map is cut off from the others: it takes itself for the primary still, and writes for nobody. */
+static void who_is_cut_off_is_not_believed_for_ever(void **state)
+{
+    static const struct redis_events events = {.ready = on_ready};
+    char words[64], key[32];
+    unsigned its = 0;
+    (void)state;
+    redis_free(redis);
+    config->redis.seeds.n = 2;
+    snprintf(config->redis.seeds.item[0], sizeof config->redis.seeds.item[0], "127.0.0.1:%d", port[1]);
+    snprintf(config->redis.seeds.item[1], sizeof config->redis.seeds.item[1], "127.0.0.1:%d", port[5]);
+    redis = redis_new(loop, &config->redis, &events, NULL, &metrics);
+    loop_until(loop, redis_whole(redis), 10);
+    do
+        key_of(++its, key);
+    while (slot_of_key(slice_of(key)) <= 5460 || slot_of_key(slice_of(key)) > 10922);
+    cli(1, "config set cluster-require-full-coverage yes");
+    for (unsigned i = 0; i < NODES; i++) {
+        snprintf(words, sizeof words, "cluster forget %040u", i + 1);
+        if (i != 1)
+            cli(1, words); /* it listens to nobody any more */
+    }
+    do
+        DO("SET", key, "v", "PX", "60000");
+    while (last.status == REDIS_BYTES);
+    assert_memory_equal(text, "CLUSTERDOWN", 11);
+    cli(4, "cluster failover takeover");
+    good = 0;
+    loop_until(loop, set_of(its) && good > 0, 10);
+    assert_int_equal(metrics.value[METRIC_CLUSTER_PRIMARIES], 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,8 +516,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(asking_is_tried, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_slot_on_its_way_is_asked_for_and_waited_for, open_router,
                                         close_router),
+        cmocka_unit_test_setup_teardown(what_is_sent_on_leaves_nothing_behind, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_claim_takes_the_times_of_where_it_goes, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_primary_dies_and_its_replica_takes_over, open_router, close_router),
+        cmocka_unit_test_setup_teardown(who_is_cut_off_is_not_believed_for_ever, open_router, close_router),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, start_nodes, stop_nodes);

@@ -14,6 +14,7 @@
 
 #include "adapters/log.h"
 #include "domain/record.h"
+#include "tests/support/logged.h"
 #include "tests/support/redis_fixture.h"
 
 static struct redis_fixture f;
@@ -223,6 +224,26 @@ static void order_through_errors(void **state)
     assert_int_equal(answered.result + complete.result + other.result, COMPLETION_DONE);
     assert_true(answered.order < complete.order);
     buf_free(&stored);
+}
+
+/* Tried again all the while, and said once for each word. */
+static void error_is_said_once(void **state)
+{
+    (void)state;
+    enum { WORDS = 3 };
+    struct told t[WORDS] = {{0}};
+    redis_server_do(&f.server, "CONFIG SET min-replicas-to-write 1");
+    logged_begin();
+    for (uint8_t i = 0; i < WORDS; i++) {
+        struct word w = word_of(SCRIPT_COMPLETE, i, 7);
+        assert_non_null(completion_put(queue, &w, 0, tell, &t[i]));
+    }
+    redis_fixture_run(&f, 1.5);
+    logged_end();
+    assert_true(f.metrics.value[METRIC_COMPLETION_RETRIES] >= 2 * WORDS);
+    assert_int_equal(logged_count("completion-error"), WORDS);
+    redis_server_do(&f.server, "CONFIG SET min-replicas-to-write 0");
+    redis_fixture_until(&f, is_idle, NULL);
 }
 
 /* No memory: the answer cannot be kept, that there was one can. */
@@ -537,6 +558,7 @@ int main(void)
         UP(confirmed),
         UP(order_of_one_record),
         UP(order_through_errors),
+        UP(error_is_said_once),
         UP(out_of_memory),
         UP(foreign_value),
         UP(killed),

@@ -75,9 +75,11 @@ static void test_what_comes_out(void **state)
     assert_string_equal(p->tags, "surrogate-key");
     assert_int_equal(p->max_size, 12288);
     assert_int_equal(c->cache.frame, 12288 + 2048 + 1024);
-    assert_int_equal(c->cache.keep_ms, (172800 + 30) * 1000); /* a purge outlives what it concerns */
+    assert_int_equal(c->cache.life_ms, (172800 + 30) * 1000);
+    assert_int_equal(c->cache.keep_ms, 2 * (172800 + 30) * 1000); /* a purge outlives what it concerns */
     config_drop(c);
     c = good(WITH("", ""));
+    assert_int_equal(c->cache.life_ms, 43200000);
     assert_int_equal(c->cache.keep_ms, 86400000);
     assert_int_equal(c->policies[0].cache.query_mode, CACHE_QUERY_SORTED);
     config_drop(c);
@@ -96,6 +98,7 @@ static void test_what_is_refused(void **state)
     bad(WITH("vary = [ \"x-*\" ];", ""), "x-*: at most eight names");
     bad(WITH("vary = [ \"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\" ];", ""),
         "i: at most eight names");
+    bad(WITH("query = [ \"page\", \"a.b\" ];", ""), "names of parameters are wanted, of letters");
     bad(WITH("store = \"200, 206\";", ""), "206 is not an answer of its own");
     bad(WITH("fill = \"100ms\";", "") "cache = { deadline = \"100ms\"; };\n",
         "must be longer than cache.deadline");

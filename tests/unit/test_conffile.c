@@ -921,6 +921,54 @@ static int teardown(void **state)
     return rmdir(dir);
 }
 
+#define WAITS    "policies = ( { name = \"p\"; idempotency = { principal = \"none\"; wait = \"1s\"; }; }"
+#define CACHED   "{ name = \"c\"; cache = { ttl = \"30s\"; }; }"
+#define APART    "cache = { redis = { address = \"h:2\"; }; };\n"
+#define MOST(n)  "spop = { max_connections = " #n "; };\n"
+#define PARKS(n) "wait = { max_parked = " #n "; };\n"
+
+static void on_warning(void *arg, const struct config_place *at, const char *text)
+{
+    struct told *t = arg;
+    assert_string_equal(at->option, "wait.max_parked");
+    t->n++;
+    snprintf(t->text, sizeof t->text, "%s", text);
+}
+
+/* More may wait than connections are there for. want: how the warning begins; NULL: there is none. */
+static void test_warnings(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {WAITS " );\n",                                                                          NULL                                                      },
+        {WAITS ", " CACHED " );\n" APART,                                                        NULL                                                      },
+        {WAITS " );\n" MOST(100) PARKS(99),                                                      NULL                                                      },
+        {WAITS " );\n" MOST(100) PARKS(100),                                                     "100 is not below spop.max_connections (100): HAProxy 3.1"},
+        {WAITS " );\n" MOST(100) PARKS(101),                                                     "101 is not below spop.max_connections (100): HAProxy 3.1"},
+        {"policies = ( " CACHED " );\n" MOST(100) PARKS(100),
+         "100 is not below spop.max_connections (100): "                                                                                                   },
+        {"policies = ( " CACHED " );\n" APART MOST(100) PARKS(99),                               NULL                                                      },
+        {WAITS ", " CACHED " );\n" MOST(100) PARKS(99),                                          NULL                                                      },
+        {WAITS ", " CACHED " );\n" APART MOST(100) PARKS(49),                                    NULL                                                      },
+        {WAITS ", " CACHED " );\n" APART MOST(100) PARKS(50),
+         "50, twice, as cached answers have a Redis of their own, is not below spop.max_connections (100): "                                               },
+        {"policies = ( { name = \"p\"; idempotency = { principal = \"none\"; }; } );\n" MOST(1), NULL                                                      },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1024];
+        struct told t = {0};
+        snprintf(text, sizeof text, HAPROXY "%s", cases[i].text);
+        struct config *c = good(text);
+        assert_int_equal(config_warn(c, on_warning, &t), cases[i].want ? 1 : 0);
+        if (cases[i].want && strncmp(t.text, cases[i].want, strlen(cases[i].want)) != 0)
+            fail_msg("wanted\n%s\ngot\n%s", cases[i].want, t.text);
+        assert_int_equal(t.n, cases[i].want ? 1 : 0);
+        config_drop(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -952,6 +1000,7 @@ int main(void)
         cmocka_unit_test(test_seal_keys),
         cmocka_unit_test(test_sentinels),
         cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_warnings),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

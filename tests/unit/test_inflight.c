@@ -192,6 +192,95 @@ static void test_notice_of_a_gone_process(void **state)
     loop_run(loop, 2 * POLL);
 }
 
+static struct {
+    unsigned n;
+    bool taken;
+    struct cachefetch fetch;
+    char mark;
+} told;
+
+static bool on_fetched(void *arg, const struct cachefetch *f, char mark)
+{
+    (void)arg;
+    told.n++;
+    told.fetch = *f;
+    told.mark = mark;
+    return told.taken;
+}
+
+/* A fetch for the cache that runs. */
+static struct cachefetch fetch(uint8_t lease)
+{
+    char text[CACHEFILL_TEXT_MAX + 1];
+    struct cachefill f = {.fetch = {.policy = 7}};
+    unsigned before = backend.n;
+    memset(f.fetch.lease, lease, sizeof f.fetch.lease);
+    cachefill_write(&f, text);
+    text[CACHEFETCH_TEXT] = '\0';
+    send_text(text);
+    loop_until(loop, backend.n == before + 1, 2);
+    return f.fetch;
+}
+
+static void test_a_fetch_that_ends(void **state)
+{
+    static const struct {
+        const char *answer;
+        char mark;
+    } ends[] = {
+        {NULL, 'e'},
+        { ANSWER("502", ""), 'e'},
+        { ANSWER("499", ""),   0},
+        { ANSWER("200", ""),   0},
+    };
+    (void)state;
+    told.taken = true;
+    inflight_set_fetched(agent, on_fetched, NULL);
+    for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct cachefetch f = fetch((uint8_t)(i + 1));
+        told.n = 0;
+        loop_run(loop, 4 * POLL);
+        assert_int_equal(told.n, 0); /* it runs */
+        backend_ends(i, ends[i].answer);
+        loop_until(loop, told.n == 1, 4 * POLL);
+        assert_memory_equal(told.fetch.lease, f.lease, sizeof f.lease);
+        assert_int_equal(told.mark, ends[i].mark);
+        loop_run(loop, 4 * POLL);
+        assert_int_equal(told.n, 1); /* once, though an ended entry would stay for a second */
+    }
+    assert_int_equal(book_size(&book), 0);
+    assert_int_equal(metrics.value[METRIC_INFLIGHT], 0);
+    assert_int_equal(metrics.value[METRIC_POLL_FAILED], 0);
+}
+
+static void test_a_fetch_that_was_heard_of(void **state)
+{
+    (void)state;
+    told.n = 0;
+    inflight_set_fetched(agent, on_fetched, NULL);
+    fetch(1);
+    backend_ends(0, ANSWER("200", "X-Settled: yes\r\n"));
+    loop_run(loop, 6 * POLL);
+    assert_int_equal(told.n, 0);
+}
+
+/* Redis could not be asked: it is said at the next poll. */
+static void test_a_fetch_is_told_of_again(void **state)
+{
+    (void)state;
+    told.n = 0;
+    told.taken = false;
+    inflight_set_fetched(agent, on_fetched, NULL);
+    fetch(1);
+    backend_ends(0, NULL);
+    loop_until(loop, told.n >= 2, 5 * POLL);
+    told.taken = true;
+    loop_run(loop, 3 * POLL);
+    unsigned n = told.n;
+    loop_run(loop, 4 * POLL);
+    assert_int_equal(told.n, n);
+}
+
 static void test_foreign_keys_are_passed_over(void **state)
 {
     (void)state;
@@ -269,6 +358,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_poll_for_the_notice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_never_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_notice_of_a_gone_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_fetch_that_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_fetch_that_was_heard_of, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_fetch_is_told_of_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_keys_are_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late_listing, setup, teardown),

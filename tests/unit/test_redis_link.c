@@ -17,6 +17,7 @@
 #include "adapters/listener.h"
 #include "adapters/log.h"
 #include "domain/script.h"
+#include "tests/support/logged.h"
 #include "tests/support/redis_fixture.h"
 
 static struct redis_fixture f;
@@ -45,41 +46,6 @@ static struct redis_call *incr(double deadline, struct seen *s)
     static const char out[] = "*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n";
     *s = (struct seen){0};
     return redis_submit(f.redis, out, sizeof out - 1, deadline, see, s);
-}
-
-/* What is logged goes to a file. */
-static char logged[16384];
-static int real_stderr, log_file;
-
-static void capture(void)
-{
-    char path[] = "/tmp/once-log-XXXXXX";
-    log_file = mkstemp(path);
-    assert_true(log_file >= 0);
-    unlink(path);
-    fflush(stderr);
-    real_stderr = dup(STDERR_FILENO);
-    dup2(log_file, STDERR_FILENO);
-    log_setup(LOG_TEXT, LOG_INFO);
-}
-
-static void captured(void)
-{
-    fflush(stderr);
-    dup2(real_stderr, STDERR_FILENO);
-    close(real_stderr);
-    ssize_t n = pread(log_file, logged, sizeof logged - 1, 0);
-    logged[n > 0 ? n : 0] = '\0';
-    close(log_file);
-    log_setup(LOG_TEXT, LOG_ERROR);
-}
-
-static unsigned count_of(const char *text)
-{
-    unsigned n = 0;
-    for (const char *at = logged; (at = strstr(at, text)); at++)
-        n++;
-    return n;
 }
 
 /* A peer that accepts, and says `words` as soon as it hears something. */
@@ -190,35 +156,45 @@ static void settings(void **state)
 {
     (void)state;
     redis_server_do(&f.server, "CONFIG SET maxmemory-policy allkeys-lru");
-    capture();
+    logged_begin();
     redis_fixture_connect(&f);
     redis_fixture_until_ready(&f, 1);
     redis_server_int(&f.server, "CLIENT KILL TYPE normal"); /* every connection but this one */
     redis_fixture_until_ready(&f, 2);
-    captured();
-    assert_int_equal(count_of("is=allkeys-lru"), 2);
-    assert_int_equal(count_of("wanted=\"appendonly yes\" is=0"), 2);
+    logged_end();
+    assert_int_equal(logged_count("is=allkeys-lru"), 2);
+    assert_int_equal(logged_count("wanted=\"appendonly yes\" is=0"), 2);
 }
 
-/* Cached answers beside locks: where they can fill it that is told; a Redis of their own may evict. */
+/* Cached answers beside locks: where they can fill it that is told; a Redis of their own may evict, but no purge before its answers. */
 static void settings_with_a_cache(void **state)
 {
     (void)state;
     redis_server_do(&f.server, "CONFIG SET maxmemory 100mb");
     f.config->redis.holds = REDIS_HOLDS_RECORDS | REDIS_BESIDE_ANSWERS;
-    capture();
+    logged_begin();
     redis_fixture_connect(&f);
     redis_fixture_until_ready(&f, 1);
-    captured();
-    assert_int_equal(count_of("wanted=\"a cache.redis of its own\" is=104857600"), 1);
+    logged_end();
+    assert_int_equal(logged_count("wanted=\"a cache.redis of its own\" is=104857600"), 1);
     redis_server_do(&f.server, "CONFIG SET maxmemory-policy allkeys-lru");
     f.config->redis.holds = REDIS_HOLDS_ANSWERS;
-    capture();
+    logged_begin();
     redis_reconfigure(f.redis, &f.config->redis);
     redis_server_int(&f.server, "CLIENT KILL TYPE normal");
     redis_fixture_until_ready(&f, 2);
-    captured();
-    assert_int_equal(count_of("redis-setting"), 0);
+    logged_end();
+    assert_int_equal(logged_count("redis-setting"), 1);
+    assert_int_equal(logged_count("wanted=\"maxmemory-policy volatile-ttl\" is=allkeys-lru"), 1);
+    static const char *const good[] = {"volatile-ttl", "noeviction"};
+    for (unsigned i = 0; i < 2; i++) {
+        redis_server_do(&f.server, "CONFIG SET maxmemory-policy %s", good[i]);
+        logged_begin();
+        redis_server_int(&f.server, "CLIENT KILL TYPE normal");
+        redis_fixture_until_ready(&f, 3 + i);
+        logged_end();
+        assert_int_equal(logged_count("redis-setting"), 0);
+    }
 }
 
 /* Wrong, then right; the server's own text is logged, once, the password never. */
@@ -227,15 +203,15 @@ static void password(void **state)
     (void)state;
     redis_server_do(&f.server, "CONFIG SET requirepass open-sesame");
     strcpy(f.config->redis.password, "hunter2");
-    capture();
+    logged_begin();
     redis_fixture_connect(&f);
     redis_fixture_run(&f, 0.5);
-    captured();
+    logged_end();
     assert_int_equal(f.ready, 0);
     assert_true(f.metrics.value[METRIC_REDIS_CONNECTS] >= 3); /* tried again, with pauses of at most 100 ms */
     assert_true(f.metrics.value[METRIC_REDIS_CONNECTS] <= 20);
-    assert_int_equal(count_of("WRONGPASS"), 1);
-    assert_int_equal(count_of("hunter2"), 0);
+    assert_int_equal(logged_count("WRONGPASS"), 1);
+    assert_int_equal(logged_count("hunter2"), 0);
     strcpy(f.config->redis.password, "open-sesame");
     redis_reconfigure(f.redis, &f.config->redis);
     redis_fixture_until_ready(&f, 1);
@@ -246,12 +222,12 @@ static void password_missing(void **state)
 {
     (void)state;
     redis_server_do(&f.server, "CONFIG SET requirepass open-sesame");
-    capture();
+    logged_begin();
     redis_fixture_connect(&f);
     redis_fixture_run(&f, 0.2);
-    captured();
+    logged_end();
     assert_int_equal(f.ready, 0);
-    assert_int_equal(count_of("NOAUTH"), 1);
+    assert_int_equal(logged_count("NOAUTH"), 1);
 }
 
 /* A user who may not look at the configuration hears of it all the same; one who may not even ask for INFO
@@ -264,16 +240,16 @@ static void user(void **state)
     redis_server_do(&f.server, "ACL SETUSER blind on >secret ~* &* +@all -info");
     strcpy(f.config->redis.username, "once");
     strcpy(f.config->redis.password, "secret");
-    capture();
+    logged_begin();
     redis_fixture_connect(&f);
     redis_fixture_until_ready(&f, 1);
     strcpy(f.config->redis.username, "blind");
     redis_reconfigure(f.redis, &f.config->redis);
     redis_fixture_until_ready(&f, 2);
-    captured();
-    assert_int_equal(count_of("is=volatile-ttl"), 1);
-    assert_int_equal(count_of("redis-setting-unknown"), 2);
-    assert_int_equal(count_of("NOPERM"), 2);
+    logged_end();
+    assert_int_equal(logged_count("is=volatile-ttl"), 1);
+    assert_int_equal(logged_count("redis-setting-unknown"), 2);
+    assert_int_equal(logged_count("NOPERM"), 2);
 }
 
 /* A replica is refused, whoever named it; a user who may not ask for the role is believed. */
@@ -281,12 +257,12 @@ static void replica(void **state)
 {
     (void)state;
     redis_server_do(&f.server, "REPLICAOF 127.0.0.1 1");
-    capture();
+    logged_begin();
     redis_fixture_connect(&f);
     redis_fixture_run(&f, 0.5);
-    captured();
+    logged_end();
     assert_int_equal(f.ready, 0);
-    assert_int_equal(count_of("no primary but a replica"), 1);
+    assert_int_equal(logged_count("no primary but a replica"), 1);
     assert_true(f.metrics.value[METRIC_REDIS_NOT_PRIMARY] >= 2);
     redis_server_do(&f.server, "REPLICAOF NO ONE");
     redis_fixture_until_ready(&f, 1);
@@ -322,12 +298,12 @@ static void secret_in_error(void **state)
     (void)state;
     peer_start("-ERR unknown command `AUTH`, with args beginning with: `hunter2`, \r\n");
     strcpy(f.config->redis.password, "hunter2");
-    capture();
+    logged_begin();
     redis_fixture_connect(&f);
     redis_fixture_until(&f, peer_called_twice, NULL);
-    captured();
-    assert_int_equal(count_of("ERR unknown command"), 1);
-    assert_int_equal(count_of("hunter2"), 0);
+    logged_end();
+    assert_int_equal(logged_count("ERR unknown command"), 1);
+    assert_int_equal(logged_count("hunter2"), 0);
     peer_stop();
 }
 
@@ -345,11 +321,11 @@ static void strange_greetings(void **state)
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         peer_start(cases[i].words);
-        capture();
+        logged_begin();
         redis_fixture_connect(&f);
         redis_fixture_until(&f, peer_called_twice, NULL);
-        captured();
-        assert_true(count_of(cases[i].why) >= 1);
+        logged_end();
+        assert_true(logged_count(cases[i].why) >= 1);
         assert_int_equal(f.ready, 0);
         redis_free(f.redis);
         f.redis = NULL;
@@ -375,12 +351,12 @@ static void nobody_there(void **state)
     static const char *const addresses[] = {"unix@/nowhere/redis", "127.0.0.1:1", "[::1]:1"};
     for (unsigned i = 0; i < 3; i++) {
         strcpy(f.config->redis.address, addresses[i]);
-        capture();
+        logged_begin();
         redis_fixture_connect(&f);
         redis_fixture_run(&f, 0.3);
-        captured();
-        assert_int_equal(count_of("redis-down"), 1);
-        assert_int_equal(count_of(addresses[i]), 1);
+        logged_end();
+        assert_int_equal(logged_count("redis-down"), 1);
+        assert_int_equal(logged_count(addresses[i]), 1);
         redis_free(f.redis);
         f.redis = NULL;
     }

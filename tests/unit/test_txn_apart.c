@@ -4,76 +4,40 @@
  *   both: a key, three an hour for all      each: a key; by address three that count all, nine, a shadow of one
  *   two: no key, three for all, five for each address      costly: three units
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "tests/unit/limits_world.h"
 
-#include "tests/support/room_fixture.h"
-
-static struct room w;
-static struct peer p;
-static struct peer_frame f;
-static uint64_t stream;
+static int setup_split(const char *more)
+{
+    setup_with(more);
+    room_split(&w);
+    return 0;
+}
 
 static int setup(void **state)
 {
     (void)state;
-    room_start(&w, "breaker = { failures = 1000; };\nshield = { max_entries = 0; };\n");
-    room_split(&w);
-    room_dial(&w, &p);
-    stream = 0;
-    return 0;
+    return setup_split("breaker = { failures = 1000; };\nshield = { max_entries = 0; };\n");
 }
 
 /* With a breaker that opens. */
 static int setup_breaker(void **state)
 {
     (void)state;
-    room_start(&w, "shield = { max_entries = 0; };\n");
-    room_split(&w);
-    room_dial(&w, &p);
-    stream = 0;
-    return 0;
+    return setup_split("shield = { max_entries = 0; };\n");
 }
 
 /* With what an agent remembers of refusals. */
 static int setup_shield(void **state)
 {
     (void)state;
-    room_start(&w, "breaker = { failures = 1000; };\n");
-    room_split(&w);
-    room_dial(&w, &p);
-    stream = 0;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    peer_close(&p);
-    room_stop(&w);
-    return 0;
-}
-
-static void send_request(const char *policy, const char *key, int64_t content_length)
-{
-    char rid[24];
-    snprintf(rid, sizeof rid, "rid-%u", (unsigned)++stream);
-    room_request_of(&p, stream, "once-request", policy, key, rid, content_length);
-    peer_send(&p);
+    return setup_split("breaker = { failures = 1000; };\n");
 }
 
 /* The reason that is told. */
-static const char *ask(const char *policy, const char *key)
+static const char *told(void)
 {
     static char reason[32];
     struct spop_value v;
-    send_request(policy, key, 10);
-    peer_ack(&p, stream, &f);
     assert_true(ack_value(&f, "reason", &v));
     snprintf(reason, sizeof reason, "%.*s", (int)v.bytes.len, v.bytes.ptr);
     return reason;
@@ -81,26 +45,8 @@ static const char *ask(const char *policy, const char *key)
 
 static void assert_says(const char *policy, const char *key, const char *reason)
 {
-    assert_string_equal(ask(policy, key), reason);
-}
-
-static unsigned shown(void)
-{
-    struct spop_value v;
-    assert_true(ack_value(&f, "ratelimit", &v));
-    const char *r = memmem(v.bytes.ptr, v.bytes.len, ";r=", 3);
-    assert_non_null(r);
-    return (unsigned)strtoul(r + 3, NULL, 10);
-}
-
-static bool redis_has_loans(void)
-{
-    redisReply *keys = redisCommand(w.redis.server.c, "KEYS once:*:l:*");
-    bool any = false;
-    for (size_t i = 0; i < keys->elements; i++)
-        any = any || redis_server_int(&w.redis.server, "STRLEN %s", keys->element[i]->str) % 12 == 1;
-    freeReplyObject(keys);
-    return any;
+    ask(policy, key);
+    assert_string_equal(told(), reason);
 }
 
 /* All that was lent for requests is spent or given back as soon as they are answered. */
@@ -143,10 +89,8 @@ static void at_once(void **state)
     char key[16];
     (void)state;
     for (unsigned i = 0; i < 60; i++) {
-        char rid[24];
         snprintf(key, sizeof key, "k-%u", i);
-        snprintf(rid, sizeof rid, "rid-%u", (unsigned)++stream);
-        room_request_of(&p, stream, "once-request", "both", key, rid, 10);
+        make_request("once-request", "both", key, 10);
     }
     peer_send(&p);
     for (uint64_t i = 1; i <= 60; i++) {
@@ -184,12 +128,10 @@ static void only_counted(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
-        send_request("each", "", 10);
-        peer_ack(&p, stream, &f);
+        ask("each", "");
         assert_int_equal(ack_integer(&f, "status"), 400);
     }
-    send_request("each", "", 10);
-    peer_ack(&p, stream, &f);
+    ask("each", "");
     assert_int_equal(ack_integer(&f, "status"), 429);
     assert_int_equal(room_decided(&w, "each", "address", LIMIT_ALLOWED), 3);
     assert_int_equal(room_decided(&w, "each", "forwarded", LIMIT_ALLOWED), 0);
@@ -222,8 +164,6 @@ static void one_subject(void **state)
 
 static const char *ask_costly(const char *key, const char *cost)
 {
-    static char reason[32];
-    struct spop_value v;
     char rid[24];
     snprintf(rid, sizeof rid, "rid-%u", (unsigned)++stream);
     room_begin(&p, stream, "once-request", "costly", key, rid, 10);
@@ -231,9 +171,7 @@ static const char *ask_costly(const char *key, const char *cost)
     peer_end(&p);
     peer_send(&p);
     peer_ack(&p, stream, &f);
-    assert_true(ack_value(&f, "reason", &v));
-    snprintf(reason, sizeof reason, "%.*s", (int)v.bytes.len, v.bytes.ptr);
-    return reason;
+    return told();
 }
 
 static void costs(void **state)
@@ -279,8 +217,7 @@ static void redis_hangs(void **state)
     (void)state;
     room_freeze(&w);
     double before = ev_time();
-    send_request("both", "k-0", 10);
-    peer_ack(&p, stream, &f);
+    ask("both", "k-0");
     assert_int_equal(ack_integer(&f, "status"), 503);
     assert_true(ev_time() - before < 1.5);
     room_thaw(&w);

@@ -69,6 +69,28 @@ static void test_variants_stand_side_by_side(void **state)
     assert_string_equal(text_of("cache_status"), "once; fwd=vary-miss");
 }
 
+static void expect_one_question(struct question a)
+{
+    uint64_t before = room_counted(&w, METRIC_CACHE_LOOKUPS);
+    ask(a);
+    expect("replay", "hit");
+    assert_int_equal(room_counted(&w, METRIC_CACHE_LOOKUPS), before + 1);
+}
+
+/* Also where it varies, once that is remembered. */
+static void test_a_hit_is_one_question(void **state)
+{
+    (void)state;
+    struct question plain = {.path = "/plain"}, gzip = {.path = "/v", .headers = "accept-encoding: gzip\n"};
+    fetch(plain, NULL, "hello");
+    expect_one_question(plain);
+    fetch(gzip, "vary: Accept-Encoding\n", "zipped");
+    ask(gzip);
+    expect("replay", "hit");
+    expect_one_question(gzip);
+    expect_served("zipped");
+}
+
 static void test_other_names_are_not_stored(void **state)
 {
     (void)state;
@@ -119,6 +141,10 @@ static void test_requests_that_pass_by(void **state)
         expect_pass("bypass");
     }
     ask((struct question){.content_length = 5});
+    expect_pass("bypass");
+    ask((struct question){.body_len = 5});
+    expect_pass("bypass");
+    ask((struct question){.body_follows = true});
     expect_pass("bypass");
     ask((struct question){.method = "POST"});
     expect_pass("bypass");
@@ -290,6 +316,9 @@ static void test_redis_gone_is_a_miss(void **state)
     room_freeze(&w);
     ask((struct question){0});
     expect_pass("error");
+    ask((struct question){.headers = "cache-control: only-if-cached\n"});
+    assert_string_equal(text_of("verdict"), "deny");
+    assert_int_equal(ack_integer(&f, "status"), 504);
     room_thaw(&w);
     redis_fixture_kill(&w.redis);
     room_turn(&w, 0.1);
@@ -382,6 +411,7 @@ int main(void)
         T(head_is_served_from_get),
         T(copy_of_the_client_is_good),
         T(variants_stand_side_by_side),
+        T(a_hit_is_one_question),
         T(other_names_are_not_stored),
         T(places_and_people_are_kept_apart),
         T(requests_that_pass_by),

@@ -128,6 +128,34 @@ static void test_prefix_and_policy(void **state)
     expect_fill();
 }
 
+/* What is of a time to come counts no more: Redis' clock has stepped back, and no purge would reach it. */
+static void test_beyond_all_purges(void **state)
+{
+    (void)state;
+    fetch((struct question){0}, "cache-control: max-age=604800\n", "hello");
+    make_older(-5);
+    expect_hit("/a");
+    make_older(-60);
+    expect_gone("/a");
+}
+
+static long long ttl_of(const char *pattern)
+{
+    return redis_server_int(&w.redis.server, "EVAL %s 0 %s",
+                            "return redis.call('PTTL', redis.call('KEYS', ARGV[1])[1])", pattern);
+}
+
+/* Also one that is stored long behind it; and what ends first is what a Redis in want of memory gives up first. */
+static void test_purge_outlives_entries(void **state)
+{
+    (void)state;
+    fetch((struct question){0}, "cache-control: max-age=31536000\n", "hello");
+    unsafe("/b", 200, NULL);
+    long long life = ttl_of("once:*:e:*"), purge = ttl_of("once:*:u:*");
+    assert_true(life > 43000000 && life <= 43200000);
+    assert_true(purge > 86000000 && purge <= 86400000);
+}
+
 /* A purge keeps what is known of the URL's Vary, and a new answer keeps the purge. */
 static void test_names_and_purges_do_not_disturb_each_other(void **state)
 {
@@ -163,6 +191,8 @@ int main(void)
         T(answer_that_was_on_its_way),
         T(tag),
         T(prefix_and_policy),
+        T(beyond_all_purges),
+        T(purge_outlives_entries),
         T(names_and_purges_do_not_disturb_each_other),
         T(redis_gone),
     };

@@ -189,19 +189,6 @@ static void test_failed_fill(void **state)
     expect_pass("miss"); /* no queue behind a dead backend */
 }
 
-/* Moves all entries back in time. */
-static void make_older(unsigned seconds)
-{
-    char script[512];
-    snprintf(script, sizeof script,
-             "for _, k in ipairs(redis.call('KEYS', 'once:*:e:*')) do local v = redis.call('GET', k) "
-             "local asked, us = struct.unpack('<I8I8', v, 25) local by = %u * 1000000 "
-             "redis.call('SET', k, string.sub(v, 1, 24) .. struct.pack('<I8I8', asked - by, us - by) .. "
-             "string.sub(v, 41), 'KEEPTTL') end",
-             seconds);
-    redis_server_do(&w.redis.server, "EVAL %s 0", script);
-}
-
 static void test_stale_while_one_fetches(void **state)
 {
     (void)state;
@@ -242,6 +229,25 @@ static void test_stale_if_the_backend_fails(void **state)
     expect_pass("miss");
 }
 
+/* It was stale enough when it was asked for, and is not when the backend has failed at last. */
+static void test_backend_that_fails_late(void **state)
+{
+    (void)state;
+    fetch((struct question){0}, "cache-control: max-age=30, stale-while-revalidate=0, stale-if-error=2\n",
+          "hello");
+    make_older(31);
+    fetch_begins((struct question){0});
+    char request[256];
+    snprintf(request, sizeof request, "GET /a HTTP/1.1\r\nHost: a\r\nOnce-Replay: %s\r\n\r\n",
+             text_of("stale"));
+    for (unsigned late = 0; late < 2; late++) {
+        assert_true(raw_send_text(&client, request));
+        assert_int_equal(raw_reply(&client, false, &reply), 0);
+        assert_int_equal(reply.status, late ? 503 : 200);
+        room_turn(&w, 1.1);
+    }
+}
+
 /* The notice socket, and HAProxy's end of it. */
 static struct notices *notices;
 static int haproxy;
@@ -266,7 +272,7 @@ static int teardown_noticed(void **state)
 static void notice(const char *rest)
 {
     char line[640];
-    int n = snprintf(line, sizeof line, "once/1 %s %s 1.2.host", token, rest);
+    int n = snprintf(line, sizeof line, "once/1 %.*s %s 1.2.host", CACHEFETCH_TEXT, token, rest);
     assert_int_equal(send(haproxy, line, (size_t)n, 0), n);
 }
 
@@ -286,7 +292,7 @@ static void test_failure_that_is_noticed(void **state)
     assert_true(monotonic_now() - began < 0.2); /* not at the next look */
     ask((struct question){0});
     expect_pass("miss");
-    assert_int_equal(room_counted(&w, METRIC_CACHE_FETCHES_OVER), 1);
+    assert_int_equal(room_counted(&w, METRIC_CACHE_FETCHES_NOTICED), 1);
     assert_int_equal(room_counted(&w, METRIC_NOTICES), 1);
 }
 
@@ -407,6 +413,7 @@ int main(void)
         T(failed_fill),
         T(stale_while_one_fetches),
         T(stale_if_the_backend_fails),
+        T(backend_that_fails_late),
         N(failure_that_is_noticed),
         N(failure_that_is_noticed_gives_what_is_stale),
         N(fetch_that_was_only_cut_off),

@@ -3,39 +3,17 @@
  * (400) and what HAProxy refuses itself (once-charge); and the counters by limit.
  *
  * Policy each: 3 an hour by address, charge = "all"; 9 an hour of what is forwarded; a shadow of 1 an hour. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "tests/support/room_fixture.h"
-
-static struct room w;
-static struct peer p;
-static struct peer_frame f;
+#include "tests/unit/limits_world.h"
 
 static int setup(void **state)
 {
     (void)state;
-    room_start(&w, "");
-    room_dial(&w, &p);
-    return 0;
+    return setup_with("");
 }
 
-static int teardown(void **state)
+static void ask_each(const char *message, const char *key)
 {
-    (void)state;
-    peer_close(&p);
-    room_stop(&w);
-    return 0;
-}
-
-static void ask(uint64_t stream, const char *message, const char *key, const char *rid)
-{
-    room_request_of(&p, stream, message, "each", key, rid, 10);
-    peer_send(&p);
-    peer_ack(&p, stream, &f);
+    ask_by(message, "each", key);
 }
 
 static bool silent(void)
@@ -60,20 +38,20 @@ static uint64_t counted(const char *limit, enum limit_decision d)
 static void refused_requests_count(void **state)
 {
     (void)state;
-    ask(1, "once-request", "", "rid-1");
+    ask_each("once-request", "");
     expect_deny(400, "key-invalid");
-    ask(2, "once-request", "\x01", "rid-2");
+    ask_each("once-request", "\x01");
     expect_deny(400, "key-invalid");
     assert_int_equal(counted("address", LIMIT_ALLOWED), 2);
     assert_int_equal(counted("forwarded", LIMIT_ALLOWED), 0);
-    ask(3, "once-request", "k", "rid-3");
+    ask_each("once-request", "k");
     assert_true(ack_says(&f, "verdict", "go"));
     assert_int_equal(counted("address", LIMIT_ALLOWED), 3);
     assert_int_equal(counted("forwarded", LIMIT_ALLOWED), 1);
-    ask(4, "once-request", "", "rid-4");
+    ask_each("once-request", "");
     expect_deny(429, "limited");
     assert_true(ack_says(&f, "ratelimit_policy", "\"address\";q=3;w=3600, \"forwarded\";q=9;w=3600"));
-    ask(5, "once-request", "k", "rid-5"); /* its record would say 409 */
+    ask_each("once-request", "k"); /* its record would say 409 */
     expect_deny(429, "limited");
     assert_int_equal(counted("address", LIMIT_REFUSED), 2);
     assert_int_equal(counted("forwarded", LIMIT_REFUSED), 0);
@@ -84,8 +62,8 @@ static void duplicates_count(void **state)
 {
     struct spop_value v;
     (void)state;
-    ask(1, "once-request", "k", "rid-1");
-    ask(2, "once-request", "k", "rid-2");
+    ask_each("once-request", "k");
+    ask_each("once-request", "k");
     expect_deny(409, "busy");
     assert_true(ack_value(&f, "ratelimit", &v));
     assert_int_equal(counted("address", LIMIT_ALLOWED), 2);
@@ -97,23 +75,19 @@ static void charge_messages_count(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
-        ask(i, "once-charge", "k", "rid");
+        ask_each("once-charge", "k");
         assert_true(silent());
     }
     assert_false(redis_server_int(&w.redis.server, "EXISTS %s", "none"));
     assert_int_equal(room_state(&w), '-'); /* no key is taken */
-    ask(4, "once-charge", "", "rid");
+    ask_each("once-charge", "");
     expect_deny(429, "limited");
     assert_int_equal(counted("address", LIMIT_ALLOWED), 3);
     assert_int_equal(counted("address", LIMIT_REFUSED), 1);
     assert_int_equal(room_counted(&w, METRIC_CLAIM_GO), 0);
-    room_request_of(&p, 5, "once-charge", "quotes", "", "rid", 10); /* counts what is forwarded only */
-    peer_send(&p);
-    peer_ack(&p, 5, &f);
+    ask_by("once-charge", "quotes", ""); /* counts what is forwarded only */
     assert_true(silent());
-    room_request_of(&p, 6, "once-charge", "nobody", "", "rid", 10);
-    peer_send(&p);
-    peer_ack(&p, 6, &f);
+    ask_by("once-charge", "nobody", "");
     assert_true(silent());
 }
 
@@ -122,9 +96,9 @@ static void without_redis(void **state)
 {
     (void)state;
     room_freeze(&w);
-    ask(1, "once-request", "", "rid-1");
+    ask_each("once-request", "");
     expect_deny(400, "key-invalid");
-    ask(2, "once-charge", "", "rid-2");
+    ask_each("once-charge", "");
     assert_true(silent());
     room_thaw(&w);
     assert_int_equal(counted("address", LIMIT_ALLOWED), 0);
@@ -134,8 +108,8 @@ static void without_redis(void **state)
 static void shadows_are_counted(void **state)
 {
     (void)state;
-    ask(1, "once-request", "k", "rid-1");
-    ask(2, "once-request", "l", "rid-2");
+    ask_each("once-request", "k");
+    ask_each("once-request", "l");
     assert_true(ack_says(&f, "verdict", "go"));
     assert_int_equal(counted("shadow", LIMIT_ALLOWED), 1);
     assert_int_equal(counted("shadow", LIMIT_SHADOW_REFUSED), 1);

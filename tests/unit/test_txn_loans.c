@@ -2,20 +2,7 @@
 /* Loans from the NOTIFY to the ACK, on a real Redis: what passes without it, what is put back, and what a client is told.
  *
  * Policy lent: 100 an hour. lent-open: the same, fails open. lent-key: a key, nine an hour, and two lent limits; one counts all. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "tests/support/room_fixture.h"
-
-static struct room w;
-static struct peer p;
-static struct peer_frame f;
-static uint64_t stream;
+#include "tests/unit/limits_world.h"
 
 static int start(const char *loans_time)
 {
@@ -23,10 +10,7 @@ static int start(const char *loans_time)
     snprintf(more, sizeof more,
              "loans = { time = \"%s\"; };\nshield = { max_entries = 0; };\nbreaker = { failures = 1000; };\n",
              loans_time);
-    room_start(&w, more);
-    room_dial(&w, &p);
-    stream = 0;
-    return 0;
+    return setup_with(more);
 }
 
 static int setup(void **state)
@@ -42,36 +26,10 @@ static int setup_long(void **state)
     return start("30s");
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    peer_close(&p);
-    room_stop(&w);
-    return 0;
-}
-
-static void ask(const char *policy, const char *key)
-{
-    char rid[24];
-    snprintf(rid, sizeof rid, "rid-%u", (unsigned)++stream);
-    room_request_of(&p, stream, "once-request", policy, key, rid, 10);
-    peer_send(&p);
-    peer_ack(&p, stream, &f);
-}
-
 static bool passes(const char *policy)
 {
     ask(policy, "");
     return ack_says(&f, "verdict", "pass");
-}
-
-static unsigned shown(void)
-{
-    struct spop_value v;
-    assert_true(ack_value(&f, "ratelimit", &v));
-    const char *r = memmem(v.bytes.ptr, v.bytes.len, ";r=", 3);
-    assert_non_null(r);
-    return (unsigned)strtoul(r + 3, NULL, 10);
 }
 
 static uint64_t spent(void)
@@ -93,17 +51,6 @@ static unsigned borrow(const char *policy, unsigned tokens)
         room_turn(&w, 0.005);
     }
     return n;
-}
-
-/* Is something on loan, by what Redis has of it? */
-static bool redis_has_loans(void)
-{
-    redisReply *keys = redisCommand(w.redis.server.c, "KEYS once:*:l:*");
-    bool any = false;
-    for (size_t i = 0; i < keys->elements; i++)
-        any = any || redis_server_int(&w.redis.server, "STRLEN %s", keys->element[i]->str) % 12 == 1;
-    freeReplyObject(keys);
-    return any;
 }
 
 /* 100 and no more, most of them without a question; what is told is never more than what is left. */

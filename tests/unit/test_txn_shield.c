@@ -3,51 +3,19 @@
  * own refusal; and when Redis is asked all the same. (tests/lua/test_shield holds it against the gate's own verdicts.)
  *
  * Policy quotes: 3 an hour by address. Policy both: a key, and 3 an hour. Policy each: a limit that counts all. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
-
 #include "domain/script.h"
 #include "rooms/monotonic.h"
-#include "tests/support/room_fixture.h"
-
-static struct room w;
-static struct peer p;
-static struct peer_frame f;
-static uint64_t stream;
+#include "tests/unit/limits_world.h"
 
 static int setup(void **state)
 {
     (void)state;
-    room_start(&w, "breaker = { failures = 1; };\n");
-    room_dial(&w, &p);
-    stream = 0;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    peer_close(&p);
-    room_stop(&w);
-    return 0;
-}
-
-static void ask(const char *message, const char *policy, const char *key)
-{
-    char rid[24];
-    snprintf(rid, sizeof rid, "rid-%u", (unsigned)++stream);
-    room_request_of(&p, stream, message, policy, key, rid, 10);
-    peer_send(&p);
-    peer_ack(&p, stream, &f);
+    return setup_with("breaker = { failures = 1; };\n");
 }
 
 static void quote(void)
 {
-    ask("once-request", "quotes", "");
+    ask("quotes", "");
 }
 
 static bool limited(void)
@@ -138,10 +106,10 @@ static void keys_are_asked(void **state)
     (void)state;
     for (unsigned i = 0; i < 5; i++) {
         static const char *const keys[] = {"a", "b", "c", "d", "e"};
-        ask("once-request", "both", keys[i]);
+        ask("both", keys[i]);
         assert_true(i < 3 ? ack_says(&f, "verdict", "go") : limited());
     }
-    ask("once-request", "both", "a");
+    ask("both", "a");
     assert_true(ack_says(&f, "reason", "busy"));
     assert_int_equal(refused_here(), 0);
 }
@@ -151,13 +119,13 @@ static void all_is_refused_here(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 3; i++)
-        ask("once-request", "each", ""); /* 400, counted */
+        ask("each", ""); /* 400, counted */
     for (unsigned i = 0; i < 4; i++) {
-        ask("once-request", "each", i % 2 ? "key" : "");
+        ask("each", i % 2 ? "key" : "");
         assert_true(limited());
         assert_int_equal(refused_here(), i);
     }
-    ask("once-charge", "each", "");
+    ask_by("once-charge", "each", "");
     assert_true(limited());
     assert_int_equal(refused_here(), 4);
 }
@@ -170,8 +138,7 @@ static void not_across_a_reload(void **state)
     for (unsigned i = 0; i < 3; i++)
         quote();
     room_freeze(&w);
-    room_request_of(&p, ++stream, "once-request", "quotes", "", "rid-late", 10);
-    peer_send(&p);
+    send_request("quotes", "", 10);
     room_turn(&w, 0.05);
     w.gate.config = other;
     assert_true(shield_reconfigure(w.gate.shield, other));
@@ -204,7 +171,7 @@ static struct record_id finish_key(void)
     struct spop_value v;
     struct word word = {.script = SCRIPT_COMPLETE, .status = 201, .ttl_s = ROOM_RECORD_S};
     struct buf packed = {0}, resp = {0};
-    ask("once-request", "payments", "k");
+    ask("payments", "k");
     assert_true(ack_value(&f, "token", &v));
     assert_int_equal(token_read(v.bytes.ptr, v.bytes.len, &word.token), 0);
     assert_int_equal(record_pack_done(&packed, &r, NULL, 0), 0);
@@ -228,16 +195,16 @@ static void no_replay_while_redis_is_silent(void **state)
     struct record_id id = finish_key();
     struct record r;
     for (unsigned i = 0; i < 2; i++) {
-        ask("once-request", "payments", "k");
+        ask("payments", "k");
         assert_true(is_replay());
         assert_int_equal(replayed_here(), i);
     }
     assert_true(room_record(&w, &r));
     room_freeze(&w);
-    ask("once-request", "payments", "other");
+    ask("payments", "other");
     room_until(&w, METRIC_BREAKER_OPEN, 1);
     replay_keep(w.gate.replay, &id, w.raw.data, w.raw.len, monotonic_now());
-    ask("once-request", "payments", "k");
+    ask("payments", "k");
     assert_true(ack_says(&f, "reason", "unavailable"));
     assert_int_equal(replayed_here(), 1);
     room_thaw(&w);
@@ -251,15 +218,14 @@ static void a_late_reply_is_old(void **state)
     guard_reconfigure(w.gate.guard, w.redis.config);
     finish_key();
     room_freeze(&w);
-    room_request_of(&p, ++stream, "once-request", "payments", "k", "rid-late", 10);
-    peer_send(&p);
+    send_request("payments", "k", 10);
     room_turn(&w, 0.6);
     room_thaw(&w);
     peer_ack(&p, stream, &f);
     assert_true(is_replay());
     room_turn(&w, 0.5);
     for (unsigned i = 0; i < 2; i++) {
-        ask("once-request", "payments", "k");
+        ask("payments", "k");
         assert_true(is_replay());
         assert_int_equal(replayed_here(), i);
     }

@@ -8,7 +8,7 @@
 
 local STATES = { closed = 0, ["half-open"] = 1, open = 2 }
 local REASONS = { "no-credential", "unknown-api-key", "algorithm", "unknown-key", "signature", "claims", "expired", "not-yet", "issuer", "audience",
-    "refused-by-service", "auth-service", "role", "foreign-origin", "no-such-path", "no-such-method" }
+    "refused-by-service", "auth-service", "role", "foreign-origin", "no-such-path", "no-such-method", "forwarded-for" }
 
 -- Backends whose servers are services: all but ours.
 local function services()

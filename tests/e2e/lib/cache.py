@@ -140,9 +140,9 @@ def burst(n, path, gates=None, **how):
     return answers
 
 
-def curl(*words):
-    """Status, version and body by curl, for HTTP/2."""
-    said = subprocess.run(["curl", "-s", "-m", "20", "-w", "\n%{http_code} %{http_version} %header{cache-status}"] + list(words), capture_output=True, check=False)
+def curl(*words, data=None):
+    """Status, version and body by curl, for HTTP/2; data: what it reads."""
+    said = subprocess.run(["curl", "-s", "-m", "20", "-w", "\n%{http_code} %{http_version} %header{cache-status}"] + list(words), input=data, capture_output=True, check=False)
     body, _, last = said.stdout.rpartition(b"\n")
     return last.decode(), body
 
