@@ -4,7 +4,7 @@
  *   parked ──fill ended, or a quarter of a second is over──► lookup ─┬─ fresh, not storable, failed ──► all of its lot
  *      ▲                                                             ├─ nobody fetches: it does; the others wait on
  *      └──────────────── another one fetches ────────────────────────┘
- *      past cache.fill, the agent stops ──► pass, or what is stale
+ *      past twice cache.fill, the agent stops ──► pass, or what is stale
  *
  * A lot holds requests for one entry with the same values of all names that the policy sends, and the same wishes: what holds for
  * one of them holds for all, even if the entry turns out to be named otherwise. A lease that lapses tells nobody, so each lot looks. */
@@ -32,9 +32,10 @@ void txn_cache_wait_until(struct txn *t, double age, double timeout)
     t->wait_until = 0;
     if (!x->again || !x->usable || timeout <= 0)
         return;
-    double fill = x->policy->cache.fill_ms / 1000.0,
+    /* Twice a lease: one that fetches may die, and its successor is waited for too. */
+    double wait = 2 * x->policy->cache.fill_ms / 1000.0,
            longest = timeout - (age > 0 ? age : 0) - budget - MARGIN;
-    t->wait_until = now + (fill < longest ? fill : longest);
+    t->wait_until = now + (wait < longest ? wait : longest);
 }
 
 /* It may remember more by now than when it came. */
