@@ -107,6 +107,7 @@ enum hacheck_cache { CACHE_GATE, CACHE_LINE };
 /* Steps of the gate (hacheck_gate.c), the `which` of hacheck_step. */
 enum hacheck_gate_step {
     STEP_CLEAN,
+    STEP_CLEAN_LOW, /* `Once_Key`, which many servers take for `Once-Key` */
     STEP_RID,
     STEP_PROCESS,
     STEP_WAIT,
