@@ -404,7 +404,8 @@ struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *red
     ev_timer_init(&r->expiry, on_expiry, 0, 0);
     r->expiry.data = r;
     replay_reconfigure(r, c);
-    r->httpd = httpd_new(loop, listen_fd, c->replay.max_connections, REPLAY_IDLE_S, on_request, r);
+    const struct httpd_bounds bounds = {c->replay.max_connections, REPLAY_IDLE_S, c->replay.max_head};
+    r->httpd = httpd_new(loop, listen_fd, &bounds, on_request, r);
     if (!r->httpd) {
         free(r);
         return NULL;
