@@ -44,9 +44,8 @@ struct cachefilled {
  * (redis-lua/filled.lua). */
 size_t cachescript_filled(struct buf *out, const struct cachefilled *f, const uint8_t url[CACHEKEY_DIGEST]);
 
-/* Purges n URLs, or tags, by their digests. */
-void cachescript_purge_urls(struct buf *out, const uint8_t (*urls)[CACHEKEY_DIGEST], unsigned n,
-                            uint64_t keep_ms);
+/* Purges n URLs, or tags, by their digests. Of a URL that Redis keeps nothing of, nothing is written. */
+void cachescript_purge_urls(struct buf *out, const uint8_t (*urls)[CACHEKEY_DIGEST], unsigned n);
 void cachescript_purge_tags(struct buf *out, const uint8_t (*tags)[CACHETAGS_DIGEST], unsigned n,
                             uint64_t keep_ms);
 /* Policies, or what cachekey_prefix() says of them; prefix empty: all of them. */

@@ -191,6 +191,8 @@ static json_t *row_of(const struct job *j, const struct policy *p, const struct 
         put_state(row, "none", why_none(fill, varies));
     else if (e->asked_us <= purge.us)
         put_state(row, "purged", "it was asked for before the purge: a miss");
+    else if (e->asked_us <= cachestate_url_us(redis_item(reply, CACHELOOK_URL)))
+        put_state(row, "purged", "Redis has lost what it kept of the URL since it was asked for: a miss");
     else if (!cacheentry_counts(e, purge.us, now_us))
         put_state(row, "purged", "it was asked for at a time to come, where no purge reaches it: a miss");
     else if (!opens(j, e))

@@ -73,7 +73,7 @@ static struct cachekey_url where(const struct txn_cache *x)
 static uint64_t purged_us(const struct txn_cache *x, const struct redis_reply *reply, unsigned at)
 {
     struct spop_slice policy = redis_item(reply, at + CACHELOOK_POLICY);
-    uint64_t last = cachestate_purged_us(redis_item(reply, at + CACHELOOK_URL));
+    uint64_t last = cachestate_url_us(redis_item(reply, at + CACHELOOK_URL));
     if (policy.len > 0) {
         struct cachekey_url url = where(x);
         uint64_t us = cachestate_policy_us(policy, &url);

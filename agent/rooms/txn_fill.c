@@ -263,7 +263,7 @@ void txn_unsafe(struct txn *t, const struct request_facts *f)
     }
     metrics_add(t->gate->metrics, METRIC_CACHE_PURGED);
     buf_reset(&command);
-    cachescript_purge_urls(&command, (const uint8_t(*)[CACHEKEY_DIGEST])digests, n, t->config->cache.keep_ms);
+    cachescript_purge_urls(&command, (const uint8_t(*)[CACHEKEY_DIGEST])digests, n);
     if (ask(t, 0, on_purged))
         return;
     metrics_add(t->gate->metrics, METRIC_CACHE_PURGE_FAILED);
