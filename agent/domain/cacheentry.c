@@ -179,7 +179,7 @@ uint64_t cachestate_policy_us(struct spop_slice value, const struct cachekey_url
         slice_skip(&value, PREFIX_HEAD);
         if (take(&value, le_get(in + TIME, 2), &prefix) < 0)
             return us > last ? us : last;
-        if (us > last && cachekey_prefix(prefix, url))
+        if (us > last && (!url || cachekey_prefix(prefix, url)))
             last = us;
     }
     return last;

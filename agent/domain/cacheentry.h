@@ -49,7 +49,7 @@ uint64_t cachestate_purged_us(struct spop_slice value);
 uint64_t cachestate_url_us(struct spop_slice value);
 /* Names of Vary in the state of a URL; false: none are kept. */
 bool cachestate_names(struct spop_slice value, struct vary_names *out);
-/* The last purge of a policy that concerns this URL. */
+/* The last purge of a policy that concerns this URL; url NULL: or may concern it, of whatever prefix. */
 uint64_t cachestate_policy_us(struct spop_slice value, const struct cachekey_url *url);
 /* Appends names as entries and states have them. */
 void cachestate_put_names(struct buf *out, const struct vary_names *names);
