@@ -263,6 +263,8 @@ void txn_cache_recall(struct txn *t);
 /* txn_cache_wait.c */
 /* Another one fetches: it waits for that, or waits on. False: it cannot. */
 bool txn_cache_wait(struct txn *t);
+/* It waits, and Redis did not say just now. False: it does not wait. True: t may be gone. */
+bool txn_cache_wait_on(struct txn *t);
 /* If it waits: the others of its lot are told the same. */
 void txn_cache_share(struct txn *t, const struct cache_said *said);
 /* How long it may wait, in seconds of the message's age and timeout (0: not known). */
