@@ -3,7 +3,7 @@
 -- Guarantee: never puts an answer over one that was asked for later; never ends another one's lease; the URL's state lives as long as what
 -- is stored.
 -- KEYS: fill, entry, url, aside (where the SET in front of this has put the entry: a body must not pass through Lua)
--- ARGV: id of the lease, mark (empty, n not storable, e failed), its ms, 1 if there is something aside, when it was asked for
+-- ARGV: id of the lease, mark (empty, n not storable, e failed, x not storable for this request), its ms, 1 if there is something aside, when it was asked for
 --   (us, I8), names of Vary (a count and the names, as in an entry), ms of the URL's state where there are any
 -- Reply: S stored, K it would not count (a later one is there, or nothing is known of the URL any more), F Redis did not take it, N there was
 -- nothing to store
@@ -46,7 +46,9 @@ if stored == '1' then
   if known then keep(state) end
 end
 if try('GET', fill) == lease then
-  if mark == '' or mark_ms == '0' or failed(try('SET', fill, mark, 'PX', mark_ms)) then call('UNLINK', fill) end
+  -- x tells those alone who have waited for this very lease; for all others nobody fetches.
+  local left = mark == 'x' and mark .. lease or mark
+  if mark == '' or mark_ms == '0' or failed(try('SET', fill, left, 'PX', mark_ms)) then call('UNLINK', fill) end
 end
 try('PUBLISH', 'once:w:' .. sub(fill, -32), mark)
 return reply

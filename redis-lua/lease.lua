@@ -11,10 +11,12 @@ local now = t[1] * 1000000 + t[2]
 local said = call('MGET', _G.unpack(KEYS))
 local letter = 'B'
 -- An answer may come that long behind the end of its lease (ms), and be stored. KNOWN: the last byte of a time at which nothing was purged.
-local LATE, TIME, KNOWN = 60000, 8, '\128'
+-- ENDED: length of what tells those who wait for a lease how it ended (filled.lua, x); it keeps nobody from fetching.
+local LATE, TIME, KNOWN, ENDED = 60000, 8, '\128', 9
 
 -- The lease first: behind a write a full Redis refuses no other one.
-if not said[4] and not try('SET', KEYS[4], ARGV[1], 'PX', ARGV[2]).err then
+local free = not said[4] or #said[4] == ENDED
+if free and not try('SET', KEYS[4], ARGV[1], 'PX', ARGV[2]).err then
   letter = 'L'
   local ms = format('%.0f', ARGV[2] + LATE)
   if said[2] and #said[2] >= TIME then

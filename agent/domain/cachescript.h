@@ -32,7 +32,8 @@ bool cachescript_leased(struct spop_slice item, bool *mine, uint64_t *now_us);
 struct cachefilled {
     struct record_id fill; /* key of the lease */
     uint8_t lease[CACHEFILL_LEASE];
-    char mark; /* 'n' nobody is to wait for the next one, 'e' it failed, 0: neither */
+    char
+        mark; /* 'n' nobody is to wait for the next one, 'x' nor those who wait for this one, 'e' it failed, 0: none of them */
     uint32_t mark_ms;
     struct record_id entry;
     struct spop_slice value; /* the entry; empty: nothing is stored */

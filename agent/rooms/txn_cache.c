@@ -115,6 +115,7 @@ static void begin(struct txn *t, const struct request_facts *f)
     x->policy = p && p->cache.enabled ? p : NULL;
     x->seen = SEEN_ERROR;
     x->looks = 0;
+    memset(x->busy, 0, sizeof x->busy);
     x->how = CACHESTATUS_BYPASS;
     if (!x->policy)
         txn_warn(t, "cache-unknown", "HAProxy asks for a cached answer by a policy that has no cache");

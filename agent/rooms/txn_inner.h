@@ -62,7 +62,8 @@ struct txn_cache {
     bool on_error;     /* what was found may be served if the backend fails */
     uint64_t found_us; /* asked_us of what was found */
     uint8_t lease[CACHEFILL_LEASE];
-    struct record_id awaited; /* the entry for which it is parked */
+    uint8_t busy[CACHEFILL_LEASE]; /* another one's, as seen last; zeros: none */
+    struct record_id awaited;      /* the entry for which it is parked */
 };
 
 /* Limits that loans cover, or that are asked apart: out of the plan while its claim is made. */

@@ -261,6 +261,17 @@ static void test_marks(void **state)
     }
     assert_true(take_lease(lease, &now_us));
     struct cachefilled f = filled(now_us);
+    f.value = (struct spop_slice){0};
+    f.names = NULL;
+    f.mark = 'x'; /* for those who wait for that lease, and nobody else */
+    assert_int_equal(say(f), 'N');
+    assert_int_equal(value('f').len, 9);
+    assert_memory_equal(value('f').ptr, "xlease-1", 9);
+    assert_true(take_lease(other, &now_us));
+    assert_memory_equal(value('f').ptr, other, 8);
+    redis_server_do(&redis, "DEL %s", key('f'));
+    assert_true(take_lease(lease, &now_us));
+    f = filled(now_us);
     f.mark = 'n';
     f.mark_ms = 0; /* nothing is remembered */
     say(f);

@@ -123,6 +123,35 @@ static void test_not_storable_releases_them_at_once(void **state)
     expect_fill();
 }
 
+/* One request's own status, or Authorization, says nothing of the next one's: only those who wait for it go at once. */
+static void not_storable_for(struct question a, int status)
+{
+    fetch_begins(a);
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    room_until(&w, METRIC_PARKED, 2);
+    double began = monotonic_now();
+    fill_on((struct filled){.status = status});
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(peer_take(&q, &f));
+        expect_pass("bypass");
+    }
+    assert_true(monotonic_now() - began < 0.2);
+    fetch((struct question){0}, NULL, "hello");
+    ask((struct question){0});
+    expect("replay", "hit");
+}
+
+static void test_not_storable_for_one_is_no_matter_for_others(void **state)
+{
+    (void)state;
+    not_storable_for((struct question){0}, 404);
+    redis_server_do(&w.redis.server, "FLUSHALL");
+    not_storable_for((struct question){0}, 401);
+    redis_server_do(&w.redis.server, "FLUSHALL");
+    not_storable_for((struct question){.headers = "authorization: Basic eDp5\n"}, 200);
+}
+
 static void test_dead_filler_is_succeeded(void **state)
 {
     (void)state;
@@ -432,6 +461,7 @@ int main(void)
         T(all_that_wait_get_it),
         T(those_that_wait_for_another_variant),
         T(not_storable_releases_them_at_once),
+        T(not_storable_for_one_is_no_matter_for_others),
         T(dead_filler_is_succeeded),
         T(nobody_waits_longer_than_the_fill),
         T(more_than_may_wait),
