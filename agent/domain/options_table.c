@@ -314,7 +314,8 @@ static const struct option cache_options[] = {
     PLAIN("store", STATUSES, store, "200, 203, 301, 308", RELOAD,
           "Statuses that are stored, never 206, 304 or 5xx."),
     RANGE("fill", MSEC, fill_ms, "5s", "100ms", "10m", RELOAD,
-          "How long others wait for the one request that fetches an answer."),
+          "How long one request fetches an answer for the others; then one of them does. They wait twice as "
+          "long at most."),
     RANGE("not_storable", MSEC, not_storable_ms, "2s", "0s", "1h", RELOAD,
           "How long it is remembered that an answer could not be stored: nobody waits for the next one."),
     RANGE("local_ttl", MSEC, local_ttl_ms, "0s", "0s", "1m", RELOAD,

@@ -4,7 +4,7 @@
  *   parked ──fill ended, or a quarter of a second is over──► lookup ─┬─ fresh, not storable, failed ──► all of its lot
  *      ▲                                                             ├─ nobody fetches: it does; the others wait on
  *      └──────────────── another one fetches, Redis did not say ─────┘
- *      past cache.fill, the agent stops ──► pass, or what is stale
+ *      past twice cache.fill, the agent stops ──► pass, or what is stale
  *
  * A lot holds requests for one entry with the same values of all names that the policy sends, and the same wishes: what holds for
  * one of them holds for all, even if the entry turns out to be named otherwise. A lease that lapses tells nobody, so each lot looks. */
@@ -32,9 +32,10 @@ void txn_cache_wait_until(struct txn *t, double age, double timeout)
     t->wait_until = 0;
     if (!x->again || !x->usable || timeout <= 0)
         return;
-    double fill = x->policy->cache.fill_ms / 1000.0,
+    /* Twice a lease: one that fetches may die, and its successor is waited for too. */
+    double wait = 2 * x->policy->cache.fill_ms / 1000.0,
            longest = timeout - (age > 0 ? age : 0) - budget - MARGIN;
-    t->wait_until = now + (fill < longest ? fill : longest);
+    t->wait_until = now + (wait < longest ? wait : longest);
 }
 
 /* It may remember more by now than when it came. */
@@ -83,6 +84,7 @@ bool txn_cache_wait(struct txn *t)
     static const struct parked_events events = {on_ask, on_shared, on_over};
     struct txn_cache *x = t->cache;
     uint8_t print[16];
+    x->lease_over = monotonic_now() + x->policy->cache.fill_ms / 1000.0;
     bool elsewhere = t->parked.lot && memcmp(&x->awaited, &x->entry, sizeof x->entry) != 0;
     if (t->parked.lot && !elsewhere) {
         stay(t);
@@ -99,7 +101,7 @@ bool txn_cache_wait(struct txn *t)
 
 bool txn_cache_wait_on(struct txn *t)
 {
-    if (!t->parked.lot)
+    if (!t->parked.lot || monotonic_now() >= t->cache->lease_over)
         return false;
     stay(t);
     return true;

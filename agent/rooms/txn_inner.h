@@ -63,6 +63,7 @@ struct txn_cache {
     uint64_t found_us; /* asked_us of what was found */
     uint8_t lease[CACHEFILL_LEASE];
     uint8_t busy[CACHEFILL_LEASE]; /* another one's, as seen last; zeros: none */
+    double lease_over;             /* monotonic_now(): until then at the most */
     struct record_id awaited;      /* the entry for which it is parked */
 };
 
@@ -264,7 +265,7 @@ void txn_cache_recall(struct txn *t);
 /* txn_cache_wait.c */
 /* Another one fetches: it waits for that, or waits on. False: it cannot. */
 bool txn_cache_wait(struct txn *t);
-/* It waits, and Redis did not say just now. False: it does not wait. True: t may be gone. */
+/* It waits, and Redis did not say just now. False: it does not, or nobody can be fetching any more. True: t may be gone. */
 bool txn_cache_wait_on(struct txn *t);
 /* If it waits: the others of its lot are told the same. */
 void txn_cache_share(struct txn *t, const struct cache_said *said);
