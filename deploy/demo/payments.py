@@ -268,6 +268,11 @@ class Payments(BaseHTTPRequestHandler):
         self.rfile.readline(64)
         return data
 
+    def handle_expect_100(self):
+        go_on = super().handle_expect_100()
+        self.wfile.flush()
+        return go_on
+
     def handle_one_request(self):
         try:
             super().handle_one_request()

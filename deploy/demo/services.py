@@ -128,7 +128,7 @@ class Service(Payments):
 
     def echo(self):
         accept = base64.b64encode(hashlib.sha1((self.headers.get("Sec-WebSocket-Key", "") + WEBSOCKET_GUID).encode()).digest())
-        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n" % accept)
+        self.connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n" % accept)
         while data := self.connection.recv(65536):
             self.connection.sendall(data)
         self.close_connection = True
