@@ -183,7 +183,7 @@ bench: ## what a decision costs, beside peers: CPU, rates, latencies, targets; b
 	@$(MAKE) --no-print-directory all load-programs load-go
 	@tests/load/bench $(BUILD)/release/spoa-once $(BENCH)
 
-bench-scale: ## how that cost grows: records, requests at one time, agents, limits, bodies, stored answers; build/scale.json, .png
+bench-scale: ## how that cost grows: records, requests at one time, agents, shards, limits, bodies, stored answers; build/scale.json, .png
 	@tools/deps bench
 	@$(MAKE) --no-print-directory all load-programs
 	@tests/load/scale $(BUILD)/release/spoa-once $(BENCH)

@@ -2,9 +2,10 @@
 -- SPDX-License-Identifier: MIT
 -- purge: from now on nothing counts that was asked for before.
 -- Guarantee: one write for each key, however many entries it concerns; what is stored later, of a request that was forwarded before,
--- does not count either.
+-- does not count either. A URL of which Redis keeps nothing takes no write: none of its entries counts, and no fetch of it is under way that
+-- could make one (lease.lua, filled.lua).
 -- KEYS: urls, tags, or policies   ARGV: what they are (u, g, p: the whole policy, x: a prefix of it), ms that the longest-lived
---   entry could be there, the prefix (x)
+--   entry could be there (not u: the URL's state lives as long as them), the prefix (x)
 -- Reply: Redis' time in us (I8)
 local what, ms, prefix = ARGV[1], ARGV[2], ARGV[3]
 local TIME, PREFIXES = 8, 32
@@ -45,7 +46,8 @@ for i = 1, #KEYS do
       call('SET', key, stamp, 'PX', ms) -- no room: the policy as a whole
     end
   elseif what == 'u' then
-    call('SET', key, stamp .. rest(key), 'PX', ms)
+    local names, time = rest(key)
+    if #time == TIME then call('SET', key, stamp .. names, 'KEEPTTL') end
   else
     call('SET', key, stamp, 'PX', ms)
   end

@@ -28,10 +28,10 @@ may('PTTL', pending)
 may('GETRANGE', record, '0', '1')
 may('PUBLISH', 'once:w:' .. sub(record, -32), '')
 if band(holds, 2) ~= 0 then may('MGET', pending, record) end
+if band(holds, 1) ~= 0 then may('SETRANGE', pending, '0', 'y') end
+may('PEXPIRE', pending, '60000')
+may('PEXPIRE', pending, '60000', 'GT')
 if band(holds, 1) ~= 0 then
-  may('SETRANGE', pending, '0', 'y')
-  may('PEXPIRE', pending, '60000')
-  may('PEXPIRE', pending, '60000', 'GT')
   may('STRLEN', record)
   may('EXISTS', record)
   may('ZADD', slot, '1', 'x')

@@ -293,28 +293,27 @@ void httpd_send(struct httpd_request *q)
     ev_feed_event(q->server->loop, &q->server->readable, EV_READ);
 }
 
-static struct MHD_Daemon *start(struct httpd *h, int listen_fd, unsigned max_connections, unsigned idle_s)
+static struct MHD_Daemon *start(struct httpd *h, int listen_fd, const struct httpd_bounds *b)
 {
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, h,
-                            MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, max_connections,
-                            MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)HTTPD_CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                            MHD_OPTION_END);
+                            MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, b->connections,
+                            MHD_OPTION_CONNECTION_TIMEOUT, b->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            3 * b->head, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
 }
 
-struct httpd *httpd_new(struct ev_loop *loop, int listen_fd, unsigned max_connections, unsigned idle_s,
-                        httpd_fn *fn, void *arg)
+struct httpd *httpd_new(struct ev_loop *loop, int listen_fd, const struct httpd_bounds *bounds, httpd_fn *fn,
+                        void *arg)
 {
     struct httpd *h = calloc(1, sizeof *h);
     if (!h)
         return NULL;
     h->loop = loop;
-    h->max_connections = max_connections;
+    h->max_connections = bounds->connections;
     h->fn = fn;
     h->arg = arg;
     LIST_INIT(&h->requests);
     buf_init(&h->scratch);
-    h->daemon = start(h, listen_fd, max_connections, idle_s);
+    h->daemon = start(h, listen_fd, bounds);
     const union MHD_DaemonInfo *info =
         h->daemon ? MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {

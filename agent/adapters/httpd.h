@@ -5,29 +5,32 @@
  *   request read, body dropped ──► httpd_fn ──► httpd_begin, httpd_add .., httpd_send ──► written
  *                                     └── returns before httpd_send: suspended until then
  *
- * Bounds: connections (further ones wait in the kernel's backlog), HTTPD_CONNECTION_BYTES for the headers of
- * each, idle time. A request that is suspended is not idle: its handler has a deadline of its own. */
+ * Bounds: connections (further ones wait in the kernel's backlog), the heads of a request and of its answer,
+ * idle time. A request that is suspended is not idle: its handler has a deadline of its own. */
 #ifndef HTTPD_H
 #define HTTPD_H
 
 #include <ev.h>
 #include "spop/cursor.h"
 
-/* Both the request's and the answer's headers must fit: twice a large tune.bufsize (64 KB), and room to
- * work. Pages that a connection does not touch cost nothing. */
-enum { HTTPD_CONNECTION_BYTES = 192 * 1024 };
-
 struct httpd;
 struct httpd_request;
+
+struct httpd_bounds {
+    unsigned connections;
+    unsigned idle_s; /* a connection that is silent for so long is closed */
+    size_t
+        head; /* bytes of a request's head, and of an answer's; a longer one is refused (431). Each connection
+                        has thrice that, cleared behind each request. */
+};
 
 /* method, path: NUL-terminated. The body of the request is read and dropped. The handler must see to it that
  * httpd_send() is called once, now or later. It must not call httpd_free(). */
 typedef void httpd_fn(void *arg, struct httpd_request *q, const char *method, const char *path);
 
-/* listen_fd is owned from now on. NULL: out of memory. idle_s: seconds after which a silent connection is
- * closed. */
-struct httpd *httpd_new(struct ev_loop *loop, int listen_fd, unsigned max_connections, unsigned idle_s,
-                        httpd_fn *fn, void *arg);
+/* listen_fd is owned from now on; *bounds is copied. NULL: out of memory. */
+struct httpd *httpd_new(struct ev_loop *loop, int listen_fd, const struct httpd_bounds *bounds, httpd_fn *fn,
+                        void *arg);
 /* Requests that are not answered are cut off; they must not be touched any more. */
 void httpd_free(struct httpd *h);
 

@@ -33,6 +33,8 @@ enum {
     TIME = 8, /* bytes of a time of Redis */
     PREFIX_HEAD = TIME + 2,
 };
+/* In the time of a URL's state: nothing was purged then, it is when the state began (redis-lua/lease.lua). */
+static const uint64_t KNOWN = UINT64_C(1) << 63;
 
 void cachestate_put_names(struct buf *out, const struct vary_names *names)
 {
@@ -147,7 +149,13 @@ bool cacheentry_counts(const struct cacheentry *e, uint64_t purged_us, uint64_t 
 
 uint64_t cachestate_purged_us(struct spop_slice value)
 {
-    return value.len < TIME ? 0 : le_get((const uint8_t *)value.ptr, TIME);
+    uint64_t us = value.len < TIME ? 0 : le_get((const uint8_t *)value.ptr, TIME);
+    return us & KNOWN ? 0 : us;
+}
+
+uint64_t cachestate_url_us(struct spop_slice value)
+{
+    return value.len < TIME ? UINT64_MAX : le_get((const uint8_t *)value.ptr, TIME) & ~KNOWN;
 }
 
 bool cachestate_names(struct spop_slice value, struct vary_names *out)
@@ -171,7 +179,7 @@ uint64_t cachestate_policy_us(struct spop_slice value, const struct cachekey_url
         slice_skip(&value, PREFIX_HEAD);
         if (take(&value, le_get(in + TIME, 2), &prefix) < 0)
             return us > last ? us : last;
-        if (us > last && cachekey_prefix(prefix, url))
+        if (us > last && (!url || cachekey_prefix(prefix, url)))
             last = us;
     }
     return last;

@@ -6,7 +6,7 @@
  *           1       1     2      4      16  8        8           8              4        4   4   8          2    1      1
  *           72: etag, names (length 1 and text each), tags (16 bytes each), the stored response (domain/record; sealed if answers are)
  *
- *   url     purged_us 8, nnames 1, names         tag    purged_us 8
+ *   url     purged_us 8, nnames 1, names         tag    purged_us 8         url, bit 63: never purged, it is known since then
  *   policy  purged_us 8, then at most CACHE_PREFIXES of: purged_us 8, length 2, prefix */
 #ifndef CACHEENTRY_H
 #define CACHEENTRY_H
@@ -44,9 +44,12 @@ bool cacheentry_counts(const struct cacheentry *e, uint64_t purged_us, uint64_t 
 /* What is kept of a URL, of a tag, of a policy; an empty slice: nothing. Malformed counts as nothing but for the time that can be
  * read: a purge that is forgotten would serve what must not be. */
 uint64_t cachestate_purged_us(struct spop_slice value);
+/* What was asked for up to then does not count for the URL: its last purge, or since when it is known. UINT64_MAX: it is not (then a purge
+ * may have left no trace). */
+uint64_t cachestate_url_us(struct spop_slice value);
 /* Names of Vary in the state of a URL; false: none are kept. */
 bool cachestate_names(struct spop_slice value, struct vary_names *out);
-/* The last purge of a policy that concerns this URL. */
+/* The last purge of a policy that concerns this URL; url NULL: or may concern it, of whatever prefix. */
 uint64_t cachestate_policy_us(struct spop_slice value, const struct cachekey_url *url);
 /* Appends names as entries and states have them. */
 void cachestate_put_names(struct buf *out, const struct vary_names *names);

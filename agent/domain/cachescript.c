@@ -142,10 +142,9 @@ static void put_purge(struct buf *out, const uint8_t (*digests)[CACHEKEY_DIGEST]
     resp_put_number(out, keep_ms);
 }
 
-void cachescript_purge_urls(struct buf *out, const uint8_t (*urls)[CACHEKEY_DIGEST], unsigned n,
-                            uint64_t keep_ms)
+void cachescript_purge_urls(struct buf *out, const uint8_t (*urls)[CACHEKEY_DIGEST], unsigned n)
 {
-    put_purge(out, urls, n, 'u', keep_ms);
+    put_purge(out, urls, n, 'u', 0);
 }
 
 void cachescript_purge_tags(struct buf *out, const uint8_t (*tags)[CACHETAGS_DIGEST], unsigned n,

@@ -32,7 +32,8 @@ bool cachescript_leased(struct spop_slice item, bool *mine, uint64_t *now_us);
 struct cachefilled {
     struct record_id fill; /* key of the lease */
     uint8_t lease[CACHEFILL_LEASE];
-    char mark; /* 'n' nobody is to wait for the next one, 'e' it failed, 0: neither */
+    char
+        mark; /* 'n' nobody is to wait for the next one, 'x' nor those who wait for this one, 'e' it failed, 0: none of them */
     uint32_t mark_ms;
     struct record_id entry;
     struct spop_slice value; /* the entry; empty: nothing is stored */
@@ -44,9 +45,8 @@ struct cachefilled {
  * (redis-lua/filled.lua). */
 size_t cachescript_filled(struct buf *out, const struct cachefilled *f, const uint8_t url[CACHEKEY_DIGEST]);
 
-/* Purges n URLs, or tags, by their digests. */
-void cachescript_purge_urls(struct buf *out, const uint8_t (*urls)[CACHEKEY_DIGEST], unsigned n,
-                            uint64_t keep_ms);
+/* Purges n URLs, or tags, by their digests. Of a URL that Redis keeps nothing of, nothing is written. */
+void cachescript_purge_urls(struct buf *out, const uint8_t (*urls)[CACHEKEY_DIGEST], unsigned n);
 void cachescript_purge_tags(struct buf *out, const uint8_t (*tags)[CACHETAGS_DIGEST], unsigned n,
                             uint64_t keep_ms);
 /* Policies, or what cachekey_prefix() says of them; prefix empty: all of them. */

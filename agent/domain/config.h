@@ -216,6 +216,7 @@ struct config {
         config_text listen;
         uint32_t mode;
         uint32_t max_connections;
+        uint32_t max_head;             /* bytes of a request's head, and of an answer's */
         uint32_t memory;               /* bytes of answers kept for the listener */
         uint32_t keep_ms;              /* how long */
         struct text_list drop;         /* headers that are never stored */

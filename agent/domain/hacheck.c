@@ -53,6 +53,17 @@ bool hacheck_condition_is(const struct haconf_line *l, const char *condition)
     return *condition == '\0';
 }
 
+/* `!{ var(txn.once_policy) -m found }`, which may stand where the acl is not there yet. */
+static bool says_ungated(const struct haconf_line *l, unsigned at)
+{
+    static const char *const words[] = {"!{", "var(txn.once_policy)", "-m", "found", "}"};
+    enum { WORDS = sizeof words / sizeof *words };
+    for (unsigned i = 0; i < WORDS; i++)
+        if (at + i >= l->n || strcmp(l->word[at + i], words[i]) != 0)
+            return false;
+    return true;
+}
+
 bool hacheck_excludes_gated(const struct haconf_line *l)
 {
     unsigned i = haconf_condition(l);
@@ -63,7 +74,7 @@ bool hacheck_excludes_gated(const struct haconf_line *l)
     if (unless)
         return i + 2 == l->n && strcmp(l->word[i + 1], "once_gated") == 0;
     for (; i < l->n; i++)
-        if (strcmp(l->word[i], "!once_gated") == 0)
+        if (strcmp(l->word[i], "!once_gated") == 0 || says_ungated(l, i))
             return true;
     return false;
 }

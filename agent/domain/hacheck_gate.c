@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#define CLEAN_BOTH "http-request del-header ^once[-_] -m reg"
 /* In the order of enum hacheck_gate_step. */
 static const struct step {
     const char *words;
@@ -17,7 +18,8 @@ static const struct step {
     const char *words2;    /* another way to say it; may be NULL */
     int anchor;            /* step at whose line it is missed, -1: the frontend's */
 } steps[] = {
-    [STEP_CLEAN] = {"http-request del-header ^once[-_] -m reg",                                   "",                      NULL,                -1            },
+    [STEP_CLEAN] = {"http-request del-header once- -m beg",                                       "",                      CLEAN_BOTH,          -1            },
+    [STEP_CLEAN_LOW] = {"http-request del-header once_ -m beg",                                       "",                      CLEAN_BOTH,          -1            },
     [STEP_RID] = {"http-request set-var(txn.once_rid) uuid()",                                  "",                      NULL,                STEP_ASK      },
     [STEP_PROCESS] = {"http-request set-var-fmt(txn.once_process) %pid.%[var(proc.once_start)].%H", "",                      NULL,
                     STEP_ASK                                                                                                                                  },
@@ -52,6 +54,7 @@ static const struct {
     enum hacheck_gate_step first, then;
 } orders[] = {
     {STEP_CLEAN,        STEP_ASK             },
+    {STEP_CLEAN_LOW,    STEP_ASK             },
     {STEP_RID,          STEP_ASK             },
     {STEP_PROCESS,      STEP_ASK             },
     {STEP_WAIT,         STEP_ASK             },

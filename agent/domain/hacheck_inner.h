@@ -90,8 +90,8 @@ hacheck_fn hacheck_engines, hacheck_spoe_option, hacheck_prefix, hacheck_variabl
     hacheck_arguments, hacheck_agents_there, hacheck_spop_check, hacheck_server_check, hacheck_storm,
     hacheck_replay_check;
 hacheck_fn hacheck_deadline, hacheck_timeout_argument, hacheck_server_timeout, hacheck_lock, hacheck_response,
-    hacheck_buffer, hacheck_maxrewrite, hacheck_once_start, hacheck_socket, hacheck_socket_mode,
-    hacheck_socket_many;
+    hacheck_buffer, hacheck_replay_head, hacheck_maxrewrite, hacheck_once_start, hacheck_socket,
+    hacheck_socket_mode, hacheck_socket_many;
 hacheck_fn hacheck_wait_engine, hacheck_wait_processing, hacheck_wait_idle, hacheck_wait_connections;
 hacheck_fn hacheck_cache_lines, hacheck_cache_order, hacheck_cache_stale, hacheck_cache_wait,
     hacheck_cache_local, hacheck_cache_policy;
@@ -107,6 +107,7 @@ enum hacheck_cache { CACHE_GATE, CACHE_LINE };
 /* Steps of the gate (hacheck_gate.c), the `which` of hacheck_step. */
 enum hacheck_gate_step {
     STEP_CLEAN,
+    STEP_CLEAN_LOW, /* `Once_Key`, which many servers take for `Once-Key` */
     STEP_RID,
     STEP_PROCESS,
     STEP_WAIT,

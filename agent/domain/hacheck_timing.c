@@ -167,6 +167,15 @@ void hacheck_buffer(struct hacheck *k)
                     (unsigned)k->agent->spop.max_frame);
 }
 
+void hacheck_replay_head(struct hacheck *k)
+{
+    const struct haconf_line *l;
+    uint64_t bufsize = tuned(k, "tune.bufsize", BUFSIZE, &l);
+    if (bufsize > k->agent->replay.max_head)
+        hacheck_say(k, l ? l : hacheck_top(k), "tune.bufsize (%llu) is above replay.max_head (%u)",
+                    (unsigned long long)bufsize, (unsigned)k->agent->replay.max_head);
+}
+
 /* HAProxy lowers it to half the buffer, which is what the agent assumes where it was not told. */
 void hacheck_maxrewrite(struct hacheck *k)
 {

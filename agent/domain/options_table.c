@@ -80,6 +80,9 @@ static const struct option config_options[] = {
           "Permissions of that unix socket."),
     RANGE("replay.max_connections", COUNT, replay.max_connections, "1024", "1", "65536", START,
           "HAProxy's connections to it at one time, idle ones too; more wait until one ends."),
+    RANGE("replay.max_head", SIZE, replay.max_head, "16k", "4k", "256k", START,
+          "Largest head of a request to it, and of a stored answer; not below HAProxy's tune.bufsize. A "
+          "connection has thrice that."),
     RANGE("replay.memory", SIZE, replay.memory, "64m", "0", "2g", RELOAD,
           "Answers kept in memory until they are fetched; others come from Redis."),
     RANGE("replay.keep", MSEC, replay.keep_ms, "5s", "10ms", "1m", RELOAD,

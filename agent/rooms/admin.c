@@ -13,7 +13,7 @@
 #include "version.h"
 
 /* No options: operators are few, and who is not served at once asks again. */
-enum { ADMIN_CONNECTIONS = 16, ADMIN_IDLE_S = 30 };
+static const struct httpd_bounds bounds = {.connections = 16, .idle_s = 30, .head = 65536};
 /* Seconds: an operator waits longer than a request. */
 #define PATIENCE 5.0
 
@@ -294,7 +294,7 @@ struct admin *admin_new(struct gate *gate, int listen_fd)
     a->gate = gate;
     buf_init(&a->command);
     LIST_INIT(&a->jobs);
-    a->httpd = httpd_new(gate->loop, listen_fd, ADMIN_CONNECTIONS, ADMIN_IDLE_S, on_request, a);
+    a->httpd = httpd_new(gate->loop, listen_fd, &bounds, on_request, a);
     if (a->httpd)
         return a;
     free(a);

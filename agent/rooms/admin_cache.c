@@ -31,11 +31,12 @@ static const char *purge_url(struct buf *out, const struct concerned *c, struct 
 {
     uint8_t digests[CONFIG_POLICIES_MAX][CACHEKEY_DIGEST];
     struct cachekey_url url;
+    (void)keep_ms;
     if (!cachekey_read(text, &url))
         return "a url is http:// or https://, a host, path and query, without user information or blanks";
     for (unsigned i = 0; i < c->n; i++)
         cachefill_url(c->policy[i], &url, digests[i]);
-    cachescript_purge_urls(out, (const uint8_t(*)[CACHEKEY_DIGEST])digests, c->n, keep_ms);
+    cachescript_purge_urls(out, (const uint8_t(*)[CACHEKEY_DIGEST])digests, c->n);
     return NULL;
 }
 

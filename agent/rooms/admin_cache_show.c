@@ -106,8 +106,11 @@ static struct purge_time last_purge(const struct cache_show *s, const struct red
 /* Why nothing is served: what lies in the place of the lease says more than that nothing is there. */
 static const char *why_none(struct spop_slice fill, bool varies)
 {
-    if (fill.ptr && fill.len > 1)
+    if (fill.ptr && fill.len == CACHEFILL_LEASE)
         return "a request is fetching it now";
+    if (fill.ptr && fill.len > CACHEFILL_LEASE)
+        return "the last request's own answer could not be stored (its status, or its Authorization): the "
+               "next one fetches";
     if (fill.ptr && *fill.ptr == 'n')
         return "its last answer could not be stored (spoa_once_cache_answers_total counts why): requests "
                "pass by for a moment";
@@ -191,6 +194,8 @@ static json_t *row_of(const struct job *j, const struct policy *p, const struct 
         put_state(row, "none", why_none(fill, varies));
     else if (e->asked_us <= purge.us)
         put_state(row, "purged", "it was asked for before the purge: a miss");
+    else if (e->asked_us <= cachestate_url_us(redis_item(reply, CACHELOOK_URL)))
+        put_state(row, "purged", "Redis has lost what it kept of the URL since it was asked for: a miss");
     else if (!cacheentry_counts(e, purge.us, now_us))
         put_state(row, "purged", "it was asked for at a time to come, where no purge reaches it: a miss");
     else if (!opens(j, e))

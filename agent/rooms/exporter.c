@@ -22,7 +22,7 @@
 #include "version.h"
 
 /* No options: scrapers and health checkers are few, and one that is not served at once comes again. */
-enum { EXPORTER_CONNECTIONS = 64, EXPORTER_IDLE_S = 30 };
+static const struct httpd_bounds bounds = {.connections = 64, .idle_s = 30, .head = 16384};
 
 struct exporter {
     struct httpd *httpd;
@@ -216,7 +216,7 @@ struct exporter *exporter_new(struct ev_loop *loop, int listen_fd, const struct 
     e->sources = *sources;
     e->started = clock_seconds(CLOCK_REALTIME) - clock_seconds(CLOCK_BOOTTIME) + started_after_boot();
     buf_init(&e->text);
-    e->httpd = httpd_new(loop, listen_fd, EXPORTER_CONNECTIONS, EXPORTER_IDLE_S, on_request, e);
+    e->httpd = httpd_new(loop, listen_fd, &bounds, on_request, e);
     if (!e->httpd) {
         free(e);
         return NULL;

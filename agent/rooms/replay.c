@@ -8,6 +8,7 @@
  *   GET record ──LATE, LOST, nil, not DONE, other fence, not to be read──► 503
  *      └── same fence ──► kept, answer
  *   answer ──sealed, and not to be opened──► 503
+ *   a cached one in place of a failure ──MGET of its purges──► purged, or Redis does not say: 503
  *
  *   buckets[digest] ──► kept ◄──► kept        (a chain for each bucket)
  *   order: oldest ◄──────► kept ◄──► newest   (memory and time take from the oldest)
@@ -28,6 +29,7 @@
 
 enum {
     REPLAY_IDLE_S = 60,
+    QUESTIONS_MOST = 2,    /* about the purges of one answer */
     REPLAY_BUCKETS = 8192, /* digests are evenly spread; a full memory of small answers has short chains */
 };
 
@@ -58,7 +60,9 @@ struct fetch {
     struct httpd_request *request;
     struct redis_call *call;
     struct wanted wanted;
-    double asked; /* monotonic_now() */
+    double asked;      /* monotonic_now() */
+    uint64_t asked_us; /* of the entry whose purges are asked for */
+    unsigned questions;
 };
 
 struct replay {
@@ -288,13 +292,11 @@ static void fetch_free(struct fetch *f)
     free(f);
 }
 
-static void on_record(void *arg, const struct redis_reply *reply)
+/* Serves what Redis has said, done ANSWERED; else refuses. */
+static void fetch_end(struct fetch *f, struct spop_slice bytes, enum answered done)
 {
-    struct fetch *f = arg;
     struct replay *r = f->replay;
-    struct spop_slice bytes = reply->bytes;
-    enum answered done = NOT_MEANT;
-    if (reply->status == REDIS_BYTES)
+    if (done == ANSWERED)
         done = answer(r, f->request, bytes, &f->wanted);
     if (done == ANSWERED) {
         metrics_add(r->metrics, METRIC_REPLAY_FETCHED);
@@ -305,22 +307,69 @@ static void on_record(void *arg, const struct redis_reply *reply)
     fetch_free(f);
 }
 
-static bool fetch_start(struct replay *r, struct httpd_request *q, const struct wanted *w)
+/* Sends r->command. */
+static bool fetch_ask(struct fetch *f, redis_reply_fn *fn)
 {
-    struct redis *redis = w->cached ? cache_redis(r->cache) : r->redis;
+    struct replay *r = f->replay;
+    struct redis *redis = f->wanted.cached ? cache_redis(r->cache) : r->redis;
+    f->asked = monotonic_now();
+    f->call =
+        r->command.failed ? NULL : redis_submit(redis, r->command.data, r->command.len, r->deadline, fn, f);
+    return f->call != NULL;
+}
+
+static bool is_for_error(const struct wanted *w)
+{
+    return w->cached && w->cache.mark == CACHEID_ERROR;
+}
+
+static bool ask_purges(struct fetch *f, struct spop_slice bytes);
+
+static void on_purges(void *arg, const struct redis_reply *reply)
+{
+    struct fetch *f = arg;
+    struct spop_slice bytes = redis_item(reply, CACHELOOK_ENTRY);
+    enum answered done = replay_cache_counts(f->replay->cache, reply, f->asked_us);
+    if (done != ANOTHER || !ask_purges(f, bytes))
+        fetch_end(f, bytes, done);
+}
+
+/* An entry that changes at each question is none. */
+static bool ask_purges(struct fetch *f, struct spop_slice bytes)
+{
+    struct cachelook l;
+    if (++f->questions > QUESTIONS_MOST || !replay_cache_question(bytes, &f->wanted.cache, &l, &f->asked_us))
+        return false;
+    buf_reset(&f->replay->command);
+    cachescript_lookup(&f->replay->command, &l);
+    return fetch_ask(f, on_purges);
+}
+
+static void on_record(void *arg, const struct redis_reply *reply)
+{
+    struct fetch *f = arg;
+    bool there = reply->status == REDIS_BYTES;
+    if (!there || !is_for_error(&f->wanted) || !ask_purges(f, reply->bytes))
+        fetch_end(f, reply->bytes, there && !is_for_error(&f->wanted) ? ANSWERED : NOT_MEANT);
+}
+
+/* kept: what this agent has of it; ptr NULL: nothing, it is asked for. */
+static bool fetch_start(struct replay *r, struct httpd_request *q, const struct wanted *w,
+                        struct spop_slice kept)
+{
     struct fetch *f = malloc(sizeof *f);
     if (!f)
         return false;
-    *f = (struct fetch){.replay = r, .request = q, .wanted = *w, .asked = monotonic_now()};
+    *f = (struct fetch){.replay = r, .request = q, .wanted = *w};
     LIST_INSERT_HEAD(&r->fetches, f, link);
+    if (kept.ptr && ask_purges(f, kept))
+        return true;
     buf_reset(&r->command);
     if (w->cached)
         cachescript_get(&r->command, &w->id);
     else
         script_get(&r->command, &w->id);
-    if (!r->command.failed)
-        f->call = redis_submit(redis, r->command.data, r->command.len, r->deadline, on_record, f);
-    if (f->call)
+    if (fetch_ask(f, on_record))
         return true;
     fetch_free(f);
     return false;
@@ -360,14 +409,17 @@ static void on_request(void *arg, struct httpd_request *q, const char *method, c
         return;
     }
     struct kept *k = kept_find(r, &wanted.id);
+    struct spop_slice kept = {0};
     enum answered done = NOT_MEANT;
-    if (k)
+    if (k && is_for_error(&wanted))
+        kept = (struct spop_slice){(const char *)k->bytes, k->len};
+    else if (k)
         done = answer(r, q, (struct spop_slice){(const char *)k->bytes, k->len}, &wanted);
     if (done == NOT_OPENED) /* its key has gone: the next one is to find that out before it is served */
         kept_drop(r, k);
     if (done == ANSWERED)
         metrics_add(r->metrics, METRIC_REPLAY_SERVED);
-    else if (done == NOT_OPENED || !fetch_start(r, q, &wanted))
+    else if (done == NOT_OPENED || !fetch_start(r, q, &wanted, kept))
         refuse_answer(r, q, done);
 }
 
@@ -404,7 +456,8 @@ struct replay *replay_new(struct ev_loop *loop, int listen_fd, struct redis *red
     ev_timer_init(&r->expiry, on_expiry, 0, 0);
     r->expiry.data = r;
     replay_reconfigure(r, c);
-    r->httpd = httpd_new(loop, listen_fd, c->replay.max_connections, REPLAY_IDLE_S, on_request, r);
+    const struct httpd_bounds bounds = {c->replay.max_connections, REPLAY_IDLE_S, c->replay.max_head};
+    r->httpd = httpd_new(loop, listen_fd, &bounds, on_request, r);
     if (!r->httpd) {
         free(r);
         return NULL;

@@ -109,6 +109,39 @@ static bool is_too_stale(const struct cacheentry *e, char mark, uint64_t now_us)
     return mark == CACHEID_ERROR && !freshness_on_error(&e->freshness, &plain, now_us);
 }
 
+bool replay_cache_question(struct spop_slice bytes, const struct cacheid *id, struct cachelook *l,
+                           uint64_t *asked_us)
+{
+    static uint8_t tags[CACHETAGS_MAX][CACHETAGS_DIGEST];
+    struct cacheentry e;
+    if (cacheentry_read(bytes, &e) < 0)
+        return false;
+    memcpy(tags, e.tags, (size_t)e.ntags * CACHETAGS_DIGEST);
+    *l = (struct cachelook){.entry = id->entry, .policy = e.policy, .ntags = e.ntags};
+    l->tags = (const uint8_t(*)[CACHETAGS_DIGEST])tags;
+    memcpy(l->url, e.url, sizeof l->url);
+    *asked_us = e.asked_us;
+    return true;
+}
+
+enum answered replay_cache_counts(const struct cache *cache, const struct redis_reply *reply,
+                                  uint64_t asked_us)
+{
+    struct cacheentry e;
+    uint64_t last = cachestate_url_us(redis_item(reply, CACHELOOK_URL));
+    uint64_t policy = cachestate_policy_us(redis_item(reply, CACHELOOK_POLICY), NULL);
+    if (reply->status != REDIS_ITEMS || cacheentry_read(redis_item(reply, CACHELOOK_ENTRY), &e) < 0)
+        return NOT_MEANT;
+    if (e.asked_us != asked_us || reply->nitems != CACHELOOK_TAGS + e.ntags)
+        return ANOTHER;
+    last = policy > last ? policy : last;
+    for (unsigned i = 0; i < e.ntags; i++) {
+        uint64_t us = cachestate_purged_us(redis_item(reply, CACHELOOK_TAGS + i));
+        last = us > last ? us : last;
+    }
+    return cacheentry_counts(&e, last, cache_now_us(cache)) ? ANSWERED : NOT_MEANT;
+}
+
 enum answered replay_cache_answer(struct cache *cache, struct sealer *sealer, struct metrics *metrics,
                                   struct httpd_request *q, struct spop_slice bytes, const struct cacheid *id)
 {

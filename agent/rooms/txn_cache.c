@@ -115,6 +115,7 @@ static void begin(struct txn *t, const struct request_facts *f)
     x->policy = p && p->cache.enabled ? p : NULL;
     x->seen = SEEN_ERROR;
     x->looks = 0;
+    memset(x->busy, 0, sizeof x->busy);
     x->how = CACHESTATUS_BYPASS;
     if (!x->policy)
         txn_warn(t, "cache-unknown", "HAProxy asks for a cached answer by a policy that has no cache");
@@ -302,10 +303,12 @@ static void say_504(struct txn *t, enum cache_result result)
     txn_deny(t, PROBLEM_NOT_CACHED, NULL, 0);
 }
 
-/* Redis did not say, or it was not asked. */
+/* Redis did not say, or it was not asked. Those who wait go on: they would all reach the backend at once. */
 static void unseen(struct txn *t)
 {
     const struct txn_cache *x = t->cache;
+    if (txn_cache_wait_on(t))
+        return;
     if (!x->usable)
         say_pass(t, CACHE_BYPASS);
     else if (cc_said(&x->directives, CC_ONLY_IF_CACHED))

@@ -14,7 +14,7 @@
 #include "domain/cacheentry.h"
 #include "rooms/monotonic.h"
 
-enum { LOOKS_MAX = 3 };
+enum { LOOKS_MAX = 3, LEASE_ENDED = 1 + CACHEFILL_LEASE };
 
 static struct buf command; /* reused: one command is built at a time */
 
@@ -73,7 +73,7 @@ static struct cachekey_url where(const struct txn_cache *x)
 static uint64_t purged_us(const struct txn_cache *x, const struct redis_reply *reply, unsigned at)
 {
     struct spop_slice policy = redis_item(reply, at + CACHELOOK_POLICY);
-    uint64_t last = cachestate_purged_us(redis_item(reply, at + CACHELOOK_URL));
+    uint64_t last = cachestate_url_us(redis_item(reply, at + CACHELOOK_URL));
     if (policy.len > 0) {
         struct cachekey_url url = where(x);
         uint64_t us = cachestate_policy_us(policy, &url);
@@ -86,12 +86,16 @@ static uint64_t purged_us(const struct txn_cache *x, const struct redis_reply *r
     return last;
 }
 
-static enum cache_fill fill_of(struct spop_slice value)
+static enum cache_fill fill_of(struct txn_cache *x, struct spop_slice value)
 {
     if (!value.ptr)
         return FILL_FREE;
     if (value.len == 1)
         return value.ptr[0] == 'n' ? FILL_NOT_STORABLE : FILL_FAILED;
+    if (value.len == LEASE_ENDED)
+        return memcmp(value.ptr + 1, x->busy, sizeof x->busy) == 0 ? FILL_NOT_STORABLE : FILL_FREE;
+    if (value.len == sizeof x->busy)
+        memcpy(x->busy, value.ptr, sizeof x->busy);
     return FILL_BUSY;
 }
 
@@ -186,7 +190,7 @@ static bool see(struct txn *t, const struct redis_reply *reply, unsigned at)
     uint64_t now_us = cache_now_us(t->gate->cache);
     x->on_error = false;
     x->how = CACHESTATUS_URI_MISS;
-    x->fill = fill_of(redis_item(reply, at + CACHELOOK_FILL));
+    x->fill = fill_of(x, redis_item(reply, at + CACHELOOK_FILL));
     bool there = bytes.ptr && cacheentry_read(bytes, &e) == 0;
     if (bytes.ptr && !there)
         metrics_add(t->gate->metrics, METRIC_CACHE_CORRUPT);

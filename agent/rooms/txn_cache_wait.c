@@ -3,7 +3,7 @@
  *
  *   parked ──fill ended, or a quarter of a second is over──► lookup ─┬─ fresh, not storable, failed ──► all of its lot
  *      ▲                                                             ├─ nobody fetches: it does; the others wait on
- *      └──────────────── another one fetches ────────────────────────┘
+ *      └──────────────── another one fetches, Redis did not say ─────┘
  *      past twice cache.fill, the agent stops ──► pass, or what is stale
  *
  * A lot holds requests for one entry with the same values of all names that the policy sends, and the same wishes: what holds for
@@ -84,6 +84,7 @@ bool txn_cache_wait(struct txn *t)
     static const struct parked_events events = {on_ask, on_shared, on_over};
     struct txn_cache *x = t->cache;
     uint8_t print[16];
+    x->lease_over = monotonic_now() + x->policy->cache.fill_ms / 1000.0;
     bool elsewhere = t->parked.lot && memcmp(&x->awaited, &x->entry, sizeof x->entry) != 0;
     if (t->parked.lot && !elsewhere) {
         stay(t);
@@ -96,6 +97,14 @@ bool txn_cache_wait(struct txn *t)
     x->awaited = x->entry;
     print_of(x, print);
     return parking_add(cache_parking(t->gate->cache), &t->parked, &events, &x->entry, print, t->wait_until);
+}
+
+bool txn_cache_wait_on(struct txn *t)
+{
+    if (!t->parked.lot || monotonic_now() >= t->cache->lease_over)
+        return false;
+    stay(t);
+    return true;
 }
 
 void txn_cache_share(struct txn *t, const struct cache_said *said)

@@ -157,13 +157,21 @@ static bool pack(struct txn *t, const struct cacheentry *e, const struct record_
     return !entry.failed;
 }
 
-/* What those are told who come next: that it failed, that they need not wait, or nothing. */
+/* Because of who has asked, and how: the same answer to another request may be storable (RFC 9111, sections 3 and 3.5). */
+static bool is_of_request(enum store_reason why)
+{
+    return why == STORE_AUTHORIZATION || why == STORE_STATUS || why == STORE_PARTIAL || why == STORE_METHOD;
+}
+
+/* What those are told who come next: that it failed, that they need not wait, or nothing; x: only those who wait for this one. */
 static char mark_of(enum store_reason why, const struct response_facts *f)
 {
     bool cut = why == STORE_INCOMPLETE && f->content_length >= 0;
     if (why == STORE_YES || f->status == NOT_MODIFIED)
         return 0;
-    return f->status >= SERVER_ERRORS || cut ? 'e' : 'n';
+    if (f->status >= SERVER_ERRORS || cut)
+        return 'e';
+    return is_of_request(why) ? 'x' : 'n';
 }
 
 static void refuse(struct txn *t, const struct response_facts *f)
@@ -263,7 +271,7 @@ void txn_unsafe(struct txn *t, const struct request_facts *f)
     }
     metrics_add(t->gate->metrics, METRIC_CACHE_PURGED);
     buf_reset(&command);
-    cachescript_purge_urls(&command, (const uint8_t(*)[CACHEKEY_DIGEST])digests, n, t->config->cache.keep_ms);
+    cachescript_purge_urls(&command, (const uint8_t(*)[CACHEKEY_DIGEST])digests, n);
     if (ask(t, 0, on_purged))
         return;
     metrics_add(t->gate->metrics, METRIC_CACHE_PURGE_FAILED);

@@ -62,7 +62,9 @@ struct txn_cache {
     bool on_error;     /* what was found may be served if the backend fails */
     uint64_t found_us; /* asked_us of what was found */
     uint8_t lease[CACHEFILL_LEASE];
-    struct record_id awaited; /* the entry for which it is parked */
+    uint8_t busy[CACHEFILL_LEASE]; /* another one's, as seen last; zeros: none */
+    double lease_over;             /* monotonic_now(): until then at the most */
+    struct record_id awaited;      /* the entry for which it is parked */
 };
 
 /* Limits that loans cover, or that are asked apart: out of the plan while its claim is made. */
@@ -263,6 +265,8 @@ void txn_cache_recall(struct txn *t);
 /* txn_cache_wait.c */
 /* Another one fetches: it waits for that, or waits on. False: it cannot. */
 bool txn_cache_wait(struct txn *t);
+/* It waits, and Redis did not say just now. False: it does not, or nobody can be fetching any more. True: t may be gone. */
+bool txn_cache_wait_on(struct txn *t);
 /* If it waits: the others of its lot are told the same. */
 void txn_cache_share(struct txn *t, const struct cache_said *said);
 /* How long it may wait, in seconds of the message's age and timeout (0: not known). */

@@ -52,6 +52,8 @@ def factors(bench, scale):
     return {
         "more than one HAProxy thread (2 against 1)": {"front": least(_row(bench, "gated-threads")["us"]["front"] / _row(bench, "gated")["us"]["front"])},
         "more than one agent (3 against 1)": {part: grows("agents", 3, 1, part) for part in PARTS},
+        "more than one Redis (a cluster of 3 shards against 1)": {
+            "redis": least(_row(bench, "gated-shards-3")["us"]["redis"] / _row(bench, "gated-shards-1")["us"]["redis"])},
         FULL: {"redis": grows("records", 1000000, 1000)},
         STORED: {part: grows("stored", 1000000, 1000, part) for part in PARTS},
         KEPT: {"redis": grows("kept", 2, 0)},

@@ -33,10 +33,10 @@ class Meter:
 
     def __init__(self, world, front):
         self._world, self._application = world, world.application.pid
-        self._pids = {"front": [front.front.pid], "agent": [a.pid for a in front.agents], "redis": [world.redis.pid]}
+        self._store, self._pids = front.store or world.store, front.pids(world)
 
     def _counts(self):
-        return {"forwarded": self._world.application_requests(), **self._world.redis_counts()}
+        return {"forwarded": self._world.application_requests(), **self._store.counts()}
 
     def _machine(self):
         """Seconds that all cores were busy, that there were, and that the load and the application used."""
@@ -104,7 +104,7 @@ def spop_bench(address, pid, scenario, seconds, connections=8, depth=8, most=0):
     return said
 
 
-def settle(world):
-    """Redis is empty and HAProxy's table of what has ended too, before the next variant."""
-    world.redis_do("FLUSHALL")
+def settle(world, front=None):
+    """Redis (of the front, if it has its own) is empty and HAProxy's table of what has ended too, before the next variant."""
+    (front and front.store or world.store).each("FLUSHALL")
     time.sleep(0.1)

@@ -33,7 +33,7 @@ def codec(others):
 def floor_of(world, seconds, records, *names):
     env = {**os.environ, "ONCE_RUN": str(world.folder), "ONCE_REDIS": str(world.redis_socket), "ONCE_SHIELD": "0", "ONCE_HAPROXY": "/nowhere"}
     world.redis_do("FLUSHALL")
-    done = subprocess.run([PROGRAMS / "gate-floor", HERE / "site.conf", world.redis_socket, str(world.redis.pid), str(seconds), str(records), *names],
+    done = subprocess.run([PROGRAMS / "gate-floor", HERE / "site.conf", world.redis_socket, str(world.store.pids[0]), str(seconds), str(records), *names],
                           capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError("gate-floor: " + done.stderr)
@@ -86,9 +86,9 @@ def refusals(world, others, short):
         folder = world._folder("refusals-" + name)
         agent = world.once_agent(folder, shield)
         settle(world)
-        before = cpu(agent.pid) + cpu(world.redis.pid)
+        before = cpu(agent.pid) + sum(map(cpu, world.store.pids))
         said = spop_bench("unix@%s" % (folder / "spop.sock"), agent.pid, scenario("refused"), seconds)
-        spent = cpu(agent.pid) + cpu(world.redis.pid) - before
+        spent = cpu(agent.pid) + sum(map(cpu, world.store.pids)) - before
         if said["values"].get("deny", 0) < GOOD * said["transactions"]:
             raise RuntimeError("not all were refused: %s" % said["values"])
         # The first half second is warm-up: it is asked and paid for, and not in the number of messages.

@@ -15,10 +15,17 @@ class Missing(Exception):
     """Something that a variant needs is not on this machine; says what."""
 
 
+def free_ports(n):
+    """All different."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def until(works, what):

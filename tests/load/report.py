@@ -9,7 +9,7 @@ QUIET = 0.1  # of the CPU may be others'
 KEPT = 0.95  # of a fixed rate must be answered
 # Series of make bench-scale.
 LABELS = {
-    "in flight": "requests in flight beside the load", "connections": "connections of the load", "agents": "agents",
+    "in flight": "requests in flight beside the load", "connections": "connections of the load", "agents": "agents", "shards": "shards of a cluster",
     "limits": "limits, besides idempotency", "body": "bytes of the answer", "records": "records in Redis (a claim, Redis alone)",
     "stored": "stored answers of the cache (a hit)", "kept": "what Redis keeps: 0 nothing, 1 an AOF (everysec), 2 an AOF and a replica (claim and complete, Redis alone)",
 }

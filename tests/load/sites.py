@@ -17,6 +17,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import stores
 from processes import Missing, Process, ask, ask_port, connects, free_port, until
 
 HERE = Path(__file__).resolve().parent
@@ -25,8 +26,6 @@ ATTACH = ROOT / "haproxy-conf" / "attach"
 GATEWAY = ROOT / "haproxy-conf" / "gateway"
 BUILD = ROOT / "build"
 PROGRAMS = BUILD / "release" / "tests" / "load"
-REDIS_COUNTS = {"commands": "total_commands_processed", "bytes_in": "total_net_input_bytes", "bytes_out": "total_net_output_bytes",
-                "bytes_kept": "used_memory"}
 SIZES = {"": 200, "/1k": 1024, "/12k": 12288, "/empty": 0}
 
 DEFAULTS = """defaults
@@ -75,10 +74,15 @@ TABLE_LINES = (r"track-sc", r"sc-set-gpt0", r"once_tracked", r"stick-table", r"b
 
 
 class Front:
-    """What a variant is reached at, whose CPU counts as which, and headers (`Name: value`) that its requests need."""
+    """What a variant is reached at, whose CPU counts as which, headers (`Name: value`) that its requests need, and what keeps its records
+    if that is not the world's Redis."""
 
-    def __init__(self, port, front, agents=(), headers=()):
-        self.port, self.front, self.agents, self.headers = port, front, list(agents), list(headers)
+    def __init__(self, port, front, agents=(), headers=(), store=None):
+        self.port, self.front, self.agents, self.headers, self.store = port, front, list(agents), list(headers), store
+
+    def pids(self, world):
+        """Of the processes whose CPU is counted, by what they are."""
+        return {"front": [self.front.pid], "agent": [a.pid for a in self.agents], "redis": (self.store or world.store).pids}
 
 
 class World:
@@ -93,8 +97,7 @@ class World:
             raise
 
     def _start_common(self, only_agents):
-        self.redis = self._start("redis", ["redis-server", "--port", "0", "--unixsocket", self.redis_socket, "--save", "",
-                                           "--appendonly", "no", "--dir", self.folder], self.redis_socket)
+        self.store = stores.alone(self._start, self.folder, self.redis_socket)
         if not only_agents:
             self.application_port, self._application_socket = free_port(), self.folder / "application.sock"
             self.application = self._start("application", ["haproxy", "-db", "-f", self._application()], self.application_port)
@@ -131,13 +134,7 @@ class World:
         return folder
 
     def redis_do(self, *words):
-        return subprocess.run(["redis-cli", "-s", str(self.redis_socket), *map(str, words)], capture_output=True, text=True,
-                              check=True).stdout.strip()
-
-    def redis_counts(self):
-        """What Redis has done so far (commands, also those of scripts; bytes to it and from it), and bytes that it holds now."""
-        said = self.redis_do("INFO", "stats") + self.redis_do("INFO", "memory")
-        return {name: int(re.search(r"^%s:(\d+)" % word, said, re.M)[1]) for name, word in REDIS_COUNTS.items()}
+        return self.store.each(*words)[0]
 
     # ---- fronts
 
@@ -145,19 +142,32 @@ class World:
         """HAProxy without anything."""
         return self._haproxy("alone", "frontend bench\n    bind 127.0.0.1:@PORT@\n    default_backend application\n", ())
 
-    def once_agent(self, folder, shield=65536, haproxy=None):
+    def once_agent(self, folder, shield=65536, haproxy=None, seeds=()):
+        """seeds: of the cluster that it asks; none: the world's Redis."""
         env = {"ONCE_RUN": str(folder), "ONCE_REDIS": str(self.redis_socket), "ONCE_SHIELD": str(shield),
                "ONCE_HAPROXY": str(haproxy or folder)}
-        agent = self._start(folder.name + "-agent", [self.agent, "-f", HERE / "site.conf"], folder / "spop.sock", env)
+        agent = self._start(folder.name + "-agent", [self.agent, "-f", self._site(folder, seeds) if seeds else HERE / "site.conf"],
+                            folder / "spop.sock", env)
         until(lambda: b" 200 " in ask(folder / "http.sock", b"GET /health/readiness HTTP/1.0\r\n\r\n", b"\r\n"), agent.name)
         return agent
 
-    def once(self, policy, agents=1, threads=1, bufsize=None, backend=None, hangs=None):
-        """The shipped lines around one policy. backend, hangs: port of another application, for all or for the path /hang."""
+    @staticmethod
+    def _site(folder, seeds):
+        """site.conf for agents of a cluster, which keeps no cached answers."""
+        conf = without((HERE / "site.conf").read_text(), r"cache = \{ ttl")
+        conf = re.sub(r"^redis .*$", "redis = { mode = \"cluster\"; seeds = [ %s ]; };" % ", ".join('"%s"' % s for s in seeds), conf, flags=re.M)
+        (folder / "site.conf").write_text(conf)
+        return folder / "site.conf"
+
+    def once(self, policy, agents=1, threads=1, bufsize=None, backend=None, hangs=None, shards=0):
+        """The shipped lines around one policy. backend, hangs: port of another application, for all or for the path /hang. shards: of a
+        cluster; 0: the world's Redis."""
         folder = self._folder(policy)
         homes = [folder] + [self._folder(policy) for _ in range(agents - 1)]
-        processes = [self.once_agent(home, haproxy=folder) for home in homes]
+        store = stores.cluster(self._start, self._folder("cluster"), shards) if shards else None
+        processes = [self.once_agent(home, haproxy=folder, seeds=store.seeds if store else ()) for home in homes]
         front = self._haproxy(policy, self._gate(policy, homes, hangs), processes, folder, threads, bufsize, backend)
+        front.store = store
         until(lambda: ask(folder / "http.sock", b"GET /metrics HTTP/1.0\r\n\r\n", b"\r\n\r\n") and self._polled(folder), "the poller")
         return front
 

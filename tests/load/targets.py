@@ -61,6 +61,8 @@ TARGETS = [
      lambda m, x: x["open"]["1000"]["us"]["sum"] * 1000 / 1e4),
     ("2 agents against 1: CPU of a decision (HAProxy + agents + Redis)", 1.10, "<=", "x", _against("gated-agents-2", "gated")),
     ("3 agents against 1: CPU of a decision (HAProxy + agents + Redis)", 1.10, "<=", "x", _against("gated-agents-3", "gated")),
+    ("three shards against one, both a cluster: Redis' CPU of a decision", 1.10, "<=", "x",
+     lambda m, x: m["gated-shards-3"]["us"]["redis"] / m["gated-shards-1"]["us"]["redis"]),
     ("a leased global limit adds to none (HAProxy + agent + Redis)", 0.5, "<=", "us", lambda m, x: _sum(m, "limit-leased") - _sum(m, "unlimited")),
     ("a global limit that each request asks for adds (HAProxy + agent + Redis)", None, "", "us", lambda m, x: _sum(m, "limit-global") - _sum(m, "unlimited")),
     ("Redis' commands, leased against asked", 0.02, "<=", "x", lambda m, x: m["limit-leased"]["commands"] / m["limit-global"]["commands"]),

@@ -38,6 +38,8 @@ VARIANTS = [
     Variant("gated-threads", "the same, HAProxy nbthread 2", lambda w: w.once("gated", threads=2)),
     Variant("gated-agents-2", "the same, 2 agents", lambda w: w.once("gated", agents=2)),
     Variant("gated-agents-3", "the same, 3 agents", lambda w: w.once("gated", agents=3)),
+    Variant("gated-shards-1", "the same, a cluster of 1 shard", lambda w: w.once("gated", shards=1)),
+    Variant("gated-shards-3", "the same, a cluster of 3 shards", lambda w: w.once("gated", shards=3)),
     Variant("gated-64k", "the same, tune.bufsize 65536", lambda w: w.once("gated", bufsize=65536)),
     Variant("replay-1k", "replay, 1 KB", lambda w: w.once("gated"), "/pay/1k", 200, forwards=0),
     Variant("replay-12k", "replay, 12 KB", lambda w: w.once("gated"), "/pay/12k", 200, forwards=0),
@@ -72,5 +74,6 @@ GROUPS = {
     "cache": ["alone", "gated", "replay-1k", "replay-12k", "replay-asked", "page-alone", "page-miss", "hit-1k", "hit-12k", "hit-local", "haproxy-cache", "nginx-cache"],
     "limits": ["unlimited", "limit", "limit-global", "limit-leased"],
     "agents": ["gated", "gated-agents-2", "gated-agents-3"],
+    "shards": ["gated", "gated-shards-1", "gated-shards-3"],
 }
 EVERY = {v.name: v for v in VARIANTS + ON_REQUEST}

@@ -106,6 +106,12 @@ static struct spop_slice value(char kind)
     return (struct spop_slice){reply->str, reply->str ? reply->len : 0};
 }
 
+/* The URL is known since 1 us, and nothing of it was purged. */
+static void know_url(void)
+{
+    freeReplyObject(redisCommand(redis.c, "SET %s %b PX 60500", key('u'), "\1\0\0\0\0\0\0\x80", (size_t)8));
+}
+
 /* An entry as far as the script looks: 24 bytes, then when it was asked for. */
 static struct spop_slice entry_of(uint64_t asked_us)
 {
@@ -190,7 +196,7 @@ static void test_stored(void **state)
     assert_int_equal(say(filled(now_us)), 'S');
     assert_int_equal(told(), 1);
     assert_null(value('f').ptr);
-    assert_null(value('u').ptr); /* it varies on nothing: nothing to be kept of the URL */
+    assert_int_equal(value('u').len, 8); /* it varies on nothing: no names */
     assert_int_equal(value('e').len, 80);
     long long ms = redis_server_int(&redis, "PTTL %s", key('e'));
     assert_true(ms > 4000 && ms <= 5000);
@@ -199,9 +205,10 @@ static void test_stored(void **state)
 static void test_never_over_a_later_one(void **state)
 {
     (void)state;
+    know_url();
     assert_int_equal(say(filled(2000)), 'S');
     assert_int_equal(say(filled(1999)), 'K');
-    assert_int_equal(redis_server_int(&redis, "DBSIZE"), 1); /* nothing is left aside */
+    assert_int_equal(redis_server_int(&redis, "DBSIZE"), 2); /* nothing is left aside */
     assert_int_equal(le_get((const uint8_t *)value('e').ptr + 24, 8), 2000);
     assert_int_equal(say(filled(2000)), 'S');
     assert_int_equal(say(filled(2001)), 'S');
@@ -254,6 +261,17 @@ static void test_marks(void **state)
     }
     assert_true(take_lease(lease, &now_us));
     struct cachefilled f = filled(now_us);
+    f.value = (struct spop_slice){0};
+    f.names = NULL;
+    f.mark = 'x'; /* for those who wait for that lease, and nobody else */
+    assert_int_equal(say(f), 'N');
+    assert_int_equal(value('f').len, 9);
+    assert_memory_equal(value('f').ptr, "xlease-1", 9);
+    assert_true(take_lease(other, &now_us));
+    assert_memory_equal(value('f').ptr, other, 8);
+    redis_server_do(&redis, "DEL %s", key('f'));
+    assert_true(take_lease(lease, &now_us));
+    f = filled(now_us);
     f.mark = 'n';
     f.mark_ms = 0; /* nothing is remembered */
     say(f);
@@ -264,7 +282,7 @@ static void purge_url(void)
 {
     uint8_t digests[1][16];
     memcpy(digests[0], url, sizeof url);
-    cachescript_purge_urls(&out, (const uint8_t(*)[16])digests, 1, 90000);
+    cachescript_purge_urls(&out, (const uint8_t(*)[16])digests, 1);
     send_it();
     assert_int_equal(reply->len, 8);
 }
@@ -273,11 +291,14 @@ static void test_names_and_purge_of_a_url(void **state)
 {
     (void)state;
     struct vary_names read;
+    know_url();
     vary_add(&names, slice_of("accept"));
     assert_int_equal(say(filled(2000)), 'S');
     assert_true(cachestate_names(value('u'), &read));
     assert_true(vary_same(&read, &names));
     assert_int_equal(cachestate_purged_us(value('u')), 0);
+    assert_int_equal(cachestate_url_us(value('u')), 1);
+    assert_true(redis_server_int(&redis, "PTTL %s", key('u')) > 80000);
     purge_url();
     uint64_t us = le_get((const uint8_t *)reply->str, 8);
     assert_int_equal(cachestate_purged_us(value('u')), us);
@@ -289,15 +310,50 @@ static void test_names_and_purge_of_a_url(void **state)
     assert_int_equal(read.n, 0);
 }
 
+/* No entry of it counts, and no fetch is under way: POSTs to new URLs leave nothing. */
 static void test_purge_of_nothing_known(void **state)
 {
     (void)state;
-    struct vary_names read;
     purge_url();
-    assert_true(cachestate_purged_us(value('u')) > 0);
-    assert_false(cachestate_names(value('u'), &read));
+    assert_int_equal(redis_server_int(&redis, "DBSIZE"), 0);
+}
+
+/* From the lease on, for as long as its answer may come, and then as long as that lies here. */
+static void test_url_is_known(void **state)
+{
+    (void)state;
+    uint64_t now_us, then_us;
+    assert_true(take_lease(lease, &now_us));
+    assert_int_equal(cachestate_url_us(value('u')), now_us - 1);
+    assert_int_equal(cachestate_purged_us(value('u')), 0);
     long long ms = redis_server_int(&redis, "PTTL %s", key('u'));
-    assert_true(ms > 80000 && ms <= 90000);
+    assert_true(ms > 60000 && ms <= 60500);
+    purge_url();
+    assert_int_equal(cachestate_url_us(value('u')), le_get((const uint8_t *)value('u').ptr, 8));
+    assert_true(cachestate_purged_us(value('u')) > now_us);
+    struct cachefilled f = filled(now_us);
+    f.value_ms = 70000;
+    assert_int_equal(say(f), 'S');
+    ms = redis_server_int(&redis, "PTTL %s", key('u'));
+    assert_true(ms > 60500 && ms <= 70000);
+    uint64_t purged_us = cachestate_purged_us(value('u'));
+    assert_true(purged_us > now_us); /* the answer does not count */
+    assert_true(take_lease(lease, &then_us));
+    assert_int_equal(cachestate_purged_us(value('u')), purged_us);
+    assert_true(redis_server_int(&redis, "PTTL %s", key('u')) > 60500);
+}
+
+/* A purge may have found nothing: what was asked for before is not stored, and does not count. */
+static void test_url_is_forgotten(void **state)
+{
+    (void)state;
+    uint64_t now_us, then_us;
+    assert_true(take_lease(lease, &now_us));
+    redis_server_do(&redis, "DEL %s", key('u'));
+    assert_int_equal(say(filled(now_us)), 'K');
+    assert_int_equal(redis_server_int(&redis, "DBSIZE"), 0);
+    assert_true(take_lease(other, &then_us));
+    assert_true(cachestate_url_us(value('u')) >= now_us);
 }
 
 static uint64_t policy_us(const char *path)
@@ -343,16 +399,19 @@ static void test_prefixes(void **state)
 static void test_values_of_other_types(void **state)
 {
     (void)state;
+    uint64_t now_us;
     redis_server_do(&redis, "LPUSH %s x", key('u'));
     redis_server_do(&redis, "PEXPIRE %s 5000", key('u'));
     vary_add(&names, slice_of("accept"));
-    assert_int_equal(say(filled(2000)), 'S');
+    assert_int_equal(say(filled(2000)), 'K');
     names.n = 0;
+    assert_true(take_lease(lease, &now_us)); /* it takes the place of what nobody can read */
+    assert_int_equal(say(filled(now_us)), 'S');
     redis_server_do(&redis, "DEL %s", key('u'));
     redis_server_do(&redis, "LPUSH %s x", key('u'));
     redis_server_do(&redis, "PEXPIRE %s 5000", key('u'));
     purge_url();
-    assert_true(cachestate_purged_us(value('u')) > 0);
+    assert_int_equal(redis_server_int(&redis, "LLEN %s", key('u')), 1);
 }
 
 /* Nothing is stored, but those who wait are told, and the lease ends. */
@@ -389,6 +448,8 @@ int main(void)
         T(marks),
         T(names_and_purge_of_a_url),
         T(purge_of_nothing_known),
+        T(url_is_known),
+        T(url_is_forgotten),
         T(prefixes),
         T(values_of_other_types),
         T(redis_is_full),

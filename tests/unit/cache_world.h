@@ -203,16 +203,20 @@ static inline void expect_head(const char *line)
         fail_msg("no '%s' in\n%s", line, reply.head);
 }
 
-/* Moves all entries back in time. */
+/* Moves all entries back in time, and what is kept of their URLs. */
 static inline void make_older(int seconds)
 {
-    char script[512];
-    snprintf(script, sizeof script,
-             "for _, k in ipairs(redis.call('KEYS', 'once:*:e:*')) do local v = redis.call('GET', k) "
-             "local asked, us = struct.unpack('<I8I8', v, 25) local by = %d * 1000000 "
-             "redis.call('SET', k, string.sub(v, 1, 24) .. struct.pack('<I8I8', asked - by, us - by) .. "
-             "string.sub(v, 41), 'KEEPTTL') end",
-             seconds);
+    char script[768];
+    snprintf(
+        script, sizeof script,
+        "for _, k in ipairs(redis.call('KEYS', 'once:*:e:*')) do local v = redis.call('GET', k) "
+        "local asked, us = struct.unpack('<I8I8', v, 25) local by = %d * 1000000 "
+        "redis.call('SET', k, string.sub(v, 1, 24) .. struct.pack('<I8I8', asked - by, us - by) .. "
+        "string.sub(v, 41), 'KEEPTTL') end "
+        "for _, k in ipairs(redis.call('KEYS', 'once:*:u:*')) do local v = redis.call('GET', k) "
+        "local us = struct.unpack('<I8', string.sub(v, 1, 7) .. '\\0') - %d * 1000000 "
+        "redis.call('SET', k, string.sub(struct.pack('<I8', us), 1, 7) .. string.sub(v, 8), 'KEEPTTL') end",
+        seconds, seconds);
     redis_server_do(&w.redis.server, "EVAL %s 0", script);
 }
 

@@ -151,7 +151,9 @@ static void state_of_a_url(void **state)
     buf_reset(&b);
     buf_le(&b, 77, 8);
     assert_int_equal(cachestate_purged_us(bytes(b.len)), 77);
+    assert_int_equal(cachestate_url_us(bytes(b.len)), 77);
     assert_int_equal(cachestate_purged_us(bytes(7)), 0);
+    assert_int_equal(cachestate_url_us(bytes(7)), UINT64_MAX);
     assert_false(cachestate_names(bytes(b.len), &names));
     buf_str(&b, "\x01\x06"
                 "accept");

@@ -11,7 +11,7 @@
 #include "tests/support/loop.h"
 #include "tests/support/rawhttp.h"
 
-enum { LATE_MAX = 128, CONNECTIONS = 128, IDLE_S = 1 };
+enum { LATE_MAX = 128, CONNECTIONS = 128, IDLE_S = 1, HEAD = 65536 };
 
 static const uint8_t odd_body[] = {0, 255, '\r', '\n', '\r', '\n', 0, 0x80};
 static const char GET[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -107,7 +107,8 @@ static void start(unsigned connections)
 {
     memset(&w, 0, sizeof w);
     w.loop = ev_loop_new(0);
-    w.httpd = httpd_new(w.loop, raw_listen_unix(w.path), connections, IDLE_S, on_request, &w);
+    const struct httpd_bounds bounds = {connections, IDLE_S, HEAD};
+    w.httpd = httpd_new(w.loop, raw_listen_unix(w.path), &bounds, on_request, &w);
     assert_non_null(w.httpd);
 }
 
@@ -178,7 +179,8 @@ static void test_exact_bytes_over_tcp(void **state)
     struct raw c;
     uint16_t port;
     (void)state;
-    struct httpd *tcp = httpd_new(w.loop, raw_listen_tcp(&port), CONNECTIONS, IDLE_S, on_request, &w);
+    static const struct httpd_bounds bounds = {CONNECTIONS, IDLE_S, HEAD};
+    struct httpd *tcp = httpd_new(w.loop, raw_listen_tcp(&port), &bounds, on_request, &w);
     raw_connect_tcp(&c, w.loop, port);
     raw_send_text(&c, "GET /odd HTTP/1.1\r\nHost: a\r\n\r\n");
     expect_odd(&c);
@@ -508,7 +510,7 @@ static char *filled(size_t len)
     return p;
 }
 
-/* 60 KB of headers in and out, as with HAProxy's larger buffers; what is too large is refused, not served. */
+/* Heads of nearly the bound, in and out; what is too large is refused, not served. */
 static void test_header_memory(void **state)
 {
     enum { LARGE = 60 * 1024 };

@@ -204,7 +204,8 @@ static void test_what_is_never_stored(void **state)
             fail_msg("row %zu", i);
         ask((struct question){.path = path});
         assert_string_equal(text_of("verdict"), "pass");
-        assert_string_equal(text_of("fill"), "");
+        bool of_request = a.status == 404 || a.status == 206; /* another one's answer may be storable */
+        assert_int_equal(*text_of("fill") != 0, of_request);
     }
     assert_int_equal(stored("pages", STORE_YES), 0);
 }

@@ -123,6 +123,35 @@ static void test_not_storable_releases_them_at_once(void **state)
     expect_fill();
 }
 
+/* One request's own status, or Authorization, says nothing of the next one's: only those who wait for it go at once. */
+static void not_storable_for(struct question a, int status)
+{
+    fetch_begins(a);
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    room_until(&w, METRIC_PARKED, 2);
+    double began = monotonic_now();
+    fill_on((struct filled){.status = status});
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(peer_take(&q, &f));
+        expect_pass("bypass");
+    }
+    assert_true(monotonic_now() - began < 0.2);
+    fetch((struct question){0}, NULL, "hello");
+    ask((struct question){0});
+    expect("replay", "hit");
+}
+
+static void test_not_storable_for_one_is_no_matter_for_others(void **state)
+{
+    (void)state;
+    not_storable_for((struct question){0}, 404);
+    redis_server_do(&w.redis.server, "FLUSHALL");
+    not_storable_for((struct question){0}, 401);
+    redis_server_do(&w.redis.server, "FLUSHALL");
+    not_storable_for((struct question){.headers = "authorization: Basic eDp5\n"}, 200);
+}
+
 static void test_dead_filler_is_succeeded(void **state)
 {
     (void)state;
@@ -373,10 +402,34 @@ static void test_drain_lets_them_pass(void **state)
     expect_pass("miss");
 }
 
+/* One question that Redis answers late is no reason for all of them to ask the backend. */
+static void test_late_lookup_lets_nobody_go(void **state)
+{
+    (void)state;
+    teardown(NULL);
+    setup_with("cache = { deadline = \"50ms\"; };\n");
+    fetch_begins((struct question){0});
+    waits(11, (struct question){0});
+    waits(12, (struct question){0});
+    room_until(&w, METRIC_PARKED, 2);
+    uint64_t before = room_counted(&w, METRIC_PARKED_CLAIMS);
+    redis_server_do(&w.redis.server, "CLIENT PAUSE 400 ALL");
+    room_turn(&w, 0.45);
+    assert_true(room_counted(&w, METRIC_PARKED_CLAIMS) > before);
+    assert_int_equal(room_counted(&w, METRIC_PARKED), 2);
+    fill_on((struct filled){0});
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(peer_take(&q, &f));
+        expect("replay", "collapsed");
+    }
+}
+
+/* They go on as long as what they have seen may last. */
 static void test_redis_goes_while_they_wait(void **state)
 {
     (void)state;
     fetch_begins((struct question){0});
+    double began = monotonic_now();
     waits(11, (struct question){0});
     waits(12, (struct question){0});
     room_until(&w, METRIC_PARKED, 2);
@@ -385,6 +438,7 @@ static void test_redis_goes_while_they_wait(void **state)
         assert_true(peer_take(&q, &f));
         expect_pass("error");
     }
+    assert_true(monotonic_now() - began > 0.9 && monotonic_now() - began < 2);
     redis_fixture_revive(&w.redis);
     redis_fixture_until_ready(&w.redis, 2);
 }
@@ -424,6 +478,7 @@ int main(void)
         T(all_that_wait_get_it),
         T(those_that_wait_for_another_variant),
         T(not_storable_releases_them_at_once),
+        T(not_storable_for_one_is_no_matter_for_others),
         T(dead_filler_is_succeeded),
         T(dead_filler_of_those_who_came_with_it),
         T(nobody_waits_longer_than_two_fills),
@@ -437,6 +492,7 @@ int main(void)
         N(fetch_that_was_only_cut_off),
         T(connection_that_ends_while_it_waits),
         T(drain_lets_them_pass),
+        T(late_lookup_lets_nobody_go),
         T(redis_goes_while_they_wait),
         T(filled_while_the_lease_was_asked_for),
     };
