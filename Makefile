@@ -208,12 +208,14 @@ test-programs: $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
 run-programs: test-programs
 	tests/run $(BUILD)/logs $(UNIT_BIN) $(LUA_BIN) $(FUZZ_BIN)
 
-check: ## before a commit: warnings as errors, layers, purity, docs against tables, haproxy -c, format
+check: ## before a commit: warnings as errors, layers, purity, docs against tables, haproxy -c, format, names in Python
 	@tools/deps check
 	@$(MAKE) --no-print-directory VARIANT=check check-build
 	@$(MAKE) --no-print-directory all check-docs
 	@clang-format --dry-run -Werror $(FORMATTED)
+	@! pyflakes3 $(PYTHON) | grep 'undefined name'
 
+PYTHON = $(shell grep -rlIE '^\#!/usr/bin/env python3' tests tools deploy model) $(wildcard tests/*/*.py deploy/*/*.py)
 FORMATTED = $(wildcard spop/*.[ch] ctl/*.[ch] agent/*.[ch] agent/*/*.[ch] tests/*/*.[ch])
 
 .PHONY: test-programs run-programs check-build check-docs

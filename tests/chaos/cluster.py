@@ -9,7 +9,6 @@ The nodes know each other from their nodes.conf. A slot is moved as redis-cli do
 Nodes are cut off from each other, and from nobody else, at those links: each node announces its link's port as its bus's, and
 connects from an address of its own (127.0.0.11 to .16), by which the links tell who is cut off.
 """
-import asyncio
 import random
 import re
 

@@ -18,7 +18,7 @@ import threading
 from pathlib import Path
 
 import stores
-from processes import Missing, Process, ask, ask_port, connects, free_port, until
+from processes import Missing, Process, ask, ask_port, free_port, until
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
